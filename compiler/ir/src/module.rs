@@ -1,0 +1,220 @@
+//! A parsed module. Ids index the vectors of [`Module`] and [`Func`]; spans are byte ranges of
+//! the source text.
+
+use crate::types::{IntTy, VecTy, WeightType};
+use std::ops::Range;
+
+/// A byte range of the source text.
+pub type Span = Range<usize>;
+
+/// Index into [`Module::weights`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WeightId(pub usize);
+
+/// Index into [`Module::params`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParamId(pub usize);
+
+/// Index into [`Func::values`]: first the function's inputs, then one value per op, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub usize);
+
+/// A name with the place it was written.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// The name without its sigil.
+    pub text: String,
+    /// Where it was written, sigil included.
+    pub span: Span,
+}
+
+/// One `.ir` file.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// `target "..."`: a built-in name or the path of a target TOML.
+    pub target: Name,
+    /// `weight @name : type from "file"`.
+    pub weights: Vec<Weight>,
+    /// `param @name : iN<len> from "file"`.
+    pub params: Vec<Param>,
+    /// The one function.
+    pub func: Func,
+    /// Comments, by the place they stood, for the formatter.
+    pub comments: Vec<Comment>,
+}
+
+/// A comment and where it stood.
+#[derive(Clone, Debug)]
+pub struct Comment {
+    /// Text with its `//`.
+    pub text: String,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A weight declaration.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// Its name.
+    pub name: Name,
+    /// Its representation and shape.
+    pub ty: WeightType,
+    /// The safetensors file that holds its tensors, relative to the `.ir` file.
+    pub file: Name,
+    /// The whole declaration.
+    pub span: Span,
+}
+
+/// A parameter declaration.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Its name.
+    pub name: Name,
+    /// Its type and length.
+    pub ty: VecTy,
+    /// The safetensors file that holds it, relative to the `.ir` file.
+    pub file: Name,
+    /// The whole declaration.
+    pub span: Span,
+}
+
+/// The function of a module: inputs, ops in order, one result.
+#[derive(Clone, Debug)]
+pub struct Func {
+    /// Its name.
+    pub name: Name,
+    /// How many of `values` are inputs.
+    pub inputs: usize,
+    /// Every value: inputs first, then op i at `inputs + i`.
+    pub values: Vec<Value>,
+    /// The ops, in order of evaluation.
+    pub ops: Vec<Op>,
+    /// The declared result type.
+    pub result_ty: VecTy,
+    /// The returned value.
+    pub result: ValueId,
+    /// Where `return` was written.
+    pub result_span: Span,
+}
+
+impl Func {
+    /// The value that op `i` defines.
+    pub fn value_of_op(&self, i: usize) -> ValueId {
+        ValueId(self.inputs + i)
+    }
+}
+
+/// A named value.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Its name.
+    pub name: Name,
+    /// Its type.
+    pub ty: VecTy,
+}
+
+/// One op.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// What it does.
+    pub kind: OpKind,
+    /// The whole line.
+    pub span: Span,
+}
+
+/// The second operand of an elementwise op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// A value of the function.
+    Value(ValueId),
+    /// A parameter.
+    Param(ParamId),
+}
+
+/// A constant of a requantiser: one number, or one per row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// The same for every row.
+    Const(i64),
+    /// One per row.
+    Param(ParamId),
+}
+
+/// The ops. The exact integer meaning of each stands in `pimc-golden`, one function per op.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpKind {
+    /// `matvec @w, %x`: R results of C inputs.
+    Matvec {
+        /// The matrix.
+        weight: WeightId,
+        /// The input vector.
+        x: ValueId,
+    },
+    /// `add %a, %b` or `add %a, @b`: elementwise, exact.
+    Add {
+        /// Left operand.
+        a: ValueId,
+        /// Right operand.
+        b: Operand,
+    },
+    /// `requant %x, mul=M, shift=S`: clamp((x*mul + 2^(shift-1)) >> shift).
+    Requant {
+        /// Input.
+        x: ValueId,
+        /// Multiplier, an i32.
+        mul: Scalar,
+        /// Right shift, 0..=62.
+        shift: Scalar,
+    },
+    /// `relu %x`: max(x, 0).
+    Relu {
+        /// Input.
+        x: ValueId,
+    },
+    /// `table %x, @t`: t[x + 128], x of type i8, t of 256 entries.
+    Table {
+        /// Input.
+        x: ValueId,
+        /// The function's 256 values, from x = -128.
+        table: ParamId,
+    },
+    /// `argmax %x`: index of the largest element, the lower one on a tie; one element.
+    Argmax {
+        /// Input.
+        x: ValueId,
+    },
+    /// `concat %a, %b, ..`: the vectors end to end.
+    Concat {
+        /// At least one input, all of one element type.
+        xs: Vec<ValueId>,
+    },
+    /// `slice %x, start=S, len=L`: elements S..S+L.
+    Slice {
+        /// Input.
+        x: ValueId,
+        /// First element.
+        start: usize,
+        /// How many elements.
+        len: usize,
+    },
+}
+
+impl OpKind {
+    /// The values that the op reads.
+    pub fn reads(&self) -> Vec<ValueId> {
+        match self {
+            OpKind::Matvec { x, .. }
+            | OpKind::Requant { x, .. }
+            | OpKind::Relu { x }
+            | OpKind::Table { x, .. }
+            | OpKind::Argmax { x }
+            | OpKind::Slice { x, .. } => vec![*x],
+            OpKind::Add { a, b: Operand::Value(b) } => vec![*a, *b],
+            OpKind::Add { a, b: Operand::Param(_) } => vec![*a],
+            OpKind::Concat { xs } => xs.clone(),
+        }
+    }
+}
+
+/// The int type most parameters and inputs of i8 use.
+pub const I8: IntTy = IntTy { bits: 8 };

@@ -1,0 +1,278 @@
+//! Typed views of the tensors behind weights and parameters.
+//!
+//! Views borrow the mapped file; elements are read little-endian, so no alignment is assumed.
+
+use crate::module::{Module, ParamId, WeightId};
+use crate::types::{bqq_inner, WeightType};
+
+/// A module with its tensors mapped and checked: what golden, lowering and cosim work on.
+/// A value of this type satisfies every rule of the verifier.
+pub struct Model {
+    /// The module.
+    pub module: Module,
+    /// The source text (for diagnostics and locators).
+    pub source: String,
+    /// The file name shown in diagnostics and RTL headers (no directory).
+    pub file_name: String,
+    pub(crate) weights: Vec<WeightBytes>,
+    pub(crate) params: Vec<Vec<i64>>,
+}
+
+/// The raw tensors of one weight, in the order of its type's table row.
+pub(crate) struct WeightBytes {
+    pub(crate) tensors: Vec<Bytes>,
+}
+
+/// Bytes of one tensor: a range of a shared mapping, or owned.
+pub(crate) type Bytes = std::sync::Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// A weight's contents, by format.
+pub enum WeightView<'a> {
+    /// Product quantization.
+    Pq(PqView<'a>),
+    /// Binary quadratic.
+    Bqq(BqqView<'a>),
+    /// Supermask.
+    Supermask(SupermaskView<'a>),
+    /// Plain integers.
+    Int(IntView<'a>),
+}
+
+/// Codes and codebook of a PQ weight.
+#[derive(Clone, Copy)]
+pub struct PqView<'a> {
+    rows: usize,
+    parts: usize,
+    sub: usize,
+    k: usize,
+    shared: bool,
+    codes: &'a [u8],
+    codebook: &'a [u8],
+}
+
+impl PqView<'_> {
+    /// Output rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+    /// Sub-vectors per row, C/sub.
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+    /// Inputs per sub-vector.
+    pub fn sub(&self) -> usize {
+        self.sub
+    }
+    /// Centroids per codebook.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+    /// The code of row `r`, sub-vector `s`; below k.
+    pub fn code(&self, r: usize, s: usize) -> usize {
+        let at = r * self.parts + s;
+        if self.k > 256 {
+            usize::from(u16::from_le_bytes([self.codes[2 * at], self.codes[2 * at + 1]]))
+        } else {
+            usize::from(self.codes[at])
+        }
+    }
+    /// Component `d` of centroid `j` of sub-vector `s`'s codebook.
+    pub fn centroid(&self, s: usize, j: usize, d: usize) -> i8 {
+        let book = if self.shared { 0 } else { s };
+        self.codebook[(book * self.k + j) * self.sub + d] as i8
+    }
+}
+
+/// Bits and scalars of a BQQ weight. Bit 1 is +1, bit 0 is -1.
+#[derive(Clone, Copy)]
+pub struct BqqView<'a> {
+    rows: usize,
+    cols: usize,
+    bases: usize,
+    m: usize,
+    n: usize,
+    l: usize,
+    y: &'a [u8],
+    z: &'a [u8],
+    r: &'a [u8],
+    s: &'a [u8],
+    t: &'a [u8],
+    u: &'a [u8],
+}
+
+fn bit(bytes: &[u8], row: usize, bits_per_row: usize, at: usize) -> bool {
+    bytes[row * bits_per_row.div_ceil(8) + at / 8] >> (at % 8) & 1 == 1
+}
+
+fn le16(bytes: &[u8], at: usize) -> i64 {
+    i64::from(i16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]))
+}
+
+impl BqqView<'_> {
+    /// Output rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+    /// Input columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+    /// Bases p.
+    pub fn bases(&self) -> usize {
+        self.bases
+    }
+    /// Rows m of a block.
+    pub fn block_rows(&self) -> usize {
+        self.m
+    }
+    /// Columns n of a block.
+    pub fn block_cols(&self) -> usize {
+        self.n
+    }
+    /// Inner dimension l.
+    pub fn inner(&self) -> usize {
+        self.l
+    }
+    fn block(&self, i: usize, br: usize, bc: usize) -> usize {
+        (i * (self.rows / self.m) + br) * (self.cols / self.n) + bc
+    }
+    /// A[a,k] of basis `i`, block (`br`,`bc`): true is +1, false is -1.
+    pub fn a(&self, i: usize, br: usize, bc: usize, a: usize, k: usize) -> bool {
+        bit(self.y, self.block(i, br, bc) * self.m + a, self.l, k)
+    }
+    /// B[k,j] of basis `i`, block (`br`,`bc`): true is +1, false is -1.
+    pub fn b(&self, i: usize, br: usize, bc: usize, k: usize, j: usize) -> bool {
+        bit(self.z, self.block(i, br, bc) * self.l + k, self.n, j)
+    }
+    /// Scalar r of basis `i`, block (`br`,`bc`).
+    pub fn r(&self, i: usize, br: usize, bc: usize) -> i64 {
+        le16(self.r, self.block(i, br, bc))
+    }
+    /// Scalar s.
+    pub fn s(&self, i: usize, br: usize, bc: usize) -> i64 {
+        le16(self.s, self.block(i, br, bc))
+    }
+    /// Scalar t.
+    pub fn t(&self, i: usize, br: usize, bc: usize) -> i64 {
+        le16(self.t, self.block(i, br, bc))
+    }
+    /// Scalar u of block (`br`,`bc`).
+    pub fn u(&self, br: usize, bc: usize) -> i64 {
+        let at = 4 * (br * (self.cols / self.n) + bc);
+        i64::from(i32::from_le_bytes([self.u[at], self.u[at + 1], self.u[at + 2], self.u[at + 3]]))
+    }
+}
+
+/// Mask planes of a supermask weight, as stored (the freeze rule not applied).
+#[derive(Clone, Copy)]
+pub struct SupermaskView<'a> {
+    rows: usize,
+    cols: usize,
+    coats: usize,
+    mask: &'a [u8],
+}
+
+impl SupermaskView<'_> {
+    /// Output rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+    /// Input columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+    /// Mask planes.
+    pub fn coats(&self) -> usize {
+        self.coats
+    }
+    /// Stored mask bit of plane `coat`, row `r`, column `c`.
+    pub fn stored(&self, coat: usize, r: usize, c: usize) -> bool {
+        bit(self.mask, coat * self.rows + r, self.cols, c)
+    }
+}
+
+/// Plain integer weights.
+#[derive(Clone, Copy)]
+pub struct IntView<'a> {
+    rows: usize,
+    cols: usize,
+    group: Option<usize>,
+    q: &'a [u8],
+    scale: &'a [u8],
+}
+
+impl IntView<'_> {
+    /// Output rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+    /// Input columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+    /// Inputs per group scale, or none.
+    pub fn group(&self) -> Option<usize> {
+        self.group
+    }
+    /// q[r][c].
+    pub fn q(&self, r: usize, c: usize) -> i64 {
+        i64::from(self.q[r * self.cols + c] as i8)
+    }
+    /// The scale of row `r`, group `g`; 1 when not grouped.
+    pub fn scale(&self, r: usize, g: usize) -> i64 {
+        match self.group {
+            None => 1,
+            Some(size) => le16(self.scale, r * (self.cols / size) + g),
+        }
+    }
+}
+
+impl Model {
+    /// The contents of a weight.
+    pub fn weight(&self, id: WeightId) -> WeightView<'_> {
+        let t = &self.weights[id.0].tensors;
+        let bytes = |i: usize| (*t[i]).as_ref();
+        match self.module.weights[id.0].ty {
+            WeightType::Pq { rows, cols, sub, k, shared } => WeightView::Pq(PqView {
+                rows,
+                parts: cols / sub,
+                sub,
+                k,
+                shared,
+                codes: bytes(0),
+                codebook: bytes(1),
+            }),
+            WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
+                WeightView::Bqq(BqqView {
+                    rows,
+                    cols,
+                    bases,
+                    m: block_rows,
+                    n: block_cols,
+                    l: bqq_inner(block_rows, block_cols),
+                    y: bytes(0),
+                    z: bytes(1),
+                    r: bytes(2),
+                    s: bytes(3),
+                    t: bytes(4),
+                    u: bytes(5),
+                })
+            }
+            WeightType::Supermask { rows, cols, coats, .. } => {
+                WeightView::Supermask(SupermaskView { rows, cols, coats, mask: bytes(0) })
+            }
+            WeightType::Int { rows, cols, group, .. } => WeightView::Int(IntView {
+                rows,
+                cols,
+                group,
+                q: bytes(0),
+                scale: if group.is_some() { bytes(1) } else { &[] },
+            }),
+        }
+    }
+
+    /// The values of a parameter.
+    pub fn param(&self, id: ParamId) -> &[i64] {
+        &self.params[id.0]
+    }
+}

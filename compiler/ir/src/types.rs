@@ -1,0 +1,138 @@
+//! The types of the language: what a value, a weight and a parameter look like.
+
+/// A signed two's-complement integer type `iN`, N in 1..=64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IntTy {
+    /// Width in bits, sign included.
+    pub bits: u32,
+}
+
+impl IntTy {
+    /// The most negative value of the type.
+    pub fn min(self) -> i64 {
+        (-1i64) << (self.bits - 1)
+    }
+
+    /// The largest value of the type.
+    pub fn max(self) -> i64 {
+        !self.min()
+    }
+
+    /// Whether `x` is a value of the type.
+    pub fn holds(self, x: i128) -> bool {
+        i128::from(self.min()) <= x && x <= i128::from(self.max())
+    }
+
+    /// The narrowest type that holds every integer of `lo..=hi`, if one of 64 bits does.
+    pub fn spanning(lo: i128, hi: i128) -> Option<IntTy> {
+        (1..=64).map(|bits| IntTy { bits }).find(|t| t.holds(lo) && t.holds(hi))
+    }
+}
+
+impl std::fmt::Display for IntTy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "i{}", self.bits)
+    }
+}
+
+/// A vector type `iN<len>`: the type of every value and parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VecTy {
+    /// The element type.
+    pub elem: IntTy,
+    /// How many elements.
+    pub len: usize,
+}
+
+impl std::fmt::Display for VecTy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}<{}>", self.elem, self.len)
+    }
+}
+
+/// How the weights of a matrix are represented. Every form has `rows` outputs and `cols` inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightType {
+    /// Product quantization: `pq<RxC, sub=s, k=k>`, `shared` for one codebook of all sub-vectors.
+    Pq {
+        /// Output rows.
+        rows: usize,
+        /// Input columns.
+        cols: usize,
+        /// Inputs per sub-vector; divides `cols`.
+        sub: usize,
+        /// Centroids per codebook.
+        k: usize,
+        /// One codebook serves every sub-vector.
+        shared: bool,
+    },
+    /// Binary quadratic quantization: `bqq<RxC, bases=p, block=mxn>`.
+    Bqq {
+        /// Output rows.
+        rows: usize,
+        /// Input columns.
+        cols: usize,
+        /// Bases p per block.
+        bases: usize,
+        /// Rows m of a block; divides `rows`.
+        block_rows: usize,
+        /// Columns n of a block; divides `cols`.
+        block_cols: usize,
+    },
+    /// Supermask over generated signs: `supermask<RxC, coats=n, seed=.., layer=.., pruned=.., locked=..>`.
+    Supermask {
+        /// Output rows.
+        rows: usize,
+        /// Input columns.
+        cols: usize,
+        /// Nested mask planes n; a weight's magnitude is 0..=n.
+        coats: usize,
+        /// Seed of the sign generator.
+        seed: u32,
+        /// Layer number given to the sign generator.
+        layer: u32,
+        /// Weights whose freeze byte is below `pruned` are 0. Out of 256.
+        pruned: u32,
+        /// Weights whose freeze byte is in `pruned..pruned+locked` carry every coat. Out of 256.
+        locked: u32,
+    },
+    /// Plain integers: `int<RxC, bits=b>`, `group=g` for one scale per g inputs of a row.
+    Int {
+        /// Output rows.
+        rows: usize,
+        /// Input columns.
+        cols: usize,
+        /// Bits of one weight, 2..=8.
+        bits: u32,
+        /// Inputs per group scale, or none.
+        group: Option<usize>,
+    },
+}
+
+impl WeightType {
+    /// Output rows of the matrix.
+    pub fn rows(&self) -> usize {
+        match *self {
+            WeightType::Pq { rows, .. }
+            | WeightType::Bqq { rows, .. }
+            | WeightType::Supermask { rows, .. }
+            | WeightType::Int { rows, .. } => rows,
+        }
+    }
+
+    /// Input columns of the matrix.
+    pub fn cols(&self) -> usize {
+        match *self {
+            WeightType::Pq { cols, .. }
+            | WeightType::Bqq { cols, .. }
+            | WeightType::Supermask { cols, .. }
+            | WeightType::Int { cols, .. } => cols,
+        }
+    }
+}
+
+/// Inner dimension l = round(mn/(m+n)) of a BQQ block of m x n (arXiv 2510.18650), ties upward.
+pub fn bqq_inner(block_rows: usize, block_cols: usize) -> usize {
+    let (mn, sum) = (block_rows * block_cols, block_rows + block_cols);
+    ((2 * mn + sum) / (2 * sum)).max(1)
+}

@@ -1,0 +1,259 @@
+//! The schedule program: one instruction set, known to the sequencer that runs it, the scheduler
+//! that writes it and the interpreter that executes it.
+//!
+//! An instruction issues, and the next one issues `delay` clocks later (at least [`MIN_DELAY`]).
+//! Word layout, least significant first: opcode (4), delay (`delay_bits`), operands in the order
+//! of the variant's fields, each as wide as [`IsaShape`] says.
+
+use crate::shape::index_bits;
+
+/// Fewest clocks between two instructions: program memory takes one clock to read.
+pub const MIN_DELAY: u32 = 2;
+/// Loops that can nest.
+pub const LOOP_DEPTH: usize = 4;
+/// Bits of an opcode.
+pub const OPCODE_BITS: u32 = 4;
+
+/// What one instruction does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Ends the program: `done` rises when it issues.
+    End,
+    /// Nothing but its delay.
+    Wait,
+    /// Sets the row and column counters.
+    Row {
+        /// DRAM row of the next activate.
+        row: u32,
+        /// DRAM column of the next read.
+        col: u32,
+    },
+    /// Activates the row counter's row in every bank.
+    Act,
+    /// Reads the column counter's column in every bank, then counts it up (it wraps at the row's end).
+    Read,
+    /// Precharges every bank, then counts the row counter up.
+    Pre,
+    /// Refreshes every bank.
+    Ref,
+    /// Repeats what follows, up to its `Next`, `count` times (at least once).
+    Loop {
+        /// How often.
+        count: u32,
+    },
+    /// Ends the body of the innermost loop.
+    Next,
+    /// Begins a stream of columns: resets the bank units' counters and says what columns mean.
+    Stream(Stream),
+    /// Starts an operation of the buffer unit.
+    Vec(Vector),
+}
+
+/// Operands of `Stream`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stream {
+    /// Index into [`crate::shape::BankShape::modes`].
+    pub mode: u32,
+    /// Columns per matrix row (for `Build`: columns of the whole codebook), less 1.
+    pub columns_less_1: u32,
+    /// Beats used of a matrix row's last column, less 1.
+    pub tail_beats_less_1: u32,
+    /// Supermask: coats less 1. Beats of a row come in the order group of inputs, coat.
+    pub coats_less_1: u32,
+    /// Supermask: seed ^ mix32(layer), the sign generator's key.
+    pub sign_key: u32,
+}
+
+/// Operands of `Vec`. Element i reads A at `a + i*a_step` and B at `b + i*b_step`, and writes `d + i`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Vector {
+    /// What is computed.
+    pub op: VecOp,
+    /// Address of operand A.
+    pub a: u32,
+    /// Step of A: 0 or 1.
+    pub a_step: u32,
+    /// Address of operand B (for loads: see [`VecOp`]).
+    pub b: u32,
+    /// Step of B: 0 or 1.
+    pub b_step: u32,
+    /// Address of the result.
+    pub d: u32,
+    /// Elements; at least 1.
+    pub len: u32,
+}
+
+/// Operations of the buffer unit, per element. Sums wrap at the word width; lowering proves that
+/// none does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VecOp {
+    /// d = A.
+    Copy,
+    /// d = A + B.
+    Add,
+    /// d = A * B.
+    Mul,
+    /// d = max(A, 0).
+    Relu,
+    /// d = requant(A, constants in B).
+    Requant,
+    /// d = word at address b + A + 128.
+    Table,
+    /// One word at d: index of the largest A, lowest on a tie.
+    Argmax,
+    /// One word at d: the sum of A.
+    Sum,
+    /// d = result word of element i of the banks: bank i mod banks, index i / banks.
+    Drain,
+    /// d = A + (result word of element i) * B.
+    DrainMac,
+    /// d = A + (count of ones of element i) * B.
+    DrainOnes,
+    /// Bytes of A to every bank's byte memory from word 0: a word takes `d` bytes and a block of
+    /// words ends after `b` bytes (a word never crosses a block). Unused bytes are 0.
+    LoadBytes,
+    /// A to every bank's plane memory from group 0: beat_bits inputs to a group, the last one
+    /// filled up with zeros.
+    LoadPlanes,
+}
+
+impl VecOp {
+    /// Every operation; its number in the program is its index here.
+    pub const ALL: [VecOp; 13] = [
+        VecOp::Copy,
+        VecOp::Add,
+        VecOp::Mul,
+        VecOp::Relu,
+        VecOp::Requant,
+        VecOp::Table,
+        VecOp::Argmax,
+        VecOp::Sum,
+        VecOp::Drain,
+        VecOp::DrainMac,
+        VecOp::DrainOnes,
+        VecOp::LoadBytes,
+        VecOp::LoadPlanes,
+    ];
+
+    /// Its number in the program.
+    pub fn code(self) -> u32 {
+        VecOp::ALL.iter().position(|o| *o == self).unwrap_or(0) as u32
+    }
+}
+
+/// Field widths of the program word, as small as the program allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IsaShape {
+    /// Delay field.
+    pub delay_bits: u32,
+    /// DRAM row.
+    pub row_bits: u32,
+    /// DRAM column.
+    pub col_bits: u32,
+    /// Loop count.
+    pub count_bits: u32,
+    /// Stream mode.
+    pub mode_bits: u32,
+    /// Columns per matrix row.
+    pub columns_bits: u32,
+    /// Beats of the last column.
+    pub beats_bits: u32,
+    /// Coats; 0 when no supermask is built.
+    pub coats_bits: u32,
+    /// Sign key: 32, or 0 when no supermask is built.
+    pub key_bits: u32,
+    /// Vector memory address and length.
+    pub addr_bits: u32,
+}
+
+/// One instruction: an action and the clocks until the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Instr {
+    /// What it does.
+    pub action: Action,
+    /// Clocks until the next instruction.
+    pub delay: u32,
+}
+
+impl Action {
+    /// Its opcode.
+    pub fn opcode(&self) -> u32 {
+        match self {
+            Action::End => 0,
+            Action::Wait => 1,
+            Action::Row { .. } => 2,
+            Action::Act => 3,
+            Action::Read => 4,
+            Action::Pre => 5,
+            Action::Ref => 6,
+            Action::Loop { .. } => 7,
+            Action::Next => 8,
+            Action::Stream(_) => 9,
+            Action::Vec(_) => 10,
+        }
+    }
+}
+
+/// A field of an instruction word: its offset from bit 0 and its width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// First bit.
+    pub at: u32,
+    /// Width; may be 0.
+    pub bits: u32,
+}
+
+impl IsaShape {
+    /// Where the operands begin.
+    pub fn operands_at(&self) -> u32 {
+        OPCODE_BITS + self.delay_bits
+    }
+
+    fn layout(&self, widths: &[u32]) -> Vec<Field> {
+        let mut at = self.operands_at();
+        widths
+            .iter()
+            .map(|&bits| {
+                let field = Field { at, bits };
+                at += bits;
+                field
+            })
+            .collect()
+    }
+
+    /// Fields of `Row`: row, col.
+    pub fn row_fields(&self) -> Vec<Field> {
+        self.layout(&[self.row_bits, self.col_bits])
+    }
+
+    /// Field of `Loop`: count.
+    pub fn loop_fields(&self) -> Vec<Field> {
+        self.layout(&[self.count_bits])
+    }
+
+    /// Fields of `Stream`: mode, columns, tail beats, coats, sign key.
+    pub fn stream_fields(&self) -> Vec<Field> {
+        self.layout(&[
+            self.mode_bits,
+            self.columns_bits,
+            self.beats_bits,
+            self.coats_bits,
+            self.key_bits,
+        ])
+    }
+
+    /// Fields of `Vec`: op, a step, b step, a, b, d, len.
+    pub fn vec_fields(&self) -> Vec<Field> {
+        let a = self.addr_bits;
+        self.layout(&[index_bits(VecOp::ALL.len() as u32), 1, 1, a, a, a, a])
+    }
+
+    /// Bits of a program word: the widest instruction.
+    pub fn word_bits(&self) -> u32 {
+        [self.row_fields(), self.loop_fields(), self.stream_fields(), self.vec_fields()]
+            .iter()
+            .filter_map(|f| f.last().map(|l| l.at + l.bits))
+            .max()
+            .unwrap_or(0)
+    }
+}

@@ -1,0 +1,5 @@
+//! Hardware units of pimc.
+
+pub mod isa;
+pub mod shape;
+pub mod timing;

@@ -1,0 +1,180 @@
+//! Shapes: every number that decides what hardware is built. Lowering fills them in from proven
+//! ranges; the units take them as run-time widths. Nothing here knows a model, a file or a cycle.
+
+use crate::isa::{IsaShape, VecOp};
+
+/// Bits needed to number `n` things; at least 1.
+pub fn index_bits(n: u32) -> u32 {
+    if n <= 2 {
+        1
+    } else {
+        32 - (n - 1).leading_zeros()
+    }
+}
+
+/// One channel: sequencer, bank units, buffer unit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ChannelShape {
+    /// Banks that work in lock step.
+    pub banks: u32,
+    /// Beats per column: a column of `beats * beat_bits` bits is chewed in `beats` clocks.
+    pub beats: u32,
+    /// Bits of a beat, at most 64.
+    pub beat_bits: u32,
+    /// Clocks from a column read to its data.
+    pub read_latency: u32,
+    /// Rows of a DRAM bank.
+    pub dram_rows: u32,
+    /// Columns of a DRAM row.
+    pub dram_cols: u32,
+    /// Longest time between refreshes, in clocks; kept by the sequencer when it is idle.
+    pub refi: u32,
+    /// Duration of a refresh, in clocks.
+    pub rfc: u32,
+    /// Field widths of the schedule program.
+    pub isa: IsaShape,
+    /// Words of program memory.
+    pub program_depth: u32,
+    /// One bank unit.
+    pub bank: BankShape,
+    /// The buffer unit.
+    pub buffer: BufferShape,
+}
+
+/// What a column means to the bank unit. The modes that a model uses are numbered in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StreamMode {
+    /// Codebook columns for lookup unit i: build its tables.
+    Build(u32),
+    /// Code columns for lookup unit i: look up and add.
+    Lookup(u32),
+    /// Bits are signs: 1 adds x, 0 subtracts it (BQQ factors).
+    Signs,
+    /// Bits are mask planes: 1 adds x with the generated sign (supermask).
+    Mask,
+    /// Bytes are weights: multiply by x and add.
+    Mac,
+}
+
+/// One bank unit. Only blocks that the model uses are built.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BankShape {
+    /// Table builder and table lookup, one per distinct (k, sub).
+    pub lookups: Vec<LookupShape>,
+    /// Gated adder tree.
+    pub gated: Option<GatedShape>,
+    /// Multiply-add row for plain integer weights.
+    pub mac: Option<MacShape>,
+    /// Words (of 8 bytes) of the byte-wise input memory of builders and multiply-add; 0 when unused.
+    pub byte_words: u32,
+    /// Width of a result word: the widest accumulator.
+    pub result_bits: u32,
+    /// Matrix rows per bank, at most, in one stream.
+    pub result_depth: u32,
+}
+
+impl BankShape {
+    /// The stream modes of this unit; a mode's number is its index here.
+    pub fn modes(&self) -> Vec<StreamMode> {
+        let mut modes = Vec::new();
+        for i in 0..self.lookups.len() as u32 {
+            modes.extend([StreamMode::Build(i), StreamMode::Lookup(i)]);
+        }
+        if let Some(g) = &self.gated {
+            if g.column_signs.is_some() {
+                modes.push(StreamMode::Signs);
+            }
+            if g.generated_signs.is_some() {
+                modes.push(StreamMode::Mask);
+            }
+        }
+        if self.mac.is_some() {
+            modes.push(StreamMode::Mac);
+        }
+        modes
+    }
+}
+
+/// Table builder and lookup for one (k, sub).
+///
+/// A beat of codes holds `lanes` codes of `code_bits`, the lowest first; code i of beat q of a
+/// matrix row belongs to sub-vector `q*lanes + i`. A beat of the codebook holds centroid j of
+/// `chunk` neighbouring sub-vectors, `sub` bytes each. Beats of the codebook come in the order
+/// block (of `lanes` sub-vectors), centroid j, chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LookupShape {
+    /// Centroids per codebook.
+    pub k: u32,
+    /// Inputs per sub-vector, 1..=8.
+    pub sub: u32,
+    /// Bits of a code: index_bits(k).
+    pub code_bits: u32,
+    /// Lookups per beat: beat_bits / code_bits.
+    pub lanes: u32,
+    /// Sub-vectors per codebook beat: the largest divisor of `lanes` that is at most 8/sub.
+    pub chunk: u32,
+    /// Blocks of `lanes` sub-vectors that the tables hold, at most.
+    pub blocks: u32,
+    /// Width of a table entry (signed), from the proven range.
+    pub entry_bits: u32,
+    /// Width of the accumulator (signed), from the proven range of the sum.
+    pub acc_bits: u32,
+}
+
+impl LookupShape {
+    /// Codebook beats per centroid of a block.
+    pub fn chunks(&self) -> u32 {
+        self.lanes / self.chunk
+    }
+}
+
+/// Gated adder tree over one-bit weights: inputs lie as bit planes, 64 inputs to a plane word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GatedShape {
+    /// Bits of an input (signed).
+    pub planes: u32,
+    /// Plane words (groups of beat_bits inputs) held.
+    pub groups: u32,
+    /// Width of the accumulator (signed).
+    pub acc_bits: u32,
+    /// Present when columns carry signs (BQQ): width of the count of ones (unsigned); 0 counts nothing.
+    pub column_signs: Option<u32>,
+    /// Present when signs are generated (supermask): the most coats of any op.
+    pub generated_signs: Option<u32>,
+}
+
+/// Eight int8 multiply-adds per beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MacShape {
+    /// Width of the accumulator (signed).
+    pub acc_bits: u32,
+}
+
+/// The buffer unit: a vector memory and an arithmetic pipeline of one element per clock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BufferShape {
+    /// Width of a word (signed): the widest value of the model.
+    pub word_bits: u32,
+    /// Words of vector memory.
+    pub depth: u32,
+    /// The vector operations that are built, in the order of [`VecOp::ALL`].
+    pub ops: Vec<VecOp>,
+    /// Requantiser fields, when `Requant` is built.
+    pub requant: Option<RequantShape>,
+    /// Width of multiplier operands when `Mul`, `DrainMac` or `DrainOnes` is built.
+    pub mul_bits: u32,
+}
+
+/// Requantiser: (x*mul + 2^(shift-1)) >> shift, clamped to `out_bits`.
+/// Its constants lie in one word of vector memory: mul in the low `mul_bits`, shift above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequantShape {
+    /// Width of the input x (signed).
+    pub in_bits: u32,
+    /// Width of mul (signed).
+    pub mul_bits: u32,
+    /// Width of shift (unsigned).
+    pub shift_bits: u32,
+    /// Width of the widest result (signed).
+    pub out_bits: u32,
+}

@@ -1,0 +1,30 @@
+//! Latencies of the units in clocks: facts of the hardware that the scheduler relies on. The
+//! simulation test of each unit checks them.
+
+use crate::isa::VecOp;
+use crate::shape::ChannelShape;
+
+/// From the last element of a vector operation being issued to its result being readable.
+pub const VEC_LATENCY: u32 = 6;
+/// From the last beat of a column entering the data path to its result word being readable.
+pub const UNIT_LATENCY: u32 = 6;
+/// From the key and row entering the sign generator to its first word being ready; also the
+/// fewest clocks between the first columns of two matrix rows in mode `Mask`.
+pub const SEED_CLOCKS: u32 = 6;
+
+/// Clocks that the buffer unit is busy with an operation, from its issue to the issue of one that
+/// reads what it wrote.
+pub fn vec_clocks(op: VecOp, len: u32, shape: &ChannelShape) -> u32 {
+    let planes = shape.bank.gated.map_or(0, |g| g.planes);
+    match op {
+        VecOp::LoadPlanes => {
+            len.next_multiple_of(shape.beat_bits) + planes + VEC_LATENCY
+        }
+        _ => len + VEC_LATENCY,
+    }
+}
+
+/// Clocks from the issue of a column read to its result word being readable by a drain.
+pub fn column_clocks(shape: &ChannelShape) -> u32 {
+    shape.read_latency + shape.beats + UNIT_LATENCY
+}
