@@ -1,7 +1,7 @@
 //! A parsed module. Ids index the vectors of [`Module`] and [`Func`]; spans are byte ranges of
 //! the source text.
 
-use crate::types::{IntTy, VecTy, WeightType};
+use crate::types::{VecTy, WeightType};
 use std::ops::Range;
 
 /// A byte range of the source text.
@@ -20,7 +20,7 @@ pub struct ParamId(pub usize);
 pub struct ValueId(pub usize);
 
 /// A name with the place it was written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// The name without its sigil.
     pub text: String,
@@ -29,7 +29,7 @@ pub struct Name {
 }
 
 /// One `.ir` file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
     /// `target "..."`: a built-in name or the path of a target TOML.
     pub target: Name,
@@ -44,7 +44,7 @@ pub struct Module {
 }
 
 /// A comment and where it stood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
     /// Text with its `//`.
     pub text: String,
@@ -53,7 +53,7 @@ pub struct Comment {
 }
 
 /// A weight declaration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weight {
     /// Its name.
     pub name: Name,
@@ -66,7 +66,7 @@ pub struct Weight {
 }
 
 /// A parameter declaration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
     /// Its name.
     pub name: Name,
@@ -79,7 +79,7 @@ pub struct Param {
 }
 
 /// The function of a module: inputs, ops in order, one result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Func {
     /// Its name.
     pub name: Name,
@@ -95,6 +95,33 @@ pub struct Func {
     pub result: ValueId,
     /// Where `return` was written.
     pub result_span: Span,
+    /// The line that opens the function.
+    pub span: Span,
+}
+
+impl Module {
+    /// The module without places and comments: what two texts of one meaning have in common.
+    pub fn without_spans(mut self) -> Module {
+        let clear = |name: &mut Name| name.span = 0..0;
+        clear(&mut self.target);
+        for w in &mut self.weights {
+            clear(&mut w.name);
+            clear(&mut w.file);
+            w.span = 0..0;
+        }
+        for p in &mut self.params {
+            clear(&mut p.name);
+            clear(&mut p.file);
+            p.span = 0..0;
+        }
+        clear(&mut self.func.name);
+        self.func.values.iter_mut().for_each(|v| clear(&mut v.name));
+        self.func.ops.iter_mut().for_each(|op| op.span = 0..0);
+        self.func.result_span = 0..0;
+        self.func.span = 0..0;
+        self.comments.clear();
+        self
+    }
 }
 
 impl Func {
@@ -105,7 +132,7 @@ impl Func {
 }
 
 /// A named value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     /// Its name.
     pub name: Name,
@@ -114,7 +141,7 @@ pub struct Value {
 }
 
 /// One op.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Op {
     /// What it does.
     pub kind: OpKind,
@@ -215,6 +242,3 @@ impl OpKind {
         }
     }
 }
-
-/// The int type most parameters and inputs of i8 use.
-pub const I8: IntTy = IntTy { bits: 8 };

@@ -1,9 +1,17 @@
-//! Typed views of the tensors behind weights and parameters.
+//! A [`Model`]: a module with its tensors; and typed views of the tensors.
 //!
 //! Views borrow the mapped file; elements are read little-endian, so no alignment is assumed.
 
-use crate::module::{Module, ParamId, WeightId};
+use crate::diag::{line_col, Diagnostics};
+use crate::layout::signed_at;
+use crate::module::{Module, ParamId, Span, ValueId, WeightId};
+use crate::ranges::Interval;
 use crate::types::{bqq_inner, WeightType};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The bytes of a tensor file: a mapping, or memory.
+pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// A module with its tensors mapped and checked: what golden, lowering and cosim work on.
 /// A value of this type satisfies every rule of the verifier.
@@ -14,17 +22,42 @@ pub struct Model {
     pub source: String,
     /// The file name shown in diagnostics and RTL headers (no directory).
     pub file_name: String,
-    pub(crate) weights: Vec<WeightBytes>,
+    pub(crate) weights: Vec<Vec<Slice>>,
     pub(crate) params: Vec<Vec<i64>>,
+    pub(crate) files: Vec<UsedFile>,
+    pub(crate) ranges: Vec<Vec<Interval>>,
+    pub(crate) warnings: Diagnostics,
 }
 
-/// The raw tensors of one weight, in the order of its type's table row.
-pub(crate) struct WeightBytes {
-    pub(crate) tensors: Vec<Bytes>,
+/// A file that a model reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedFile {
+    /// Its name as the module writes it.
+    pub name: String,
+    /// Where it was found.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
-/// Bytes of one tensor: a range of a shared mapping, or owned.
-pub(crate) type Bytes = std::sync::Arc<dyn AsRef<[u8]> + Send + Sync>;
+/// The data of one tensor: a part of a file.
+#[derive(Clone)]
+pub(crate) struct Slice {
+    pub(crate) file: Bytes,
+    pub(crate) range: std::ops::Range<usize>,
+}
+
+impl Slice {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &(*self.file).as_ref()[self.range.clone()]
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("file_name", &self.file_name).finish_non_exhaustive()
+    }
+}
 
 /// A weight's contents, by format.
 pub enum WeightView<'a> {
@@ -105,7 +138,7 @@ fn bit(bytes: &[u8], row: usize, bits_per_row: usize, at: usize) -> bool {
 }
 
 fn le16(bytes: &[u8], at: usize) -> i64 {
-    i64::from(i16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]))
+    signed_at(bytes, 2, at)
 }
 
 impl BqqView<'_> {
@@ -158,8 +191,7 @@ impl BqqView<'_> {
     }
     /// Scalar u of block (`br`,`bc`).
     pub fn u(&self, br: usize, bc: usize) -> i64 {
-        let at = 4 * (br * (self.cols / self.n) + bc);
-        i64::from(i32::from_le_bytes([self.u[at], self.u[at + 1], self.u[at + 2], self.u[at + 3]]))
+        signed_at(self.u, 4, br * (self.cols / self.n) + bc)
     }
 }
 
@@ -230,8 +262,8 @@ impl IntView<'_> {
 impl Model {
     /// The contents of a weight.
     pub fn weight(&self, id: WeightId) -> WeightView<'_> {
-        let t = &self.weights[id.0].tensors;
-        let bytes = |i: usize| (*t[i]).as_ref();
+        let t = &self.weights[id.0];
+        let bytes = |i: usize| t[i].bytes();
         match self.module.weights[id.0].ty {
             WeightType::Pq { rows, cols, sub, k, shared } => WeightView::Pq(PqView {
                 rows,
@@ -274,5 +306,31 @@ impl Model {
     /// The values of a parameter.
     pub fn param(&self, id: ParamId) -> &[i64] {
         &self.params[id.0]
+    }
+
+    /// What element by element a value can be, when the function's inputs are any of their types:
+    /// proven from the actual weights and parameters ([`crate::ranges`]).
+    pub fn range(&self, id: ValueId) -> &[Interval] {
+        &self.ranges[id.0]
+    }
+
+    /// The tensor files that the module names, each once, in order of first use.
+    pub fn files(&self) -> &[UsedFile] {
+        &self.files
+    }
+
+    /// What is valid but probably not meant.
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
+    }
+
+    /// Line and column, from 1, of the start of a span.
+    pub fn line_col(&self, span: &Span) -> (usize, usize) {
+        line_col(&self.source, span.start)
+    }
+
+    /// The text of op `i` as written, without its comment.
+    pub fn op_text(&self, i: usize) -> &str {
+        &self.source[self.module.func.ops[i].span.clone()]
     }
 }

@@ -29,6 +29,12 @@ impl IntTy {
     }
 }
 
+/// Largest length of a vector and largest side of a matrix.
+pub const MAX_SIZE: usize = 1 << 20;
+
+/// The type of inputs of PQ and int matrices.
+pub const I8: IntTy = IntTy { bits: 8 };
+
 impl std::fmt::Display for IntTy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "i{}", self.bits)
@@ -127,6 +133,37 @@ impl WeightType {
             | WeightType::Bqq { cols, .. }
             | WeightType::Supermask { cols, .. }
             | WeightType::Int { cols, .. } => cols,
+        }
+    }
+}
+
+impl std::fmt::Display for WeightType {
+    /// The type as the language writes it; attributes that are 0 or absent are left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            WeightType::Pq { rows, cols, sub, k, shared } => {
+                let shared = if shared { ", shared" } else { "" };
+                write!(f, "pq<{rows}x{cols}, sub={sub}, k={k}{shared}>")
+            }
+            WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
+                write!(f, "bqq<{rows}x{cols}, bases={bases}, block={block_rows}x{block_cols}>")
+            }
+            WeightType::Supermask { rows, cols, coats, seed, layer, pruned, locked } => {
+                write!(f, "supermask<{rows}x{cols}, coats={coats}, seed=0x{seed:x}")?;
+                for (key, n) in [("layer", layer), ("pruned", pruned), ("locked", locked)] {
+                    if n != 0 {
+                        write!(f, ", {key}={n}")?;
+                    }
+                }
+                f.write_str(">")
+            }
+            WeightType::Int { rows, cols, bits, group } => {
+                write!(f, "int<{rows}x{cols}, bits={bits}")?;
+                if let Some(group) = group {
+                    write!(f, ", group={group}")?;
+                }
+                f.write_str(">")
+            }
         }
     }
 }

@@ -1,0 +1,76 @@
+//! The numbers of the diagnostics: P01 text, P02 names, P03 types, P04 tensors, P05 warnings.
+
+macro_rules! codes {
+    ($($code:ident $title:literal,)*) => {
+        /// The number of a kind of mistake. Numbers are never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $code,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$code,)*];
+
+            /// `P0101` and so on.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$code => stringify!($code),)* }
+            }
+
+            /// What kind of mistake it is.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$code => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    P0101 "the file is not UTF-8 text",
+    P0102 "the file cannot be read",
+    P0103 "a line or the file is too long",
+    P0104 "the version line is missing or names another version",
+    P0105 "syntax error",
+    P0106 "unknown statement",
+    P0107 "unknown op",
+    P0108 "unknown type",
+    P0109 "wrong attribute",
+    P0110 "number out of range",
+    P0111 "wrong operands",
+    P0112 "statement out of place",
+    P0113 "a part of the module is missing",
+    P0201 "name defined twice",
+    P0202 "unknown name",
+    P0203 "value used before its definition",
+    P0204 "name of the wrong kind",
+    P0301 "size out of range",
+    P0302 "impossible weight type",
+    P0303 "lengths do not agree",
+    P0304 "element type not allowed here",
+    P0305 "the result type cannot hold the result",
+    P0306 "requantiser constant out of range",
+    P0307 "slice out of bounds",
+    P0308 "the returned value is not of the declared type",
+    P0401 "tensor file cannot be opened",
+    P0402 "not a safetensors file",
+    P0403 "tensor missing",
+    P0404 "tensor of the wrong dtype",
+    P0405 "tensor of the wrong shape",
+    P0406 "element out of range of its type",
+    P0407 "supermask planes are not nested",
+    P0408 "tensor file cannot be written",
+    P0501 "never used",
+}
+
+impl Code {
+    /// The code written `text`, in any case.
+    pub fn from_text(text: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|c| c.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

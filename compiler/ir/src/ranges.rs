@@ -1,0 +1,233 @@
+//! Interval analysis: what every element of every value can be, from the actual weights.
+//!
+//! A matvec of any weight format is linear in its inputs: y_r = sum_c W[r][c] x_c with an integer
+//! matrix W that the format describes. With each x_c anywhere in its own interval, the smallest and
+//! the largest y_r are sums of the smallest and largest products, so for pq, bqq and int the result
+//! is **exact** (both ends are reached). The signs of a supermask are generated, not stored, so here
+//! a weight is known only up to its sign, and a locked weight is taken to be possible anywhere: the
+//! result is sound, and at most wider.
+//!
+//! Through a whole function the analysis is exact per op, not over ops: it does not know that two
+//! values move together.
+
+use crate::module::{OpKind, Operand, ParamId, Scalar, WeightId};
+use crate::tensors::{BqqView, Model, SupermaskView, WeightView};
+use crate::types::{VecTy, WeightType};
+
+/// Smallest and largest value, both included.
+pub type Interval = (i64, i64);
+
+/// The same before it is known to fit a type.
+pub type Wide = (i128, i128);
+
+/// Every element anywhere in its type.
+pub fn of_type(ty: VecTy) -> Vec<Interval> {
+    vec![(ty.elem.min(), ty.elem.max()); ty.len]
+}
+
+/// Ranges of every value of the function, indexed as `Func::values`, when input i's elements lie in
+/// `inputs[i]`. Each interval lies within its value's type.
+///
+/// `inputs` has one entry per input, as long as its type, within its type.
+pub fn analyse(model: &Model, inputs: &[Vec<Interval>]) -> Vec<Vec<Interval>> {
+    let func = &model.module.func;
+    let mut values: Vec<Vec<Interval>> = inputs.to_vec();
+    for (i, op) in func.ops.iter().enumerate() {
+        let wide = op_range(model, &op.kind, &values);
+        let ty = func.values[func.value_of_op(i).0].ty;
+        values.push(narrow(&wide, ty));
+    }
+    values
+}
+
+/// Cuts ranges down to a type.
+pub(crate) fn narrow(wide: &[Wide], ty: VecTy) -> Vec<Interval> {
+    let (lo, hi) = (i128::from(ty.elem.min()), i128::from(ty.elem.max()));
+    // The casts lose nothing: both ends lie within a type of at most 64 bits.
+    wide.iter().map(|r| (r.0.clamp(lo, hi) as i64, r.1.clamp(lo, hi) as i64)).collect()
+}
+
+/// Range of each element of an op's exact result (for requant: after its clamp, which needs the
+/// result type; here before it), given the ranges of the values that it reads.
+pub fn op_range(model: &Model, kind: &OpKind, values: &[Vec<Interval>]) -> Vec<Wide> {
+    let wide = |r: Interval| (i128::from(r.0), i128::from(r.1));
+    match kind {
+        OpKind::Matvec { weight, x } => matvec_range(model, *weight, &values[x.0]),
+        OpKind::Add { a, b } => values[a.0]
+            .iter()
+            .enumerate()
+            .map(|(i, &a)| {
+                let b = match b {
+                    Operand::Value(b) => wide(values[b.0][i]),
+                    Operand::Param(p) => {
+                        let b = i128::from(model.param(*p)[i]);
+                        (b, b)
+                    }
+                };
+                let a = wide(a);
+                (a.0 + b.0, a.1 + b.1)
+            })
+            .collect(),
+        OpKind::Requant { x, mul, shift } => values[x.0]
+            .iter()
+            .enumerate()
+            .map(|(i, &x)| {
+                let (mul, shift) = (scalar(model, *mul, i), scalar(model, *shift, i));
+                // Monotone in x, upward or downward by the sign of mul.
+                let (a, b) = (scaled(x.0, mul, shift), scaled(x.1, mul, shift));
+                (a.min(b), a.max(b))
+            })
+            .collect(),
+        OpKind::Relu { x } => values[x.0].iter().map(|&r| wide((r.0.max(0), r.1.max(0)))).collect(),
+        OpKind::Table { x, table } => {
+            values[x.0].iter().map(|&x| table_range(model, *table, x)).collect()
+        }
+        OpKind::Argmax { x } => vec![(0, values[x.0].len() as i128 - 1)],
+        OpKind::Concat { xs } => {
+            xs.iter().flat_map(|x| values[x.0].iter().map(|&r| wide(r))).collect()
+        }
+        OpKind::Slice { x, start, len } => {
+            values[x.0][*start..start + len].iter().map(|&r| wide(r)).collect()
+        }
+    }
+}
+
+/// The constant of a requantiser for element `i`.
+fn scalar(model: &Model, s: Scalar, i: usize) -> i64 {
+    match s {
+        Scalar::Const(n) => n,
+        Scalar::Param(p) => model.param(p)[i],
+    }
+}
+
+/// (x*mul + 2^(shift-1)) >> shift.
+fn scaled(x: i64, mul: i64, shift: i64) -> i128 {
+    let half = if shift > 0 { 1i128 << (shift - 1) } else { 0 };
+    (i128::from(x) * i128::from(mul) + half) >> shift
+}
+
+fn table_range(model: &Model, table: ParamId, x: Interval) -> Wide {
+    let entries = &model.param(table)[(x.0 + 128) as usize..=(x.1 + 128) as usize];
+    let (lo, hi) = entries.iter().fold((i64::MAX, i64::MIN), |r, &t| (r.0.min(t), r.1.max(t)));
+    (i128::from(lo), i128::from(hi))
+}
+
+/// Range of each row's exact result of a matvec, `x` holding one interval per input column.
+/// Exact for pq, bqq and int; sound for supermask (see the module's head).
+pub fn matvec_range(model: &Model, w: WeightId, x: &[Interval]) -> Vec<Wide> {
+    let rows = model.module.weights[w.0].ty.rows();
+    let locked = match model.module.weights[w.0].ty {
+        WeightType::Supermask { locked, .. } => locked > 0,
+        _ => false,
+    };
+    match model.weight(w) {
+        WeightView::Pq(v) => {
+            let entry = |s: usize, j: usize| {
+                let x = &x[s * v.sub()..(s + 1) * v.sub()];
+                dot_range((0..v.sub()).map(|d| i64::from(v.centroid(s, j, d))), x)
+            };
+            // A table pays when its entries are used more than once; and a table larger than the
+            // codes could be larger than memory.
+            if rows < v.k() {
+                return (0..rows)
+                    .map(|r| sum((0..v.parts()).map(|s| entry(s, v.code(r, s)))))
+                    .collect();
+            }
+            let table: Vec<Wide> =
+                (0..v.parts() * v.k()).map(|i| entry(i / v.k(), i % v.k())).collect();
+            (0..rows)
+                .map(|r| sum((0..v.parts()).map(|s| table[s * v.k() + v.code(r, s)])))
+                .collect()
+        }
+        WeightView::Bqq(v) => bqq_rows(&v, x),
+        WeightView::Supermask(v) => (0..rows)
+            .map(|r| {
+                sum((0..v.cols()).map(|c| {
+                    let most = i128::from(magnitude(&v, locked, r, c));
+                    let far = i128::from(x[c].0).abs().max(i128::from(x[c].1).abs());
+                    (-most * far, most * far)
+                }))
+            })
+            .collect(),
+        WeightView::Int(v) => (0..rows)
+            .map(|r| {
+                let size = v.group().unwrap_or(v.cols());
+                dot_range((0..v.cols()).map(|c| v.q(r, c) * v.scale(r, c / size)), x)
+            })
+            .collect(),
+    }
+}
+
+/// Range of sum_i weights_i * x_i, exactly.
+pub fn dot_range(weights: impl IntoIterator<Item = i64>, x: &[Interval]) -> Wide {
+    sum(weights.into_iter().zip(x).map(|(w, x)| product(w, *x)))
+}
+
+fn product(w: i64, x: Interval) -> Wide {
+    let (a, b) = (i128::from(w) * i128::from(x.0), i128::from(w) * i128::from(x.1));
+    (a.min(b), a.max(b))
+}
+
+fn sum(terms: impl Iterator<Item = Wide>) -> Wide {
+    terms.fold((0, 0), |s, t| (s.0 + t.0, s.1 + t.1))
+}
+
+/// The largest magnitude that a supermask weight can have: its stored coats, or all of them where
+/// the generator may lock it.
+fn magnitude(v: &SupermaskView, locked: bool, r: usize, c: usize) -> i64 {
+    let stored = (0..v.coats()).filter(|&coat| v.stored(coat, r, c)).count();
+    (if locked { v.coats() } else { stored }) as i64
+}
+
+/// Rows of a BQQ matrix: W[a][j] = sum_i ( r_i A[a].B[:,j] + s_i rowsum(A[a]) + t_i colsum(B[:,j]) ) + u,
+/// the dot product of two vectors of +-1 being l less twice the number of places where they differ.
+fn bqq_rows(v: &BqqView, x: &[Interval]) -> Vec<Wide> {
+    let (m, n, l) = (v.block_rows(), v.block_cols(), v.inner());
+    let mut rows = vec![(0, 0); v.rows()];
+    for br in 0..v.rows() / m {
+        for bc in 0..v.cols() / n {
+            let x = &x[bc * n..(bc + 1) * n];
+            let mut dense = vec![v.u(br, bc); m * n];
+            for i in 0..v.bases() {
+                let (r, s, t) = (v.r(i, br, bc), v.s(i, br, bc), v.t(i, br, bc));
+                let columns: Vec<Signs> =
+                    (0..n).map(|j| Signs::pack(l, |k| v.b(i, br, bc, k, j))).collect();
+                for a in 0..m {
+                    let row = Signs::pack(l, |k| v.a(i, br, bc, a, k));
+                    for (w, column) in dense[a * n..(a + 1) * n].iter_mut().zip(&columns) {
+                        *w += r * row.dot(column) + s * row.sum() + t * column.sum();
+                    }
+                }
+            }
+            for a in 0..m {
+                let part = dot_range(dense[a * n..(a + 1) * n].iter().copied(), x);
+                let row: &mut Wide = &mut rows[br * m + a];
+                *row = (row.0 + part.0, row.1 + part.1);
+            }
+        }
+    }
+    rows
+}
+
+/// A vector of +-1, a bit each.
+struct Signs {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Signs {
+    fn pack(len: usize, plus: impl Fn(usize) -> bool) -> Signs {
+        let mut words = vec![0u64; len.div_ceil(64)];
+        (0..len).filter(|&k| plus(k)).for_each(|k| words[k / 64] |= 1 << (k % 64));
+        Signs { words, len }
+    }
+    fn sum(&self) -> i64 {
+        let ones: u32 = self.words.iter().map(|w| w.count_ones()).sum();
+        2 * i64::from(ones) - self.len as i64
+    }
+    fn dot(&self, other: &Signs) -> i64 {
+        let differ: u32 =
+            self.words.iter().zip(&other.words).map(|(a, b)| (a ^ b).count_ones()).sum();
+        self.len as i64 - 2 * i64::from(differ)
+    }
+}

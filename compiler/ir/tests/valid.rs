@@ -1,0 +1,103 @@
+//! Modules that are right: they load, their views read what was stored, and text comes back.
+
+use pimc_ir::testing::{BqqArrays, ModelBuilder};
+use pimc_ir::{bqq_inner, format, load, parse, print, ValueId, WeightId, WeightView};
+
+/// Every weight type and every op.
+const ALL: &str = include_str!("valid/all.ir");
+
+fn all() -> ModelBuilder {
+    let l = bqq_inner(4, 4);
+    let bits = |n: usize, step: usize| (0..n).map(|i| i * step % 7 < 3).collect::<Vec<bool>>();
+    let bqq = BqqArrays {
+        y: bits(2 * 2 * 2 * 4 * l, 3),
+        z: bits(2 * 2 * 2 * l * 4, 5),
+        r: vec![3, -4, 5, -6, 7, -8, 9, -10],
+        s: vec![1; 8],
+        t: vec![-1; 8],
+        u: vec![100, -100, 200, -200],
+    };
+    let coat0: Vec<bool> = bits(6 * 8, 2);
+    let coat1: Vec<bool> = coat0.iter().enumerate().map(|(i, b)| *b && i % 2 == 0).collect();
+    ModelBuilder::new(ALL)
+        .pq(
+            "fc1",
+            &[
+                0, 1, 2, 3, 3, 2, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 0, 2, 0, 2,
+                1, 3, 1, 3,
+            ],
+            &(0..32).map(|i| i * 8 - 128).map(|v| v as i8).collect::<Vec<_>>(),
+        )
+        .bqq("fc2", &bqq)
+        .supermask("fc3", &[coat0, coat1].concat())
+        .int(
+            "fc4",
+            &(0..24).map(|i| i - 8).map(|v: i32| v.clamp(-8, 7) as i8).collect::<Vec<_>>(),
+            &[1, -2, 3, -4, 5, -6, 7, -8],
+        )
+        .param("b1", &[10, -20, 30, -40, 50, -60, 70, -80])
+        .param("act", &(-128..128).map(|x: i64| x.max(-16)).collect::<Vec<_>>())
+        .param("m1", &[1 << 20, 2 << 20, 3 << 20, 4 << 20, 5 << 20, 6 << 20, 7 << 20, 8 << 20])
+        .param("sh", &[22, 22, 22, 22, 23, 23, 23, 23])
+}
+
+#[test]
+fn every_weight_type_and_op_loads() {
+    let model = all().build().unwrap_or_else(|e| panic!("{e}"));
+    assert!(model.warnings().is_empty(), "{}", model.warnings());
+    let WeightView::Pq(pq) = model.weight(WeightId(0)) else { panic!("fc1 is pq") };
+    assert_eq!((pq.code(1, 0), pq.code(1, 3), pq.code(7, 1)), (3, 0, 3));
+    assert_eq!((pq.centroid(0, 0, 0), pq.centroid(3, 3, 1)), (-128, 120));
+    let WeightView::Bqq(bqq) = model.weight(WeightId(1)) else { panic!("fc2 is bqq") };
+    assert_eq!((bqq.r(1, 1, 1), bqq.u(1, 0), bqq.inner()), (-10, 200, 2));
+    let WeightView::Supermask(mask) = model.weight(WeightId(2)) else { panic!("fc3") };
+    assert!((0..48).all(|i| !mask.stored(1, i / 8, i % 8) || mask.stored(0, i / 8, i % 8)));
+    let WeightView::Int(int) = model.weight(WeightId(3)) else { panic!("fc4 is int") };
+    assert_eq!((int.q(0, 0), int.q(3, 5), int.scale(0, 1), int.scale(3, 1)), (-8, 7, -2, -8));
+    assert_eq!(model.param(pimc_ir::ParamId(0))[7], -80);
+    assert_eq!(model.files().len(), 2);
+}
+
+#[test]
+fn text_comes_back() {
+    let module = parse(ALL).unwrap_or_else(|e| panic!("{e}"));
+    let again = parse(&print(&module)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(again.without_spans(), module.without_spans());
+    insta::assert_snapshot!(print(&parse(ALL).unwrap()));
+}
+
+#[test]
+fn formatting_keeps_comments_and_is_stable() {
+    let messy = include_str!("valid/messy.ir");
+    let tidy = format(messy).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(format(&tidy).unwrap(), tidy);
+    let (a, b) = (parse(messy).unwrap(), parse(&tidy).unwrap());
+    let texts = |m: &pimc_ir::Module| m.comments.iter().map(|c| c.text.clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&a), texts(&b));
+    assert_eq!(a.without_spans(), b.without_spans());
+    insta::assert_snapshot!(tidy);
+}
+
+#[test]
+fn files_written_load_as_the_memory_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = all().write(folder.path(), "all.ir").unwrap();
+    let (a, b) = (load(&path).unwrap_or_else(|e| panic!("{e}")), all().build().unwrap());
+    assert_eq!(a.file_name, "all.ir");
+    let hashes =
+        |m: &pimc_ir::Model| m.files().iter().map(|f| f.sha256.clone()).collect::<Vec<_>>();
+    assert_eq!(hashes(&a), hashes(&b));
+    let last = ValueId(a.module.func.values.len() - 1);
+    assert_eq!(a.range(last), b.range(last));
+    assert!(a.files().iter().all(|f| f.path.starts_with(folder.path())));
+}
+
+#[test]
+fn places_are_those_of_the_text() {
+    let model = all().build().unwrap();
+    let first = &model.module.func.ops[0];
+    let (line, column) = model.line_col(&first.span);
+    let shown = ALL.lines().nth(line - 1).unwrap();
+    assert_eq!(&shown[column - 1..column - 1 + model.op_text(0).len()], model.op_text(0));
+    assert!(model.op_text(0).starts_with("%0 = matvec @fc1, %x"));
+}
