@@ -1,5 +1,7 @@
 //! Hardware units of pimc.
 
+pub mod bank_unit;
+pub mod hdl;
 pub mod isa;
 pub mod shape;
 pub mod timing;

@@ -17,9 +17,7 @@ pub const SEED_CLOCKS: u32 = 6;
 pub fn vec_clocks(op: VecOp, len: u32, shape: &ChannelShape) -> u32 {
     let planes = shape.bank.gated.map_or(0, |g| g.planes);
     match op {
-        VecOp::LoadPlanes => {
-            len.next_multiple_of(shape.beat_bits) + planes + VEC_LATENCY
-        }
+        VecOp::LoadPlanes => len.next_multiple_of(shape.beat_bits) + planes + VEC_LATENCY,
         _ => len + VEC_LATENCY,
     }
 }

@@ -1,0 +1,261 @@
+//! Library cells: the leaves that are not kernels. Each knows how to simulate itself; how it is
+//! printed is the back end's business, which recognises it by [`Cell`].
+
+use super::tree::{cell, Cell};
+use super::wire::{Signal, Wire};
+use super::word::{u, Ty};
+use rust_hdl_core::prelude::*;
+
+/// A register of run-time type, 0 after reset.
+#[derive(Clone, Debug, Default, LogicBlock)]
+pub struct Reg {
+    /// Next value.
+    pub d: Wire<In>,
+    /// Value.
+    pub q: Wire<Out>,
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+}
+
+impl Reg {
+    /// A register at 0.
+    pub fn new(ty: Ty) -> Self {
+        Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default() }
+    }
+}
+
+impl Logic for Reg {
+    #[inline]
+    fn update(&mut self) {
+        if self.clock.edge() {
+            self.q.next = self.d.val();
+        }
+    }
+    fn connect(&mut self) {
+        self.q.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Register)
+    }
+}
+
+/// A register of a Rust type: `Flop<Bit>`, or a state machine's `Flop<State>`, which is in its
+/// first state after reset.
+#[derive(Clone, Debug, Default, LogicBlock)]
+pub struct Flop<T: Synth> {
+    /// Next value.
+    pub d: Signal<In, T>,
+    /// Value.
+    pub q: Signal<Out, T>,
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+}
+
+impl<T: Synth> Logic for Flop<T> {
+    #[inline]
+    fn update(&mut self) {
+        if self.clock.edge() {
+            self.q.next = self.d.val();
+        }
+    }
+    fn connect(&mut self) {
+        self.q.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Register)
+    }
+}
+
+/// One-write one-read synchronous memory of run-time shape; not reset. A read returns, one clock
+/// after its address, the word from before a write in the same clock. An address beyond the depth
+/// reads 0 and writes nothing in simulation, and must not be used.
+#[derive(Clone, Debug, Default, LogicBlock)]
+pub struct Ram {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+    /// Writes in this clock.
+    pub we: Signal<In, Bit>,
+    /// Where to.
+    pub waddr: Wire<In>,
+    /// What.
+    pub wdata: Wire<In>,
+    /// Address read.
+    pub raddr: Wire<In>,
+    /// The word, one clock later.
+    pub rdata: Wire<Out>,
+    _words: Vec<i128>,
+}
+
+impl Ram {
+    /// A memory of `2^addr_bits` words.
+    pub fn new(addr_bits: u32, data: Ty) -> Self {
+        Ram::with_depth(1 << addr_bits, addr_bits, data)
+    }
+
+    /// A memory of `depth` words.
+    pub fn with_depth(depth: usize, addr_bits: u32, data: Ty) -> Self {
+        Ram {
+            waddr: Wire::new(u(addr_bits)),
+            wdata: Wire::new(data),
+            raddr: Wire::new(u(addr_bits)),
+            rdata: Wire::new(data),
+            _words: vec![0; depth],
+            ..Ram::default()
+        }
+    }
+
+    /// Fills it from word 0.
+    pub fn load(&mut self, words: impl IntoIterator<Item = i128>) {
+        for (m, x) in self._words.iter_mut().zip(words) {
+            *m = x;
+        }
+    }
+
+    /// Its words.
+    pub fn words(&self) -> &[i128] {
+        &self._words
+    }
+}
+
+impl Logic for Ram {
+    fn update(&mut self) {
+        if self.clock.edge() {
+            let word = self._words.get(self.raddr.val().index());
+            self.rdata.set(word.copied().unwrap_or(0));
+            if self.we.val() {
+                let (at, x) = (self.waddr.val().index(), self.wdata.get());
+                if let Some(word) = self._words.get_mut(at) {
+                    *word = x;
+                }
+            }
+        }
+    }
+    fn connect(&mut self) {
+        self.rdata.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Ram { depth: self._words.len() })
+    }
+}
+
+/// Count of ones: y = number of set bits of x.
+#[derive(Clone, Debug, Default, LogicBlock)]
+pub struct Popcount {
+    /// The bits.
+    pub x: Wire<In>,
+    /// Their count.
+    pub y: Wire<Out>,
+}
+
+impl Popcount {
+    /// Of a word of `width` bits; the count has just the bits to hold `width`.
+    pub fn new(width: u32) -> Self {
+        Popcount { x: Wire::new(u(width)), y: Wire::new(u(32 - width.leading_zeros())) }
+    }
+}
+
+impl Logic for Popcount {
+    fn update(&mut self) {
+        self.y.set(self.x.get().count_ones() as i128);
+    }
+    fn connect(&mut self) {
+        self.y.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Popcount)
+    }
+}
+
+/// A word seen as parts, the lowest first. Costs nothing: both sides are the same net.
+#[derive(Clone, Debug, Default, LogicBlock)]
+pub struct Split {
+    /// The word.
+    pub x: Wire<In>,
+    /// Its parts.
+    pub y: Vec<Wire<Out>>,
+}
+
+impl Split {
+    /// `count` unsigned parts of `width` bits; the word is as wide as they are together.
+    pub fn new(count: usize, width: u32) -> Self {
+        Split { x: Wire::new(u(count as u32 * width)), y: vec![Wire::new(u(width)); count] }
+    }
+
+    /// `count` signed parts of `width` bits.
+    pub fn signed(count: usize, width: u32) -> Self {
+        let part = Wire::new(Ty { width, signed: true });
+        Split { x: Wire::new(u(count as u32 * width)), y: vec![part; count] }
+    }
+}
+
+impl Logic for Split {
+    fn update(&mut self) {
+        let mut x = self.x.get();
+        for y in &mut self.y {
+            y.set(x);
+            x >>= y.ty().width;
+        }
+    }
+    fn connect(&mut self) {
+        for y in &mut self.y {
+            y.connect();
+        }
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Split)
+    }
+}
+
+/// Parts joined to a word, the lowest first. Costs nothing.
+#[derive(Clone, Debug, Default, LogicBlock)]
+pub struct Join {
+    /// The parts.
+    pub x: Vec<Wire<In>>,
+    /// The word.
+    pub y: Wire<Out>,
+}
+
+impl Join {
+    /// `count` parts of type `part`.
+    pub fn new(count: usize, part: Ty) -> Self {
+        Join { x: vec![Wire::new(part); count], y: Wire::new(u(count as u32 * part.width)) }
+    }
+}
+
+impl Logic for Join {
+    fn update(&mut self) {
+        let word = self.x.iter().rev().fold(0, |word, x| {
+            let width = x.ty().width;
+            word << width | u(width).wrap(x.get())
+        });
+        self.y.set(word);
+    }
+    fn connect(&mut self) {
+        self.y.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Join)
+    }
+}
+
+/// Bits that nobody reads, said out loud so that lint knows. Costs nothing. By the convention of
+/// the lint tools its field is named `unused_...`.
+#[derive(Clone, Debug, Default, LogicBlock)]
+pub struct Unused {
+    /// The bits.
+    pub x: Wire<In>,
+}
+
+impl Unused {
+    /// Of a word of `width` bits.
+    pub fn new(width: u32) -> Self {
+        Unused { x: Wire::new(u(width)) }
+    }
+}
+
+impl Logic for Unused {
+    fn update(&mut self) {}
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Unused)
+    }
+}

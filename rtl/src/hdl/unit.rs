@@ -1,0 +1,253 @@
+//! Units: blocks with a module of their own, their instances, and the clock.
+
+use super::wire::Signal;
+use rust_hdl_core::prelude::{Block, Clock, In, Logic, Probe};
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+/// What a module's header promises. Paragraphs are wrapped by the back end; empty ones are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contract {
+    /// What it is, in a sentence.
+    pub summary: String,
+    /// What it computes.
+    pub formula: String,
+    /// Clocks from what to what.
+    pub latency: String,
+    /// How often it takes something new.
+    pub throughput: String,
+    /// How words, codes and memories are laid out.
+    pub layout: String,
+    /// What it relies on.
+    pub preconditions: String,
+}
+
+/// A block that is a module.
+pub trait Unit: Block {
+    /// The name of its module: `pimc_` and the numbers that change its text. Two units of one name
+    /// have the same text.
+    fn module(&self) -> String;
+    /// What its header says.
+    fn contract(&self) -> Contract;
+    /// Its clock, if it has one.
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        None
+    }
+}
+
+/// A module name with its header, on its way to the back end.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// [`Unit::module`].
+    pub module: String,
+    /// [`Unit::contract`].
+    pub contract: Contract,
+}
+
+thread_local! {
+    // rust-hdl's visitor passes a scope as `&dyn Block`, which cannot be asked for its module; the
+    // instance leaves the card here for the visitor, just before its scope opens.
+    static CARD: RefCell<Option<Card>> = const { RefCell::new(None) };
+}
+
+/// Takes the card of the scope that opens now; `None` if it is not an instance of a unit.
+pub(crate) fn take_card() -> Option<Card> {
+    CARD.with(|c| c.borrow_mut().take())
+}
+
+/// An instance of a unit. It is evaluated only when an input has changed, and then until it is
+/// stable.
+pub struct Inst<U> {
+    unit: U,
+    fresh: bool,
+    ran: bool,
+}
+
+impl<U> Inst<U> {
+    /// Instantiates `unit`.
+    pub fn new(unit: U) -> Self {
+        Inst { unit, fresh: true, ran: true }
+    }
+}
+
+impl<U: Default> Default for Inst<U> {
+    fn default() -> Self {
+        Inst::new(U::default())
+    }
+}
+
+impl<U> Deref for Inst<U> {
+    type Target = U;
+    fn deref(&self) -> &U {
+        &self.unit
+    }
+}
+
+impl<U> DerefMut for Inst<U> {
+    fn deref_mut(&mut self) -> &mut U {
+        &mut self.unit
+    }
+}
+
+impl<U: Unit> Logic for Inst<U> {
+    fn update(&mut self) {}
+}
+
+impl<U: Unit> Block for Inst<U> {
+    fn connect_all(&mut self) {
+        self.unit.connect_all();
+    }
+    fn update_all(&mut self) {
+        // A unit that has settled has no signal marked as changed; one whose parent has driven an
+        // input since has an input that differs from the value it settled with.
+        self.ran = self.fresh || self.unit.has_changed();
+        if self.ran {
+            self.fresh = false;
+            settle(&mut self.unit);
+        }
+    }
+    fn has_changed(&self) -> bool {
+        self.ran
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        let card = Card { module: self.unit.module(), contract: self.unit.contract() };
+        CARD.with(|c| *c.borrow_mut() = Some(card));
+        self.unit.accept(name, probe);
+        take_card();
+    }
+}
+
+/// Evaluations after which a block that still changes is taken for a combinational loop.
+const MAX_PASSES: usize = 1000;
+
+/// Evaluates `uut` until nothing changes: after its inputs have been driven.
+///
+/// # Panics
+/// If it does not settle.
+pub fn settle<B: Block>(uut: &mut B) {
+    for _ in 0..MAX_PASSES {
+        uut.update_all();
+        if !uut.has_changed() {
+            return;
+        }
+    }
+    panic!("a combinational loop: still changing after {MAX_PASSES} evaluations");
+}
+
+/// One clock cycle: lets the inputs settle, gives the rising edge, lets the outputs settle.
+///
+/// # Panics
+/// If the unit has no clock, or does not settle.
+pub fn clock<U: Unit>(uut: &mut Inst<U>) {
+    settle(uut);
+    let clock = uut.unit.clock().expect("a unit with a clock");
+    clock.next = !clock.val();
+    settle(uut);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::hdl::prelude::*;
+
+    /// Counts the clocks with `enable`, `step` at a time.
+    #[derive(LogicBlock, Default)]
+    struct Counter {
+        clock: Signal<In, Clock>,
+        enable: Signal<In, Bit>,
+        step: Wire<In>,
+        count: Wire<Out>,
+        state: Reg,
+    }
+
+    impl Logic for Counter {
+        #[hdl_gen]
+        fn update(&mut self) {
+            dff_setup!(self, clock, state);
+            if self.enable.val() {
+                self.state.d.next = self.state.q.val() + self.step.val();
+            }
+            self.count.next = self.state.q.val();
+        }
+    }
+
+    impl Unit for Counter {
+        fn module(&self) -> String {
+            "counter".into()
+        }
+        fn contract(&self) -> Contract {
+            Contract::default()
+        }
+        fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+            Some(&mut self.clock)
+        }
+    }
+
+    /// Two counters in a row: the second steps by the first's count, delayed by a register.
+    #[derive(LogicBlock, Default)]
+    struct Chain {
+        clock: Signal<In, Clock>,
+        enable: Signal<In, Bit>,
+        total: Wire<Out>,
+        counters: Vec<Inst<Counter>>,
+        delayed: Reg,
+    }
+
+    impl Logic for Chain {
+        #[hdl_gen]
+        fn update(&mut self) {
+            dff_setup!(self, clock, delayed);
+            for i in 0..2 {
+                self.counters[i].clock.next = self.clock.val();
+                self.counters[i].enable.next = self.enable.val();
+            }
+            self.delayed.d.next = self.counters[0].count.val();
+            self.counters[0].step.next = 1.into();
+            self.counters[1].step.next = self.delayed.q.val();
+            self.total.next = self.counters[1].count.val();
+        }
+    }
+
+    impl Unit for Chain {
+        fn module(&self) -> String {
+            "chain".into()
+        }
+        fn contract(&self) -> Contract {
+            Contract::default()
+        }
+        fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+            Some(&mut self.clock)
+        }
+    }
+
+    #[test]
+    fn registers_at_every_depth_see_the_same_edge() {
+        let counter = || {
+            Inst::new(Counter {
+                step: Wire::new(u(8)),
+                count: Wire::new(u(8)),
+                state: Reg::new(u(8)),
+                ..Counter::default()
+            })
+        };
+        let mut uut = Inst::new(Chain {
+            total: Wire::new(u(8)),
+            counters: vec![counter(), counter()],
+            delayed: Reg::new(u(8)),
+            ..Chain::default()
+        });
+        let (mut first, mut delayed, mut second) = (0i128, 0i128, 0i128);
+        for cycle in 0..100 {
+            let enable = cycle % 3 != 1;
+            uut.enable.next = enable;
+            clock(&mut uut);
+            if enable {
+                second = (second + delayed) & 255;
+            }
+            delayed = first;
+            if enable {
+                first = (first + 1) & 255;
+            }
+            assert_eq!(uut.total.get(), second, "cycle {cycle}");
+        }
+    }
+}

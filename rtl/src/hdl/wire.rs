@@ -1,0 +1,303 @@
+//! Signals. They stand where rust-hdl's `Signal` would, and differ from it in two ways: a `Wire`
+//! keeps its width in a field, and an input reads as what its parent has just driven, so that a
+//! unit settles in one evaluation however deep it lies.
+
+use super::word::{u, Ty, Word};
+use rust_hdl_core::prelude::{
+    Atom, AtomKind, Block, Clock, Direction, In, Logic, PinConstraint, Probe, Synth,
+    TypeDescriptor, TypeKind, VCDValue, VerilogLiteral,
+};
+use rust_hdl_core::signal::get_signal_id;
+use std::marker::PhantomData;
+
+/// A signal of run-time type.
+#[derive(Clone, Debug)]
+pub struct Wire<D: Direction> {
+    /// What drives it.
+    pub next: Word,
+    val: i128,
+    ty: Ty,
+    changed: bool,
+    claimed: bool,
+    id: usize,
+    dir: PhantomData<D>,
+}
+
+impl<D: Direction> Wire<D> {
+    /// A wire at 0.
+    pub fn new(ty: Ty) -> Self {
+        Wire {
+            next: Word::new(ty, 0),
+            val: 0,
+            ty,
+            changed: false,
+            claimed: false,
+            id: get_signal_id(),
+            dir: PhantomData,
+        }
+    }
+
+    /// Its type.
+    pub fn ty(&self) -> Ty {
+        self.ty
+    }
+
+    /// Drives it from a test bench or a cell.
+    pub fn set(&mut self, x: i128) {
+        self.next = Word::new(self.ty, x);
+    }
+
+    /// Its value, of its own type.
+    #[inline]
+    pub fn val(&self) -> Word {
+        Word::new(self.ty, self.next.exact())
+    }
+
+    /// Its value as a plain integer.
+    #[inline]
+    pub fn get(&self) -> i128 {
+        self.ty.wrap(self.next.exact())
+    }
+}
+
+impl<D: Direction> Default for Wire<D> {
+    fn default() -> Self {
+        Wire::new(u(1))
+    }
+}
+
+impl<D: Direction> Logic for Wire<D> {
+    fn update(&mut self) {}
+    fn connect(&mut self) {
+        self.claimed = true;
+    }
+}
+
+impl<D: Direction> Block for Wire<D> {
+    fn connect_all(&mut self) {}
+    #[inline]
+    fn update_all(&mut self) {
+        let from = self.next.ty();
+        assert!(
+            from.width == 0 || (from.signed == self.ty.signed && from.width <= self.ty.width),
+            "a wire of type {:?} is driven by {from:?}",
+            self.ty
+        );
+        self.next = self.val();
+        self.changed = self.val != self.next.exact();
+        self.val = self.next.exact();
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.changed || self.val != self.get()
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_atom(name, self);
+    }
+}
+
+impl<D: Direction> Atom for Wire<D> {
+    fn bits(&self) -> usize {
+        self.ty.width as usize
+    }
+    fn connected(&self) -> bool {
+        self.claimed
+    }
+    fn changed(&self) -> bool {
+        self.changed
+    }
+    fn kind(&self) -> AtomKind {
+        D::KIND
+    }
+    fn descriptor(&self) -> TypeDescriptor {
+        let w = self.bits();
+        let (name, kind) = if self.ty.signed {
+            (format!("s{w}"), TypeKind::Signed(w))
+        } else {
+            (format!("u{w}"), TypeKind::Bits(w))
+        };
+        TypeDescriptor { name, kind }
+    }
+    fn vcd(&self) -> VCDValue {
+        let bit = |i: u32| (self.val >> i & 1 == 1).into();
+        VCDValue::Vector((0..self.ty.width).rev().map(bit).collect())
+    }
+    fn id(&self) -> usize {
+        self.id
+    }
+    fn verilog(&self) -> VerilogLiteral {
+        (u(self.ty.width).wrap(self.val) as u128).into()
+    }
+    fn constraints(&self) -> Vec<PinConstraint> {
+        vec![]
+    }
+}
+
+/// A signal whose type is known to Rust: `Bit`, `Clock`, or an enum that derives `LogicState`.
+#[derive(Clone, Debug)]
+pub struct Signal<D: Direction, T: Synth> {
+    /// What drives it.
+    pub next: T,
+    val: T,
+    changed: bool,
+    claimed: bool,
+    id: usize,
+    dir: PhantomData<D>,
+}
+
+impl<D: Direction, T: Synth> Signal<D, T> {
+    /// Its value.
+    #[inline]
+    pub fn val(&self) -> T {
+        self.next
+    }
+}
+
+impl Signal<In, Clock> {
+    /// Whether this evaluation is a rising edge. A simulated clock changes once per cycle, and
+    /// every change is a rising edge: nothing here acts on a falling one.
+    #[inline]
+    pub fn edge(&self) -> bool {
+        self.next != self.val
+    }
+}
+
+impl<D: Direction, T: Synth> Default for Signal<D, T> {
+    fn default() -> Self {
+        Signal {
+            next: T::default(),
+            val: T::default(),
+            changed: false,
+            claimed: false,
+            id: get_signal_id(),
+            dir: PhantomData,
+        }
+    }
+}
+
+impl<D: Direction, T: Synth> Logic for Signal<D, T> {
+    fn update(&mut self) {}
+    fn connect(&mut self) {
+        self.claimed = true;
+    }
+}
+
+impl<D: Direction, T: Synth> Block for Signal<D, T> {
+    fn connect_all(&mut self) {}
+    #[inline]
+    fn update_all(&mut self) {
+        self.changed = self.val != self.next;
+        self.val = self.next;
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.changed || self.val != self.next
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_atom(name, self);
+    }
+}
+
+impl<D: Direction, T: Synth> Atom for Signal<D, T> {
+    fn bits(&self) -> usize {
+        T::BITS
+    }
+    fn connected(&self) -> bool {
+        self.claimed
+    }
+    fn changed(&self) -> bool {
+        self.changed
+    }
+    fn kind(&self) -> AtomKind {
+        D::KIND
+    }
+    fn descriptor(&self) -> TypeDescriptor {
+        T::descriptor()
+    }
+    fn vcd(&self) -> VCDValue {
+        self.val.vcd()
+    }
+    fn id(&self) -> usize {
+        self.id
+    }
+    fn verilog(&self) -> VerilogLiteral {
+        self.val.verilog()
+    }
+    fn constraints(&self) -> Vec<PinConstraint> {
+        vec![]
+    }
+}
+
+/// A number fixed when the unit is built, visible to both the simulation and the back end: for
+/// expressions (`self.count.val() == self.last.val().into()`) and for indices (`self.v[i *
+/// self.step.val() + j]`). A plain field whose name begins with `_` is known to neither, except as
+/// the bound of a loop.
+#[derive(Clone, Debug)]
+pub struct Const {
+    x: usize,
+    id: usize,
+}
+
+impl Const {
+    /// The constant `x`.
+    pub fn new(x: usize) -> Self {
+        Const { x, id: get_signal_id() }
+    }
+
+    /// Its value.
+    #[inline]
+    pub fn val(&self) -> usize {
+        self.x
+    }
+}
+
+impl Default for Const {
+    fn default() -> Self {
+        Const::new(0)
+    }
+}
+
+impl Logic for Const {
+    fn update(&mut self) {}
+}
+
+impl Block for Const {
+    fn connect_all(&mut self) {}
+    fn update_all(&mut self) {}
+    fn has_changed(&self) -> bool {
+        false
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_atom(name, self);
+    }
+}
+
+impl Atom for Const {
+    fn bits(&self) -> usize {
+        64
+    }
+    fn connected(&self) -> bool {
+        true
+    }
+    fn changed(&self) -> bool {
+        false
+    }
+    fn kind(&self) -> AtomKind {
+        AtomKind::Constant
+    }
+    fn descriptor(&self) -> TypeDescriptor {
+        TypeDescriptor { name: "const".into(), kind: TypeKind::Bits(64) }
+    }
+    fn vcd(&self) -> VCDValue {
+        VCDValue::Vector((0..64).rev().map(|i| (self.x >> i & 1 == 1).into()).collect())
+    }
+    fn id(&self) -> usize {
+        self.id
+    }
+    fn verilog(&self) -> VerilogLiteral {
+        self.x.into()
+    }
+    fn constraints(&self) -> Vec<PinConstraint> {
+        vec![]
+    }
+}

@@ -1,0 +1,298 @@
+//! Integers of a run-time width: the values on the wires.
+
+use std::cmp::Ordering;
+use std::ops::{Add, BitAnd, BitOr, BitXor, Mul, Neg, Not, Shl, Shr, Sub};
+
+/// The run-time type of a word: how wide it is, and whether its top bit is a sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ty {
+    /// Bits, 1 to 128; 0 is a bare literal, which takes the type of its neighbour.
+    pub width: u32,
+    /// Two's complement.
+    pub signed: bool,
+}
+
+/// An unsigned word of `width` bits.
+pub const fn u(width: u32) -> Ty {
+    Ty { width, signed: false }
+}
+
+/// A signed word of `width` bits.
+pub const fn s(width: u32) -> Ty {
+    Ty { width, signed: true }
+}
+
+const LITERAL: Ty = u(0);
+
+impl Ty {
+    /// The value in this type's range that is congruent to `x` modulo 2^width. Exact up to 128 bits
+    /// signed and 127 bits unsigned, the most an `i128` holds.
+    #[inline]
+    pub fn wrap(self, x: i128) -> i128 {
+        if self.width == 0 {
+            return x;
+        }
+        let spare = 128 - self.width;
+        if self.signed {
+            (x << spare) >> spare
+        } else {
+            ((x << spare) as u128 >> spare) as i128
+        }
+    }
+
+    /// Whether `x` is in range.
+    pub fn holds(self, x: i128) -> bool {
+        self.wrap(x) == x
+    }
+}
+
+/// A value of a run-time type.
+///
+/// Arithmetic is exact until the value reaches a wire, a cast, a comparison or a right shift, and
+/// wraps there: a sum assigned to a wider wire keeps its carry. This is Verilog's rule that an
+/// expression is computed in the width of its context; the back end writes the casts out.
+/// Operands must agree in sign; a narrower one is extended.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    x: i128,
+    ty: Ty,
+}
+
+impl Word {
+    /// `x`, wrapped into `ty`.
+    #[inline]
+    pub fn new(ty: Ty, x: i128) -> Self {
+        Word { x: ty.wrap(x), ty }
+    }
+
+    /// The value.
+    #[inline]
+    pub fn get(self) -> i128 {
+        self.ty.wrap(self.x)
+    }
+
+    /// The type; width 0 for a bare literal.
+    #[inline]
+    pub fn ty(self) -> Ty {
+        self.ty
+    }
+
+    /// The exact value before any wrapping; what a wire takes.
+    #[inline]
+    pub(super) fn exact(self) -> i128 {
+        self.x
+    }
+
+    /// Its width, as `hdl_gen` asks for it when it lowers a `bit_cast`.
+    pub fn bits(&self) -> usize {
+        self.ty.width as usize
+    }
+
+    /// Its value as the index of a `Vec` of wires: `self.v[self.at.val().index()]`.
+    ///
+    /// # Panics
+    /// If negative.
+    pub fn index(self) -> usize {
+        usize::try_from(self.get()).expect("an index is not negative")
+    }
+
+    /// One bit, of a wire (the back end does not select from an expression).
+    pub fn get_bit(self, at: usize) -> bool {
+        self.get() >> at & 1 == 1
+    }
+
+    /// Whether any bit is set.
+    pub fn any(self) -> bool {
+        self.get() != 0
+    }
+
+    /// Whether every bit is set.
+    pub fn all(self) -> bool {
+        self.ty.wrap(!self.x) == 0
+    }
+
+    /// Parity of the set bits.
+    pub fn xor(self) -> bool {
+        u(self.ty.width).wrap(self.x).count_ones() & 1 == 1
+    }
+
+    /// The type in which two operands meet.
+    #[inline]
+    fn meet(self, o: Word) -> Ty {
+        if self.ty.width == 0 {
+            return o.ty;
+        }
+        if o.ty.width == 0 {
+            return self.ty;
+        }
+        assert_eq!(self.ty.signed, o.ty.signed, "operands of unlike sign: {self:?}, {o:?}");
+        Ty { width: self.ty.width.max(o.ty.width), signed: self.ty.signed }
+    }
+
+    #[inline]
+    fn zip(self, o: Word, f: impl Fn(i128, i128) -> i128) -> Word {
+        Word { x: f(self.x, o.x), ty: self.meet(o) }
+    }
+}
+
+macro_rules! from_integer {
+    ($($t:ty),*) => { $(
+        impl From<$t> for Word {
+            fn from(x: $t) -> Self {
+                Word { x: x as i128, ty: LITERAL }
+            }
+        }
+        impl PartialEq<$t> for Word {
+            fn eq(&self, o: &$t) -> bool {
+                self.get() == *o as i128
+            }
+        }
+    )* };
+}
+from_integer!(i32, u32, u64, usize);
+
+impl From<bool> for Word {
+    fn from(x: bool) -> Self {
+        Word { x: x as i128, ty: u(1) }
+    }
+}
+
+impl PartialEq for Word {
+    #[inline]
+    fn eq(&self, o: &Word) -> bool {
+        let ty = self.meet(*o);
+        ty.wrap(self.x) == ty.wrap(o.x)
+    }
+}
+
+impl PartialOrd for Word {
+    #[inline]
+    fn partial_cmp(&self, o: &Word) -> Option<Ordering> {
+        let ty = self.meet(*o);
+        ty.wrap(self.x).partial_cmp(&ty.wrap(o.x))
+    }
+}
+
+macro_rules! binary {
+    ($($t:ident $m:ident $f:expr;)*) => { $(
+        impl $t for Word {
+            type Output = Word;
+            #[inline]
+            fn $m(self, o: Word) -> Word {
+                self.zip(o, $f)
+            }
+        }
+    )* };
+}
+binary! {
+    Add add i128::wrapping_add;
+    Sub sub i128::wrapping_sub;
+    Mul mul i128::wrapping_mul;
+    BitAnd bitand |a, b| a & b;
+    BitOr bitor |a, b| a | b;
+    BitXor bitxor |a, b| a ^ b;
+}
+
+impl Not for Word {
+    type Output = Word;
+    #[inline]
+    fn not(self) -> Word {
+        Word { x: !self.x, ty: self.ty }
+    }
+}
+
+impl Neg for Word {
+    type Output = Word;
+    #[inline]
+    fn neg(self) -> Word {
+        Word { x: self.x.wrapping_neg(), ty: self.ty }
+    }
+}
+
+impl Shl<usize> for Word {
+    type Output = Word;
+    #[inline]
+    fn shl(self, n: usize) -> Word {
+        Word { x: if n < 128 { self.x << n } else { 0 }, ty: self.ty }
+    }
+}
+
+/// Arithmetic for signed words.
+impl Shr<usize> for Word {
+    type Output = Word;
+    #[inline]
+    fn shr(self, n: usize) -> Word {
+        Word { x: self.get() >> n.min(127), ty: self.ty }
+    }
+}
+
+impl Shl<Word> for Word {
+    type Output = Word;
+    fn shl(self, n: Word) -> Word {
+        self << n.index()
+    }
+}
+
+impl Shr<Word> for Word {
+    type Output = Word;
+    fn shr(self, n: Word) -> Word {
+        self >> n.index()
+    }
+}
+
+/// The value in `width` bits: extended by its own sign, or cut. Not inside a loop over `i` with
+/// `i` in the argument: the width is asked for where `i` is not known.
+pub fn bit_cast(x: Word, width: u32) -> Word {
+    Word::new(Ty { width, signed: x.ty.signed }, x.x)
+}
+
+/// The same bits read as signed.
+pub fn signed_cast(x: Word) -> Word {
+    Word::new(s(x.ty.width), x.x)
+}
+
+/// The same bits read as unsigned.
+pub fn unsigned_cast(x: Word) -> Word {
+    Word::new(u(x.ty.width), x.x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_negative_value_survives_every_cast() {
+        let x = Word::new(s(8), -128);
+        assert_eq!(bit_cast(x, 16).get(), -128);
+        assert_eq!(unsigned_cast(x).get(), 128);
+        assert_eq!(signed_cast(unsigned_cast(x)).get(), -128);
+        assert_eq!((-x).get(), -128, "in eight bits it is its own negative");
+        assert_eq!(bit_cast(-x, 9).get(), 128, "in nine bits it is not");
+    }
+
+    #[test]
+    fn an_expression_is_computed_in_the_width_of_its_context() {
+        let (a, b) = (Word::new(u(8), 200), Word::new(u(8), 100));
+        assert_eq!((a + b).get(), 44);
+        assert_eq!(bit_cast(a + b, 9).get(), 300);
+        assert!(a + b == Word::new(u(8), 44), "a comparison is as wide as its wider side");
+        assert_eq!(((a + b) >> 1).get(), 22, "a right shift wraps first");
+        assert_eq!(bit_cast(!a, 16).get(), 0xff37);
+        assert_eq!((a * b).get(), 20000 & 255);
+    }
+
+    #[test]
+    fn shifts_of_signed_words_are_arithmetic() {
+        assert_eq!((Word::new(s(8), -128) >> 7).get(), -1);
+        assert_eq!((Word::new(u(8), 128) >> 7).get(), 1);
+        assert_eq!((Word::new(s(8), -1) >> 500).get(), -1);
+        assert_eq!((Word::new(u(8), 255) << 200).get(), 0);
+    }
+
+    #[test]
+    fn reductions() {
+        assert!(Word::new(s(4), -1).all() && !Word::new(u(4), 14).all());
+        assert!(Word::new(s(4), -8).xor() && !Word::new(u(4), 3).xor());
+        assert!(Word::new(u(4), 2).any() && !Word::new(u(4), 0).any());
+    }
+}
