@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Test vectors of the golden model, computed with numpy.
+
+  golden_vectors.py            writes golden/tests/vectors/CASE/{model.ir,model.safetensors,vectors.safetensors}
+  golden_vectors.py --check    recomputes every value of the committed vectors and compares
+
+`vectors.safetensors` holds every value of the function under its name, with a leading batch
+dimension: the inputs in their own type, all others as i64, and the returned one again as `result`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import vector_cases
+from pimc_np import program, tensors
+
+VECTORS = Path(__file__).resolve().parents[2] / "golden" / "tests" / "vectors"
+
+
+def generate():
+    names = set()
+    for case in vector_cases.all_cases():
+        assert case.name not in names, f"two cases are named {case.name}"
+        names.add(case.name)
+        folder = VECTORS / case.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.ir").write_text(case.text())
+        if case.tensors:
+            tensors.write(folder / "model.safetensors", case.tensors)
+        model = program.Program(folder / "model.ir")
+        values = model.run(case.inputs)
+        out = {name: case.inputs.get(name, value) for name, value in values.items()}
+        out["result"] = values[model.result]
+        tensors.write(folder / "vectors.safetensors", out)
+    print(f"{len(names)} cases written to {VECTORS}")
+
+
+def check():
+    checked, wrong = 0, []
+    for path in sorted(VECTORS.glob("*/model.ir")):
+        stored = tensors.read(path.with_name("vectors.safetensors"))
+        model = program.Program(path)
+        values = model.run({name: stored[name] for name in model.inputs})
+        values["result"] = values[model.result]
+        if set(values) != set(stored):
+            wrong.append(f"{path.parent.name}: the values are {sorted(values)}, stored are {sorted(stored)}")
+            continue
+        for name, value in values.items():
+            checked += 1
+            if not np.array_equal(value, stored[name]):
+                wrong.append(f"{path.parent.name}: %{name} differs")
+    for line in wrong:
+        print(line, file=sys.stderr)
+    if wrong or not checked:
+        print(f"{len(wrong)} of {checked} values differ in {VECTORS}", file=sys.stderr)
+        return 1
+    print(f"{checked} values recomputed with numpy, all equal")
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    return check() if parser.parse_args().check else generate()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
