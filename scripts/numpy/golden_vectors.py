@@ -5,7 +5,8 @@
   golden_vectors.py --check    recomputes every value of the committed vectors and compares
 
 `vectors.safetensors` holds every value of the function under its name, with a leading batch
-dimension: the inputs in their own type, all others as i64, and the returned one again as `result`.
+dimension, in the narrowest of i8, i16, i32 and i64 that holds its type; the returned one again as
+`result`.
 """
 
 import argparse
@@ -20,6 +21,11 @@ from pimc_np import program, tensors
 VECTORS = Path(__file__).resolve().parents[2] / "golden" / "tests" / "vectors"
 
 
+def container(bits):
+    """The narrowest integer dtype that holds iN."""
+    return next(f"<i{size}" for size in (1, 2, 4, 8) if bits <= 8 * size)
+
+
 def generate():
     names = set()
     for case in vector_cases.all_cases():
@@ -32,8 +38,10 @@ def generate():
             tensors.write(folder / "model.safetensors", case.tensors)
         model = program.Program(folder / "model.ir")
         values = model.run(case.inputs)
-        out = {name: case.inputs.get(name, value) for name, value in values.items()}
-        out["result"] = values[model.result]
+        out = dict(case.inputs)
+        for name, _, _, bits, _ in model.ops:
+            out[name] = values[name].astype(container(int(bits)))
+        out["result"] = out[model.result]
         tensors.write(folder / "vectors.safetensors", out)
     print(f"{len(names)} cases written to {VECTORS}")
 

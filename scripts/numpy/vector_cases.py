@@ -184,6 +184,7 @@ def matvec_cases():
     yield supermask("supermask_all_pruned", 3, 40, density=1.1, pruned=256)
     yield supermask("supermask_all_locked", 3, 40, coats=2, density=-1, locked=256)
     yield supermask("supermask_great_seed", 4, 40, seed=0xFFFFFFFF, layer=0x7FFFFFFF)
+    yield supermask("supermask_zero_state", 2, 40, seed=0x01FCE552)
     yield plain("int_8", 19, 30, 8)
     yield plain("int_8_all_least", 2, 64, 8, fill=-128)
     yield plain("int_2", 5, 17, 2)
