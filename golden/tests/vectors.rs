@@ -27,7 +27,8 @@ fn every_value_is_the_one_numpy_computes() {
         let result = file.read(RESULT, func.result_ty).unwrap();
         assert!(!result.is_empty(), "{case} has no vectors");
         for b in 0..result.len() {
-            let inputs: Vec<Vec<i64>> = expected[..func.inputs].iter().map(|e| e[b].clone()).collect();
+            let inputs: Vec<Vec<i64>> =
+                expected[..func.inputs].iter().map(|e| e[b].clone()).collect();
             let trace = pimc_golden::run(&model, &inputs).unwrap_or_else(|e| panic!("{case}: {e}"));
             for (i, value) in func.values.iter().enumerate() {
                 let got = trace.value(ValueId(i));

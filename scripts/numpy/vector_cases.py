@@ -64,13 +64,13 @@ class Case:
         self.result = (name, bits, length)
         return self
 
-    def matvec(self, weight, x, dense):
+    def matvec(self, weight, dense):
         """A matvec of the narrowest type that every input of x's type allows."""
-        lo, hi = program.limits(self.inputs[x].dtype.itemsize * 8)
+        lo, hi = program.limits(self.inputs["x"].dtype.itemsize * 8)
         dense = dense.astype(object)
         up, down = np.maximum(dense, 0).sum(1), np.minimum(dense, 0).sum(1)
         bits = spanning(min(up * lo + down * hi), max(up * hi + down * lo))
-        return self.op("y", f"matvec @{weight}, %{x}", bits, len(dense))
+        return self.op("y", f"matvec @{weight}, %x", bits, len(dense))
 
     def text(self):
         args = ", ".join(
@@ -92,7 +92,7 @@ def pq(name, rows, parts, sub, k, shared=False, book=None, codes=None):
     case = Case(name, x=batch(parts * sub))
     ty = f"pq<{rows}x{parts * sub}, sub={sub}, k={k}{', shared' * shared}>"
     case.weight("w", ty, codes=codes, codebook=book)
-    return case.matvec("w", "x", program.weights.pq(codes, book))
+    return case.matvec("w", program.weights.pq(codes, book))
 
 
 def bqq(name, grid, block, bases, fill=None, scalars=None):
@@ -111,19 +111,23 @@ def bqq(name, grid, block, bases, fill=None, scalars=None):
     }
     case = Case(name, x=batch(gc * n))
     case.weight("w", f"bqq<{gr * m}x{gc * n}, bases={bases}, block={m}x{n}>", **parts)
-    return case.matvec("w", "x", program.weights.bqq(*parts.values(), block))
+    return case.matvec("w", program.weights.bqq(*parts.values(), block))
 
 
 def supermask(name, rows, cols, coats=1, density=0.4, seed=0x5EED, layer=0, pruned=0, locked=0):
     # Nested planes: plane i+1 is a part of plane i.
     keep = RANDOM.random((coats, rows, cols)) < density
-    mask = pack_bits(np.logical_and.accumulate(keep, axis=0))
+    planes = np.logical_and.accumulate(keep, axis=0)
+    mask = pack_bits(planes)
     frozen = f", pruned={pruned}, locked={locked}" if pruned or locked else ""
     case = Case(name, x=batch(cols))
     ty = f"supermask<{rows}x{cols}, coats={coats}, seed={seed:#x}, layer={layer}{frozen}>"
     case.weight("w", ty, mask=mask)
-    dense = program.weights.supermask(mask, cols, seed, layer, pruned, locked)
-    return case.matvec("w", "x", dense)
+    # The verifier does not generate signs and freeze bytes: it allows for either sign, and for a
+    # lock anywhere.
+    coats_most = np.full((rows, cols), coats) if locked else planes.sum(0)
+    far = 128 * int(coats_most.sum(1).max())
+    return case.op("y", "matvec @w, %x", spanning(-far, far), rows)
 
 
 def plain(name, rows, cols, bits, group=None, fill=None, scale=None):
@@ -137,7 +141,7 @@ def plain(name, rows, cols, bits, group=None, fill=None, scale=None):
         parts["scale"] = ints(16, *shape) if scale is None else np.full(shape, scale, np.int16)
         grouped = f", group={group}"
     case = Case(name, x=batch(cols)).weight("w", f"int<{rows}x{cols}, bits={bits}{grouped}>", **parts)
-    return case.matvec("w", "x", program.weights.grouped_int(*parts.values()))
+    return case.matvec("w", program.weights.grouped_int(*parts.values()))
 
 
 def requant(name, x, to, mul, shift):
