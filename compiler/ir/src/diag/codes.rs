@@ -1,4 +1,6 @@
-//! The numbers of the diagnostics: P01 text, P02 names, P03 types, P04 tensors, P05 warnings.
+//! The numbers of the diagnostics: P01 text, P02 names, P03 types, P040 tensor files, P041 recipes,
+//! P05 warnings, P06 targets. P041 and P06 are raised by the crates that read recipes and targets;
+//! all numbers stand here, so that none is used twice, and each has a page in `explain/`.
 
 macro_rules! codes {
     ($($code:ident $title:literal,)*) => {
@@ -15,6 +17,14 @@ macro_rules! codes {
             /// `P0101` and so on.
             pub fn as_str(self) -> &'static str {
                 match self { $(Code::$code => stringify!($code),)* }
+            }
+
+            /// Its page of the manual, in Markdown: what is wrong, an example, its message, and the
+            /// example put right.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Code::$code => include_str!(concat!("../../explain/", stringify!($code), ".md")),)*
+                }
             }
 
             /// What kind of mistake it is.
@@ -59,7 +69,15 @@ codes! {
     P0406 "element out of range of its type",
     P0407 "supermask planes are not nested",
     P0408 "tensor file cannot be written",
+    P0411 "a recipe's key is missing, unknown or of the wrong type",
+    P0412 "a recipe's value is out of range",
     P0501 "never used",
+    P0601 "a target file is not TOML",
+    P0602 "a value of a target is missing",
+    P0603 "a value of a target makes no sense",
+    P0604 "unknown target",
+    P0605 "unknown key of a target",
+    P0606 "the model does not fit the target",
 }
 
 impl Code {

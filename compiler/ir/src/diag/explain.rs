@@ -1,42 +1,43 @@
-//! The manual of the codes.
+//! The manual of the codes: one page each, in the folder `explain` of this crate.
+//!
+//! A page holds fenced blocks, in this order, each but the first text optional:
+//! `ir` (a module that makes the mistake), `tensors` (what its files hold, if that is the mistake),
+//! `text` (the message), `ir` (the module put right). A test makes every mistake, so pages and
+//! messages cannot drift apart.
 
 use super::Code;
 
-/// What the bad example of a code is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExampleKind {
-    /// The text of a module is wrong whatever its tensors hold.
-    Text,
-    /// The text is right, and the tensors or files are wrong as the explanation says.
-    Tensors,
-}
-
-/// The text of a module.
-#[derive(Clone, Copy, Debug)]
-pub struct Example {
-    /// What is wrong with it.
-    pub kind: ExampleKind,
-    /// The module.
-    pub text: &'static str,
-}
-
-/// The page of one code.
+/// The page of one code, in parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Explanation {
     /// Its code.
     pub code: Code,
-    /// What the mistake is, and why it is one.
-    pub text: &'static str,
-    /// A module that makes it.
-    pub bad: Example,
-    /// The same without it.
-    pub good: &'static str,
+    /// The whole page.
+    pub page: &'static str,
+    /// A module that makes the mistake.
+    pub bad: Option<&'static str>,
+    /// What the module's tensor files hold, when that is the mistake.
+    pub tensors: Option<&'static str>,
+    /// The message.
+    pub message: Option<&'static str>,
+    /// The module put right.
+    pub good: Option<&'static str>,
 }
 
-/// Every page, in the order of [`Code::ALL`].
-pub const EXPLANATIONS: &[Explanation] = &[];
-
-/// The page of a code.
-pub fn explain(code: Code) -> Option<&'static Explanation> {
-    EXPLANATIONS.iter().find(|e| e.code == code)
+/// The page of a code, taken apart.
+pub fn explain(code: Code) -> Explanation {
+    let page = code.page();
+    let mut all = Explanation { code, page, bad: None, tensors: None, message: None, good: None };
+    // Odd pieces lie between fences: the language, then the block.
+    for piece in page.split("```").skip(1).step_by(2) {
+        let Some((language, block)) = piece.split_once('\n') else { continue };
+        match language {
+            "ir" if all.bad.is_none() => all.bad = Some(block),
+            "ir" => all.good = Some(block),
+            "tensors" => all.tensors = Some(block),
+            "text" => all.message = Some(block),
+            _ => {}
+        }
+    }
+    all
 }

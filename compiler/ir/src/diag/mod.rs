@@ -8,7 +8,7 @@ mod explain;
 mod render;
 
 pub use codes::Code;
-pub use explain::{explain, Example, ExampleKind, Explanation, EXPLANATIONS};
+pub use explain::{explain, Explanation};
 
 use crate::module::Span;
 use std::sync::Arc;
