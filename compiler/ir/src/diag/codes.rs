@@ -1,6 +1,7 @@
 //! The numbers of the diagnostics: P01 text, P02 names, P03 types, P040 tensor files, P041 recipes,
-//! P05 warnings, P06 targets. P041 and P06 are raised by the crates that read recipes and targets;
-//! all numbers stand here, so that none is used twice, and each has a page in `explain/`.
+//! P05 warnings, P06 targets and what fits them, P07 output trees. P041, P06 and P07 are raised by the
+//! crates that read recipes, lower to targets and write output trees. All numbers stand here, so that
+//! none is used twice, and each has a page in `explain/`.
 
 macro_rules! codes {
     ($($code:ident $title:literal,)*) => {
@@ -78,6 +79,13 @@ codes! {
     P0604 "unknown target",
     P0605 "unknown key of a target",
     P0606 "the model does not fit the target",
+    P0607 "no unit is built for this shape",
+    P0608 "a value is too wide for a word of vector memory",
+    P0701 "error in a schedule program",
+    P0702 "error in a memory image",
+    P0703 "the output tree is damaged",
+    P0704 "the output tree cannot be written",
+    P0705 "something that is not an output tree stands in the way",
 }
 
 impl Code {

@@ -1,0 +1,297 @@
+//! Writes instructions at exact clocks: the delay of an instruction is filled in when the next one
+//! is placed. Knows the bank and refresh timing, and places refreshes where something waits.
+
+use crate::target::{Target, REFRESH_MARGIN};
+use pimc_rtl::isa::{Action, Instr, MIN_DELAY};
+
+/// Longest delay that one instruction carries; longer ones are filled with `Wait`.
+pub(super) const MAX_DELAY: u64 = 1023;
+const STEP: u64 = MIN_DELAY as u64;
+
+/// A program being written, and the clocks at which things become possible.
+pub(super) struct Builder<'a> {
+    target: &'a Target,
+    program: Vec<Instr>,
+    /// When the last instruction issued.
+    last: u64,
+    /// Whether the last instruction's delay is still open; a loop's `Next` has its own.
+    open: bool,
+    /// The first clock at which an instruction can issue.
+    now: u64,
+    /// First clock for an activate.
+    act_ready: u64,
+    /// First clock for a refresh; all banks are closed whenever the builder is asked.
+    ref_ready: u64,
+    last_ref: u64,
+    /// When the buffer unit takes its next operation.
+    pub(super) vec_ready: u64,
+    /// When no load or drain holds the memories of the bank units.
+    pub(super) unit_ready: u64,
+    /// When the results of the last column can be drained.
+    pub(super) data_ready: u64,
+}
+
+/// Clocks within one DRAM row of a stream, from its activate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowTimes {
+    /// Columns read.
+    pub(super) columns: u32,
+    /// Clocks between reads.
+    pub(super) interval: u64,
+    /// First read.
+    pub(super) read: u64,
+    /// Precharge.
+    pub(super) pre: u64,
+    /// Next activate.
+    pub(super) next: u64,
+}
+
+impl<'a> Builder<'a> {
+    /// An empty program, beginning with its refresh at clock 0.
+    pub(super) fn new(target: &'a Target) -> Builder<'a> {
+        let mut builder = Builder {
+            target,
+            program: Vec::new(),
+            last: 0,
+            open: false,
+            now: 0,
+            act_ready: 0,
+            ref_ready: 0,
+            last_ref: 0,
+            vec_ready: 0,
+            unit_ready: 0,
+            data_ready: 0,
+        };
+        builder.refresh(0);
+        builder
+    }
+
+    /// How many instructions there are.
+    pub(super) fn len(&self) -> usize {
+        self.program.len()
+    }
+
+    /// The clock of the last instruction.
+    pub(super) fn cycle(&self) -> u64 {
+        self.last
+    }
+
+    /// Issues an action at `at`, or as soon after it as an instruction can.
+    fn place(&mut self, action: Action, at: u64) -> u64 {
+        let mut at = at.max(self.now);
+        // A gap is filled by the open delay first, then by waits of at least the shortest delay.
+        if self.open && at > self.now {
+            let gap = (at - self.last).min(MAX_DELAY);
+            // The rest must be nothing or long enough for a wait.
+            let rest = at - self.last - gap;
+            let gap = if rest > 0 && rest < STEP { gap - STEP } else { gap };
+            self.close(gap);
+        }
+        while at > self.now {
+            let rest = at - self.now;
+            if rest < STEP {
+                // Only after a loop's end, whose delay is fixed: one clock late is the soonest.
+                at += STEP - rest;
+                continue;
+            }
+            let gap = rest.min(MAX_DELAY);
+            let gap = if rest > gap && rest - gap < STEP { gap - STEP } else { gap };
+            self.push(Action::Wait);
+            self.close(gap);
+        }
+        self.push(action);
+        self.last
+    }
+
+    fn push(&mut self, action: Action) {
+        self.last = self.now;
+        self.program.push(Instr { action, delay: MIN_DELAY });
+        self.now = self.last + STEP;
+        self.open = true;
+    }
+
+    /// Sets the last instruction's delay.
+    fn close(&mut self, delay: u64) {
+        if let Some(instr) = self.program.last_mut() {
+            instr.delay = delay as u32;
+        }
+        self.now = self.last + delay;
+        self.open = false;
+    }
+
+    fn refresh(&mut self, at: u64) {
+        let rfc = u64::from(self.target.timing.rfc);
+        let at = self.place(Action::Ref, at.max(self.ref_ready));
+        self.last_ref = at;
+        self.act_ready = self.act_ready.max(at + rfc);
+        self.ref_ready = at + rfc;
+    }
+
+    /// Last clock at which a refresh may be put off to, with room for the commands around it.
+    fn deadline(&self) -> u64 {
+        self.last_ref + u64::from(self.target.timing.refi) - REFRESH_MARGIN / 2
+    }
+
+    /// Places the refreshes of a wait until `at`, with all banks closed. After it an instruction
+    /// can issue at `at`, and the next refresh is not overdue before that.
+    pub(super) fn refresh_until(&mut self, at: u64) {
+        let (refi, rfc) =
+            (u64::from(self.target.timing.refi), u64::from(self.target.timing.rfc));
+        loop {
+            let soonest = self.now.max(self.ref_ready);
+            // A refresh inside a wait that is long enough costs nothing.
+            let hidden = soonest + rfc <= at && soonest >= self.last_ref + refi / 2;
+            if hidden {
+                self.refresh(soonest);
+            } else if at > self.deadline() - STEP {
+                self.refresh(soonest.max(self.deadline() - 2 * STEP));
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Issues an action that is no DRAM command, at `at` or later.
+    pub(super) fn issue(&mut self, action: Action, at: u64) -> u64 {
+        let at = at.max(self.now);
+        self.refresh_until(at);
+        self.place(action, at)
+    }
+
+    /// Clocks of a row of which `columns` columns are read, `interval` apart.
+    pub(super) fn row_times(&self, columns: u32, interval: u64) -> RowTimes {
+        let t = &self.target.timing;
+        // The activate, and the loop around the reads when there is more than one.
+        let lead = if columns > 1 { 2 * STEP } else { STEP };
+        let read = u64::from(t.rcd).max(lead);
+        let last = read + u64::from(columns - 1) * interval;
+        // The next instruction comes an interval after the last read, when a loop's end sets it.
+        let free = if columns > 1 { last + interval } else { last + STEP };
+        let due = (last + u64::from(t.rtp)).max(u64::from(t.ras));
+        let pre = if due <= free {
+            free
+        } else if columns > 1 {
+            due.max(free + STEP)
+        } else {
+            due
+        };
+        let gap = u64::from(t.all_bank_activate_gap(self.target.banks));
+        let next = (pre + u64::from(t.rp)).max(u64::from(t.rc)).max(gap).max(pre + 2 * STEP);
+        RowTimes { columns, interval, read, pre, next }
+    }
+
+    /// One row: activate at `at`, its reads, precharge. Returns the clock of the activate.
+    fn row(&mut self, times: &RowTimes, at: u64) -> u64 {
+        let start = self.place(Action::Act, at);
+        if times.columns > 1 {
+            self.place(Action::Loop { count: times.columns }, start + times.read - STEP);
+            self.place(Action::Read, start + times.read);
+            self.close(times.interval - STEP);
+            self.push(Action::Next);
+            self.close(STEP);
+            // The other rounds of the loop.
+            let rounds = u64::from(times.columns - 1) * times.interval;
+            self.now += rounds;
+            self.last += rounds;
+        } else {
+            self.place(Action::Read, start + times.read);
+        }
+        self.place(Action::Pre, start + times.pre);
+        start
+    }
+
+    /// Notes that the last activate of a run of rows came at `start`.
+    fn rows_done(&mut self, times: &RowTimes, start: u64, data: u64) {
+        let pre = start + times.pre;
+        self.act_ready = self.act_ready.max(start + times.next);
+        self.ref_ready = self.ref_ready.max(pre + u64::from(self.target.timing.rp));
+        let last_read = start + times.read + u64::from(times.columns - 1) * times.interval;
+        self.data_ready = last_read + data;
+    }
+
+    /// Reads `rows` DRAM rows one after another, the first read not before `reads_from`. `data` is
+    /// the clocks from a read to its result.
+    pub(super) fn rows(&mut self, times: &RowTimes, rows: u64, reads_from: u64, data: u64) {
+        let mut left = rows;
+        let window = self.window(times);
+        let closed = times.next.max(times.pre + u64::from(self.target.timing.rp));
+        let reads_from = reads_from.saturating_sub(times.read);
+        while left > 0 {
+            let at = self.now.max(self.act_ready).max(reads_from);
+            self.refresh_until(at);
+            let at = at.max(self.now).max(self.act_ready);
+            if at + closed > self.deadline() {
+                // The next row would not close in time.
+                let rounds = (left / window).min(u64::from(u32::MAX));
+                if rounds > 1 && reads_from <= self.ref_ready {
+                    let start = self.windows(times, rounds, window);
+                    self.rows_done(times, start, data);
+                    left -= rounds * window;
+                } else {
+                    self.refresh(self.now);
+                }
+                continue;
+            }
+            let room = (self.deadline() - at - closed) / times.next + 1;
+            let count = left.min(room);
+            let start = self.repeat(times, count, at);
+            self.rows_done(times, start, data);
+            left -= count;
+        }
+    }
+
+    /// Rows that fit between two refreshes when nothing else is going on.
+    fn window(&self, times: &RowTimes) -> u64 {
+        let lead = u64::from(self.target.timing.rfc).max(2 * STEP);
+        let refi = u64::from(self.target.timing.refi);
+        ((refi - REFRESH_MARGIN).saturating_sub(lead) / times.next).max(1)
+    }
+
+    /// `count` rows from an activate at `at`; returns the clock of the last activate.
+    fn repeat(&mut self, times: &RowTimes, count: u64, at: u64) -> u64 {
+        if count == 1 {
+            return self.row(times, at);
+        }
+        self.place(Action::Loop { count: count as u32 }, at.saturating_sub(STEP));
+        let start = self.row(times, self.now);
+        self.close(times.next - times.pre - STEP);
+        self.push(Action::Next);
+        self.close(STEP);
+        let rounds = (count - 1) * times.next;
+        self.now += rounds;
+        self.last += rounds;
+        start + rounds
+    }
+
+    /// `rounds` times a refresh and `window` rows; returns the clock of the last activate.
+    fn windows(&mut self, times: &RowTimes, rounds: u64, window: u64) -> u64 {
+        let lead = u64::from(self.target.timing.rfc).max(2 * STEP);
+        self.place(Action::Loop { count: rounds as u32 }, self.ref_ready.saturating_sub(STEP));
+        self.refresh(self.now);
+        let begin = self.last;
+        let start = self.repeat(times, window, begin + lead);
+        if window == 1 {
+            self.close(times.next - times.pre);
+        }
+        self.push(Action::Next);
+        self.close(STEP);
+        // The other rounds of the loop.
+        let others = (rounds - 1) * (self.now - begin);
+        self.now += others;
+        self.last += others;
+        self.last_ref += others;
+        self.ref_ready += others;
+        self.act_ready += others;
+        start + others
+    }
+
+    /// Ends the program when everything is done.
+    pub(super) fn finish(mut self) -> Vec<Instr> {
+        let done = self.vec_ready.max(self.data_ready).max(self.act_ready).max(self.ref_ready);
+        self.refresh_until(done);
+        // A refresh of the wait above must be over as well.
+        let done = done.max(self.act_ready).max(self.ref_ready);
+        self.issue(Action::End, done);
+        self.program
+    }
+}

@@ -1,0 +1,38 @@
+//! What no in-bank unit can beat: bytes per column interval, less row turnaround, less refresh.
+
+use super::Target;
+
+/// Limits of one bank of a target, in GB/s (10^9 bytes a second).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// A column every column interval.
+    pub peak: f64,
+    /// With one row open at a time: row bytes per
+    /// `max(rc, rcd + (columns - 1)*ccd + rtp + rp)`.
+    pub after_rows: f64,
+    /// The same, less the share `rfc / refi` of the time that refresh takes.
+    pub after_refresh: f64,
+}
+
+impl Target {
+    /// Clocks from a row's activate to the next row's when every column is read.
+    pub fn row_clocks(&self) -> u32 {
+        let t = &self.timing;
+        t.rc.max(t.rcd + (self.columns - 1) * t.ccd + t.rtp + t.rp)
+    }
+
+    /// The limits of one bank.
+    pub fn limits(&self) -> Limits {
+        let t = &self.timing;
+        let gb_per_s = |bytes: u64, clocks: u32| {
+            // Bytes per picosecond are TB/s.
+            1000.0 * bytes as f64 / (f64::from(clocks) * f64::from(t.tck_ps))
+        };
+        let after_rows = gb_per_s(self.row_bytes(), self.row_clocks());
+        Limits {
+            peak: gb_per_s(u64::from(self.column_bits) / 8, t.ccd),
+            after_rows,
+            after_refresh: after_rows * (1.0 - f64::from(t.rfc) / f64::from(t.refi)),
+        }
+    }
+}

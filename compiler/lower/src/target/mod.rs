@@ -1,0 +1,128 @@
+//! Targets: a DRAM with its timing, and what may stand beside a bank.
+//!
+//! A target is a TOML file; the built-in ones are such files too. Times are in clocks of `tck_ps`,
+//! and the units run on that clock.
+
+mod limits;
+mod read;
+
+pub use limits::Limits;
+
+use pimc_ir::Diagnostics;
+
+/// Bits of a beat, which a bank unit takes in one clock: the eight bytes of the longest sub-vector.
+/// With columns of 256 bits that folds the data paths by four, the largest power of two within the
+/// all-bank column interval of every built-in target.
+pub const BEAT_BITS: u32 = 64;
+
+/// A DRAM channel and the memories of the units beside its banks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// The TOML text that it was read from.
+    pub source: String,
+    /// Banks of a pseudo-channel; all of them take every command.
+    pub banks: u32,
+    /// Rows of a bank.
+    pub rows: u32,
+    /// Columns of a row.
+    pub columns: u32,
+    /// Bits of a column access.
+    pub column_bits: u32,
+    /// Timing rules.
+    pub timing: Timing,
+    /// Bytes of table memory of one bank unit.
+    pub table_bytes: u64,
+    /// Bytes of input memory of one bank unit.
+    pub input_bytes: u64,
+    /// Bytes of result memory of one bank unit.
+    pub result_bytes: u64,
+    /// Bytes of vector memory of the buffer unit.
+    pub vector_bytes: u64,
+    /// Words of program memory.
+    pub program_words: u32,
+}
+
+/// Timing rules of the DRAM, in clocks unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The clock, in picoseconds.
+    pub tck_ps: u32,
+    /// Activate to read.
+    pub rcd: u32,
+    /// Precharge to activate, and to refresh.
+    pub rp: u32,
+    /// Activate to precharge.
+    pub ras: u32,
+    /// Activate to activate of one bank.
+    pub rc: u32,
+    /// Read to precharge.
+    pub rtp: u32,
+    /// Read to data.
+    pub cl: u32,
+    /// All-bank read to all-bank read.
+    pub ccd: u32,
+    /// Window of four activates.
+    pub faw: u32,
+    /// Whether an all-bank activate counts against `faw` as one activate per bank.
+    pub faw_all_bank: bool,
+    /// Refresh to refresh, at most.
+    pub refi: u32,
+    /// Refresh to any other command.
+    pub rfc: u32,
+}
+
+impl Timing {
+    /// Clocks between two all-bank activates that the activate window asks for; 0 when it does not
+    /// apply. An all-bank activate fills one window per four banks.
+    pub fn all_bank_activate_gap(&self, banks: u32) -> u32 {
+        if self.faw_all_bank {
+            self.faw * banks.div_ceil(4)
+        } else {
+            0
+        }
+    }
+}
+
+/// The texts of the built-in targets, the default first.
+const BUILT_IN: [&str; 2] = [
+    include_str!("../../targets/hbm3-pim.toml"),
+    include_str!("../../targets/hbm3-pim-uncapped.toml"),
+];
+
+impl Target {
+    /// The built-in targets, the default first.
+    pub fn built_in() -> Vec<Target> {
+        BUILT_IN.iter().filter_map(|text| Target::from_toml("built-in target", text).ok()).collect()
+    }
+
+    /// The built-in target of that name.
+    pub fn named(name: &str) -> Option<Target> {
+        Target::built_in().into_iter().find(|t| t.name == name)
+    }
+
+    /// Reads a target. `file_name` is shown in diagnostics, of which there is one for every value
+    /// that is missing, unknown or senseless.
+    pub fn from_toml(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
+        read::read(file_name, text)
+    }
+
+    /// Beats per column: the clocks that a bank unit takes to chew one.
+    pub fn beats(&self) -> u32 {
+        self.column_bits / BEAT_BITS
+    }
+
+    /// Clocks between two column reads: the DRAM's interval, or the unit's where that is longer.
+    pub fn column_interval(&self) -> u32 {
+        self.timing.ccd.max(self.beats())
+    }
+
+    /// Bytes of a row.
+    pub fn row_bytes(&self) -> u64 {
+        u64::from(self.columns) * u64::from(self.column_bits) / 8
+    }
+}
+
+/// Clocks before a refresh is due that the schedule keeps free, for the commands around it.
+pub const REFRESH_MARGIN: u64 = 32;

@@ -1,0 +1,288 @@
+//! Reading a target's TOML, with a located diagnostic for every value that is missing, unknown,
+//! of the wrong type or senseless.
+
+use super::{Target, Timing, BEAT_BITS};
+use crate::diag::{error, list};
+use pimc_ir::{Code, Diagnostics, Span};
+use pimc_rtl::timing::SEED_CLOCKS;
+use std::collections::BTreeMap;
+use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+
+/// What a value may be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Int { min: u64, max: u64 },
+    Bool,
+    Text,
+}
+
+/// Every value of a target: section (empty for the top), key, what it may be, what it says.
+const VALUES: [(&str, &str, Kind, &str); 22] = [
+    ("", "name", Kind::Text, "the target's name"),
+    ("pseudo_channel", "banks", int(2, 64), "banks that work in lock step"),
+    ("bank", "rows", int(2, 1 << 24), "rows of a bank"),
+    ("bank", "columns", int(2, 4096), "columns of a row"),
+    ("bank", "column_bits", int(256, 256), "bits of a column access"),
+    ("timing", "tck_ps", int(1, 100_000), "the clock in picoseconds"),
+    ("timing", "rcd", int(1, 10_000), "activate to read"),
+    ("timing", "rp", int(1, 10_000), "precharge to activate"),
+    ("timing", "ras", int(1, 10_000), "activate to precharge"),
+    ("timing", "rc", int(1, 10_000), "activate to activate of one bank"),
+    ("timing", "rtp", int(1, 10_000), "read to precharge"),
+    ("timing", "cl", int(1, 255), "read to data"),
+    ("timing", "ccd_all_bank", int(1, 255), "all-bank read to all-bank read"),
+    ("timing", "faw", int(1, 10_000), "window of four activates"),
+    ("timing", "faw_all_bank", Kind::Bool, "whether all-bank activates count in that window"),
+    ("refresh", "refi", int(1, 1 << 24), "refresh to refresh, at most"),
+    ("refresh", "rfc", int(1, 1 << 20), "refresh to any other command"),
+    ("unit", "table_bytes", int(1, 1 << 32), "table memory of a bank unit"),
+    ("unit", "input_bytes", int(1, 1 << 32), "input memories of a bank unit"),
+    ("unit", "result_bytes", int(1, 1 << 32), "result memory of a bank unit"),
+    ("buffer", "vector_bytes", int(1, 1 << 32), "vector memory of the buffer unit"),
+    ("sequencer", "program_words", int(16, 1 << 24), "words of program memory"),
+];
+
+const fn int(min: u64, max: u64) -> Kind {
+    Kind::Int { min, max }
+}
+
+type Key = (&'static str, &'static str);
+
+/// Values read so far, with their places.
+#[derive(Default)]
+struct Values {
+    ints: BTreeMap<Key, (u64, Span)>,
+    bools: BTreeMap<Key, bool>,
+    texts: BTreeMap<Key, String>,
+}
+
+impl Values {
+    fn int(&self, section: &'static str, key: &'static str) -> u64 {
+        self.ints.get(&(section, key)).map_or(0, |v| v.0)
+    }
+
+    fn small(&self, section: &'static str, key: &'static str) -> u32 {
+        u32::try_from(self.int(section, key)).unwrap_or(u32::MAX)
+    }
+}
+
+pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
+    let mut found = list(file_name, text);
+    let document = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(e) => {
+            let span = e.span().unwrap_or(0..0);
+            found.push(
+                error(Code::P0601, "this is not TOML")
+                    .at(&span, e.message().trim())
+                    .help("a target is a TOML file; `pimc targets --json` shows the built-in ones"),
+            );
+            return Err(found);
+        }
+    };
+    let mut values = Values::default();
+    read_tables(document.get_ref(), &mut values, &mut found);
+    missing(document.get_ref(), text, &mut found);
+    if found.is_empty() {
+        check(&values, &mut found);
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let v = |s, k| values.small(s, k);
+    Ok(Target {
+        name: values.texts.get(&("", "name")).cloned().unwrap_or_default(),
+        source: text.to_string(),
+        banks: v("pseudo_channel", "banks"),
+        rows: v("bank", "rows"),
+        columns: v("bank", "columns"),
+        column_bits: v("bank", "column_bits"),
+        timing: Timing {
+            tck_ps: v("timing", "tck_ps"),
+            rcd: v("timing", "rcd"),
+            rp: v("timing", "rp"),
+            ras: v("timing", "ras"),
+            rc: v("timing", "rc"),
+            rtp: v("timing", "rtp"),
+            cl: v("timing", "cl"),
+            ccd: v("timing", "ccd_all_bank"),
+            faw: v("timing", "faw"),
+            faw_all_bank: values.bools.get(&("timing", "faw_all_bank")).copied().unwrap_or(false),
+            refi: v("refresh", "refi"),
+            rfc: v("refresh", "rfc"),
+        },
+        table_bytes: values.int("unit", "table_bytes"),
+        input_bytes: values.int("unit", "input_bytes"),
+        result_bytes: values.int("unit", "result_bytes"),
+        vector_bytes: values.int("buffer", "vector_bytes"),
+        program_words: v("sequencer", "program_words"),
+    })
+}
+
+/// Takes every value of the document that the list knows, and reports the others.
+fn read_tables(document: &DeTable<'_>, values: &mut Values, found: &mut Diagnostics) {
+    for (key, value) in document {
+        let name: &str = key.get_ref().as_ref();
+        match value.get_ref() {
+            DeValue::Table(table) if VALUES.iter().any(|v| v.0 == name && !v.0.is_empty()) => {
+                for (key, value) in table {
+                    let inner: &str = key.get_ref().as_ref();
+                    take(name, inner, &key.span(), value, values, found);
+                }
+            }
+            _ => take("", name, &key.span(), value, values, found),
+        }
+    }
+}
+
+fn take(
+    section: &str,
+    key: &str,
+    key_span: &Span,
+    value: &Spanned<DeValue<'_>>,
+    values: &mut Values,
+    found: &mut Diagnostics,
+) {
+    let Some(&(s, k, kind, what)) = VALUES.iter().find(|v| v.0 == section && v.1 == key) else {
+        let known: Vec<&str> = VALUES.iter().filter(|v| v.0 == section).map(|v| v.1).collect();
+        let place =
+            if section.is_empty() { "at the top".into() } else { format!("in [{section}]") };
+        found.push(
+            error(Code::P0605, format!("`{key}` is not a value of a target {place}"))
+                .at(key_span, "not known")
+                .help(format!("known {place}: {}", known.join(", "))),
+        );
+        return;
+    };
+    let wrong = |expected: String| {
+        error(Code::P0603, format!("`{k}` ({what}) must be {expected}"))
+            .at(&value.span(), format!("this is a {}", value.get_ref().type_str()))
+            .help("write the value as the built-in targets do")
+    };
+    match (kind, value.get_ref()) {
+        (Kind::Int { min, max }, DeValue::Integer(number)) => {
+            let digits = number.as_str().replace('_', "");
+            match i128::from_str_radix(&digits, number.radix()) {
+                Ok(n) if i128::from(min) <= n && n <= i128::from(max) => {
+                    values.ints.insert((s, k), (n as u64, value.span()));
+                }
+                _ => {
+                    let expected =
+                        if min == max { format!("{min}") } else { format!("from {min} to {max}") };
+                    found.push(
+                        error(Code::P0603, format!("`{k}` ({what}) must be {expected}"))
+                            .at(&value.span(), "makes no sense here")
+                            .help("times are in clocks of tck_ps, sizes in bytes"),
+                    );
+                }
+            }
+        }
+        (Kind::Int { min, max }, _) => found.push(wrong(format!("an integer from {min} to {max}"))),
+        (Kind::Bool, DeValue::Boolean(b)) => {
+            values.bools.insert((s, k), *b);
+        }
+        (Kind::Bool, _) => found.push(wrong("true or false".into())),
+        (Kind::Text, DeValue::String(text)) if !text.trim().is_empty() && text.len() <= 200 => {
+            values.texts.insert((s, k), text.to_string());
+        }
+        (Kind::Text, _) => found.push(wrong("a text of 1 to 200 bytes".into())),
+    }
+}
+
+/// Reports the values that the document does not have at all.
+fn missing(document: &DeTable<'_>, text: &str, found: &mut Diagnostics) {
+    for (section, key, _, what) in VALUES {
+        let table = document.get(section).and_then(|t| t.get_ref().as_table());
+        let there = match section {
+            "" => document.contains_key(key),
+            _ => table.is_some_and(|t| t.contains_key(key)),
+        };
+        if there {
+            continue;
+        }
+        let header = document.get_key_value(section).map(|(k, _)| k.span());
+        let (span, help) = match (section, header) {
+            ("", _) => (0..0, format!("add `{key} = ..` at the top")),
+            (_, Some(span)) => (span, format!("add `{key} = ..` below [{section}]")),
+            (_, None) => {
+                (text.len()..text.len(), format!("add a section [{section}] with `{key} = ..`"))
+            }
+        };
+        found.push(
+            error(Code::P0602, format!("`{key}` ({what}) is missing"))
+                .at(&span, "expected here")
+                .help(help),
+        );
+    }
+}
+
+/// Reports values that contradict one another.
+fn check(values: &Values, found: &mut Diagnostics) {
+    let v = |s, k| values.int(s, k);
+    let t = |k| values.int("timing", k);
+    let mut wrong = |section: &'static str, key: &'static str, message: String, help: &str| {
+        let span = values.ints.get(&(section, key)).map_or(0..0, |v| v.1.clone());
+        found.push(error(Code::P0603, message).at(&span, "makes no sense").help(help));
+    };
+    if !v("pseudo_channel", "banks").is_power_of_two() {
+        wrong(
+            "pseudo_channel",
+            "banks",
+            format!("{} banks: not a power of two", v("pseudo_channel", "banks")),
+            "matrix row r is in bank r mod banks, taken from the low bits of r",
+        );
+    }
+    if !v("bank", "columns").is_power_of_two() {
+        wrong(
+            "bank",
+            "columns",
+            format!("{} columns: not a power of two", v("bank", "columns")),
+            "the column counter wraps at the row's end",
+        );
+    }
+    if t("ras") < t("rcd") {
+        wrong(
+            "timing",
+            "ras",
+            format!("ras {} is less than rcd {}", t("ras"), t("rcd")),
+            "a row stays open at least until it can be read",
+        );
+    }
+    // Data sheets round each of the three to clocks, so the sum may be one clock too long.
+    if t("rc") + 1 < t("ras") + t("rp") {
+        wrong(
+            "timing",
+            "rc",
+            format!("rc {} is less than ras {} + rp {}", t("rc"), t("ras"), t("rp")),
+            "activate to activate covers the open row and its precharge",
+        );
+    }
+    if t("cl") < u64::from(SEED_CLOCKS) {
+        wrong(
+            "timing",
+            "cl",
+            format!("cl {} is less than {SEED_CLOCKS}", t("cl")),
+            "the sign generator is seeded between the read and its data",
+        );
+    }
+    // One whole row must fit between two refreshes, with what surrounds it.
+    let interval = t("ccd_all_bank").max(v("bank", "column_bits") / u64::from(BEAT_BITS));
+    let interval = interval.max(u64::from(SEED_CLOCKS));
+    let read = t("rcd") + (v("bank", "columns") - 1) * interval + t("rtp") + interval;
+    let row = t("rc").max(t("ras").max(read) + t("rp"));
+    let gap = if values.bools.get(&("timing", "faw_all_bank")) == Some(&true) {
+        t("faw") * v("pseudo_channel", "banks").div_ceil(4)
+    } else {
+        0
+    };
+    let need = v("refresh", "rfc") + row.max(gap) + super::REFRESH_MARGIN;
+    if v("refresh", "refi") < need {
+        wrong(
+            "refresh",
+            "refi",
+            format!("refi {}: a refresh and one row need {need} clocks", v("refresh", "refi")),
+            "a row is read without a refresh in between, so it must fit into refi",
+        );
+    }
+}
