@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Co-simulation of pimc.
+
+pub mod error;
+pub mod verilator;
+
+pub use error::Error;

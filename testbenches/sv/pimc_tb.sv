@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Testbench: one pimc_channel and a DRAM bank model behind each of its bank units.
+//
+// The parameters repeat the shape of the channel that was generated (the co-simulation fills them
+// in) and the timing of the DRAM. The ports are the channel's host side, its command port, and
+// what the bank models have to say about the commands.
+`default_nettype none
+
+module pimc_tb #(
+    parameter int Banks        = 16,
+    parameter int ProgAddrBits = 4,    // address of a program word
+    parameter int ProgBits     = 64,   // bits of a program word
+    parameter int AddrBits     = 8,    // address of a vector memory word
+    parameter int WordBits     = 32,   // bits of a vector memory word
+    parameter int RowBits      = 4,    // row on the command port
+    parameter int ColAddrBits  = 5,    // column on the command port
+    parameter int Rows         = 16,
+    parameter int ImageRows    = 16,
+    parameter int Cols         = 32,
+    parameter int ColBits      = 256,
+    parameter int ReadLatency  = 4,
+    parameter int TRcd         = 4,
+    parameter int TRas         = 10,
+    parameter int TRp          = 4,
+    parameter int TRc          = 14,
+    parameter int TCcd         = 2,
+    parameter int TRtp         = 2,
+    parameter int TRfc         = 20,
+    parameter int TRefi        = 200
+) (
+    input  wire                     clk_i,
+    input  wire                     rst_ni,
+
+    // bank images: read from DIR/bank_NN.hex at a clock edge while high
+    input  wire                     load_i,
+    input  wire                     quiet_i,
+
+    // program memory
+    input  wire                     prog_we_i,
+    input  wire  [ProgAddrBits-1:0] prog_addr_i,
+    input  wire  [ProgBits-1:0]     prog_data_i,
+
+    // vector memory
+    input  wire                     host_we_i,
+    input  wire  [AddrBits-1:0]     host_addr_i,
+    input  wire  [WordBits-1:0]     host_wdata_i,
+    output wire  [WordBits-1:0]     host_rdata_o,
+
+    // run
+    input  wire                     start_i,
+    output wire                     busy_o,
+    output wire                     done_o,
+
+    // what goes to the DRAM
+    output wire                     cmd_valid_o,
+    output wire  [1:0]              cmd_o,
+    output wire  [RowBits-1:0]      cmd_row_o,
+    output wire  [ColAddrBits-1:0]  cmd_col_o,
+
+    // clock cycles since reset, and the first broken DRAM rule of the lowest bank that has one
+    output wire  [63:0]             now_o,
+    output wire  [31:0]             violations_o,
+    output logic [7:0]              bank_o,
+    output logic [7:0]              rule_o,
+    output logic [63:0]             cycle_o,
+    output logic [63:0]             earliest_o
+);
+
+  wire [Banks*ColBits-1:0] rd_data;
+
+  pimc_channel u_channel (
+      .clk_i       (clk_i),
+      .rst_ni      (rst_ni),
+      .cmd_valid_o (cmd_valid_o),
+      .cmd_o       (cmd_o),
+      .cmd_row_o   (cmd_row_o),
+      .cmd_col_o   (cmd_col_o),
+      .rd_data_i   (rd_data),
+      .prog_we_i   (prog_we_i),
+      .prog_addr_i (prog_addr_i),
+      .prog_data_i (prog_data_i),
+      .host_we_i   (host_we_i),
+      .host_addr_i (host_addr_i),
+      .host_wdata_i(host_wdata_i),
+      .host_rdata_o(host_rdata_o),
+      .start_i     (start_i),
+      .busy_o      (busy_o),
+      .done_o      (done_o)
+  );
+
+  wire [31:0] violations [0:Banks-1];
+  wire [7:0]  rule       [0:Banks-1];
+  wire [63:0] cycle      [0:Banks-1];
+  wire [63:0] earliest   [0:Banks-1];
+
+  generate
+    for (genvar b = 0; b < Banks; b++) begin : gen_dram
+      pimc_dram_bank #(
+          .Rows       (Rows),
+          .ImageRows  (ImageRows),
+          .Cols       (Cols),
+          .ColBits    (ColBits),
+          .ReadLatency(ReadLatency),
+          .TRcd       (TRcd),
+          .TRas       (TRas),
+          .TRp        (TRp),
+          .TRc        (TRc),
+          .TCcd       (TCcd),
+          .TRtp       (TRtp),
+          .TRfc       (TRfc),
+          .TRefi      (TRefi)
+      ) u_dram (
+          .clk_i       (clk_i),
+          .rst_ni      (rst_ni),
+          .bank_i      (8'(b)),
+          .load_i      (load_i),
+          .quiet_i     (quiet_i),
+          .cs_i        (1'b1),
+          .cmd_valid_i (cmd_valid_o),
+          .cmd_i       (cmd_o),
+          .cmd_row_i   (cmd_row_o),
+          .cmd_col_i   (cmd_col_o),
+          .rd_data_o   (rd_data[ColBits*b+:ColBits]),
+          .violations_o(violations[b]),
+          .rule_o      (rule[b]),
+          .cycle_o     (cycle[b]),
+          .earliest_o  (earliest[b])
+      );
+    end
+  endgenerate
+
+  // ---- clock cycles since reset ----
+  logic [63:0] now_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) now_q <= '0;
+    else now_q <= now_q + 64'd1;
+  end
+  assign now_o = now_q;
+
+  // ---- the lowest bank that has a violation ----
+  logic [31:0] total;
+  always_comb begin
+    total      = '0;
+    bank_o     = '0;
+    rule_o     = '0;
+    cycle_o    = '0;
+    earliest_o = '0;
+    for (int b = Banks - 1; b >= 0; b--) begin
+      total = total + violations[b];
+      if (violations[b] != 0) begin
+        bank_o     = 8'(b);
+        rule_o     = rule[b];
+        cycle_o    = cycle[b];
+        earliest_o = earliest[b];
+      end
+    end
+  end
+  assign violations_o = total;
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,269 @@
+//! The DRAM bank model, driven command by command: data exactly on time, every timing rule at its
+//! edge and one clock before it.
+
+use pimc_cosim::verilator::{build, Design, Model, Port, PortId, Toolchain, WaveFormat};
+use std::sync::OnceLock;
+
+const RCD: u64 = 5;
+const RAS: u64 = 11;
+const RP: u64 = 6;
+const RC: u64 = 19;
+const CCD: u64 = 3;
+const RTP: u64 = 4;
+const RFC: u64 = 23;
+const REFI: u64 = 150;
+const LATENCY: u64 = 7;
+const COLS: u64 = 4;
+const ROWS: u64 = 6;
+const IMAGE_ROWS: u64 = 3;
+
+const ACT: u64 = 0;
+const READ: u64 = 1;
+const PRE: u64 = 2;
+const REF: u64 = 3;
+
+fn column(row: u64, col: u64) -> [u64; 4] {
+    std::array::from_fn(|i| (row << 32 | col << 16 | i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+struct Bank {
+    model: Model,
+    ids: Vec<(&'static str, PortId)>,
+    _dir: tempfile::TempDir,
+}
+
+const PORTS: [(&str, u32); 14] = [
+    ("rst_ni", 1),
+    ("bank_i", 8),
+    ("load_i", 1),
+    ("quiet_i", 1),
+    ("cs_i", 1),
+    ("cmd_valid_i", 1),
+    ("cmd_i", 2),
+    ("cmd_row_i", 3),
+    ("cmd_col_i", 2),
+    ("rd_data_o", 256),
+    ("violations_o", 32),
+    ("rule_o", 8),
+    ("cycle_o", 64),
+    ("earliest_o", 64),
+];
+
+fn design(latency: u64) -> Design {
+    Design {
+        top: "pimc_dram_bank".into(),
+        sources: vec![(
+            "pimc_dram_bank.sv".into(),
+            include_str!("../sv/pimc_dram_bank.sv").into(),
+        )],
+        params: [
+            ("Rows", ROWS),
+            ("ImageRows", IMAGE_ROWS),
+            ("Cols", COLS),
+            ("ReadLatency", latency),
+            ("TRcd", RCD),
+            ("TRas", RAS),
+            ("TRp", RP),
+            ("TRc", RC),
+            ("TCcd", CCD),
+            ("TRtp", RTP),
+            ("TRfc", RFC),
+            ("TRefi", REFI),
+        ]
+        .map(|(n, v)| (n.to_string(), v))
+        .to_vec(),
+        control: "`verilator_config\n".into(),
+        ports: PORTS.map(|(n, bits)| Port { name: n.into(), bits }).to_vec(),
+        waves: WaveFormat::Vcd,
+    }
+}
+
+fn tools() -> &'static Toolchain {
+    static TOOLS: OnceLock<Toolchain> = OnceLock::new();
+    TOOLS.get_or_init(|| Toolchain::find(None).unwrap())
+}
+
+fn cache() -> std::path::PathBuf {
+    std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cosim-cache")
+}
+
+impl Bank {
+    /// A bank out of reset; the next command is in cycle 0.
+    fn new(latency: u64) -> Bank {
+        let dir = tempfile::tempdir().unwrap();
+        let mut image = String::new();
+        for at in 0..IMAGE_ROWS * COLS {
+            let w = column(at / COLS, at % COLS);
+            image += &format!("{:016x}{:016x}{:016x}{:016x}\n", w[3], w[2], w[1], w[0]);
+        }
+        std::fs::write(dir.path().join("bank_09.hex"), image).unwrap();
+        let built = build(tools(), &design(latency), &cache()).unwrap();
+        let model = Model::load(&built, &[format!("+mem={}", dir.path().display())]).unwrap();
+        let ids = PORTS.iter().map(|(n, _)| (*n, model.port(n))).collect();
+        let mut bank = Bank { model, ids, _dir: dir };
+        for (port, value) in [("bank_i", 9), ("quiet_i", 1), ("cs_i", 1), ("load_i", 1)] {
+            bank.set(port, value);
+        }
+        bank.model.clock(2).unwrap();
+        bank.set("load_i", 0);
+        bank.set("rst_ni", 1);
+        bank
+    }
+
+    fn id(&self, name: &str) -> PortId {
+        self.ids.iter().find(|(n, _)| *n == name).unwrap().1
+    }
+
+    fn set(&mut self, name: &str, value: u64) {
+        let id = self.id(name);
+        self.model.set(id, value);
+    }
+
+    fn get(&self, name: &str) -> u64 {
+        self.model.get(self.id(name))
+    }
+
+    /// Gives (cycle, command, row or column) at the cycles stated, then runs to cycle `end`.
+    /// Returns the data on the port in every cycle.
+    fn play(&mut self, commands: &[(u64, u64, u64)], end: u64) -> Vec<[u64; 4]> {
+        let mut seen = Vec::new();
+        for cycle in 0..end {
+            let data = self.model.get_words(self.id("rd_data_o"));
+            seen.push([data[0], data[1], data[2], data[3]]);
+            let now = commands.iter().find(|c| c.0 == cycle);
+            let (_, cmd, at) = now.copied().unwrap_or((0, READ, 3));
+            self.set("cmd_valid_i", u64::from(now.is_some()));
+            self.set("cmd_i", cmd);
+            self.set("cmd_row_i", at);
+            self.set("cmd_col_i", at);
+            self.model.clock(1).unwrap();
+        }
+        seen
+    }
+
+    fn violation(&self) -> Option<(u64, u64, u64)> {
+        (self.get("violations_o") > 0)
+            .then(|| (self.get("rule_o"), self.get("cycle_o"), self.get("earliest_o")))
+    }
+}
+
+#[test]
+fn data_comes_exactly_read_latency_after_the_read_and_never_otherwise() {
+    for latency in [LATENCY, 1] {
+        let mut bank = Bank::new(latency);
+        let reads = [(10, 1), (13, 3), (16, 0), (30, 2)];
+        let mut commands = vec![(3, ACT, 2)];
+        commands.extend(reads.map(|(cycle, col)| (cycle, READ, col)));
+        let seen = bank.play(&commands, 50);
+        assert_eq!(bank.violation(), None);
+        let contents: Vec<_> =
+            (0..IMAGE_ROWS * COLS).map(|at| column(at / COLS, at % COLS)).collect();
+        for (cycle, data) in seen.iter().enumerate() {
+            let due = reads.iter().find(|(at, _)| at + latency == cycle as u64);
+            match due {
+                Some((_, col)) => assert_eq!(*data, column(2, *col), "cycle {cycle}"),
+                None => assert!(!contents.contains(data), "cycle {cycle} shows a column"),
+            }
+        }
+        // What stands after one column differs from what stands after the next.
+        let after = |read: u64| seen[(read + latency + 1) as usize];
+        assert_ne!(after(10), after(13));
+    }
+}
+
+#[test]
+fn a_row_without_content_reads_as_no_column_at_all() {
+    let mut bank = Bank::new(LATENCY);
+    let seen = bank.play(&[(0, ACT, IMAGE_ROWS), (6, READ, 0)], 20);
+    assert_eq!(bank.violation(), None);
+    let zero_row: Vec<_> = (0..COLS).map(|c| column(0, c)).collect();
+    assert!(!zero_row.contains(&seen[6 + LATENCY as usize]));
+}
+
+/// A rule by its number in the model, the commands up to the one it binds, and the cycle from
+/// which that one is legal.
+type RuleCase = (&'static str, u64, Vec<(u64, u64, u64)>, (u64, u64), u64);
+
+fn rule_cases() -> Vec<RuleCase> {
+    let open = (2, ACT, 1);
+    vec![
+        ("RCD", 1, vec![open], (READ, 0), 2 + RCD),
+        ("RAS", 2, vec![open], (PRE, 0), 2 + RAS),
+        ("RP to activate", 3, vec![open, (30, PRE, 0)], (ACT, 1), 30 + RP),
+        ("RP to refresh", 3, vec![open, (30, PRE, 0)], (REF, 0), 30 + RP),
+        ("RC", 4, vec![open, (2 + RAS, PRE, 0)], (ACT, 1), 2 + RC),
+        ("CCD", 5, vec![open, (20, READ, 0)], (READ, 1), 20 + CCD),
+        ("RTP", 6, vec![open, (20, READ, 0)], (PRE, 0), 20 + RTP),
+        ("RFC to activate", 7, vec![(1, REF, 0)], (ACT, 1), 1 + RFC),
+        ("RFC to refresh", 7, vec![(1, REF, 0)], (REF, 0), 1 + RFC),
+    ]
+}
+
+#[test]
+fn each_rule_holds_at_its_edge_and_breaks_one_clock_before() {
+    for (name, rule, before, (cmd, at), legal) in rule_cases() {
+        for early in [0, 1, 2] {
+            let cycle = legal - early;
+            if before.iter().any(|c| c.0 >= cycle) {
+                continue;
+            }
+            let mut commands = before.clone();
+            commands.push((cycle, cmd, at));
+            let mut bank = Bank::new(LATENCY);
+            bank.play(&commands, cycle + 5);
+            let expected = (early > 0).then_some((rule, cycle, legal));
+            assert_eq!(bank.violation(), expected, "{name}, {early} early");
+        }
+    }
+}
+
+#[test]
+fn row_state_is_checked() {
+    let open = (2, ACT, 1);
+    let cases = [
+        ("activate on an open row", 9, vec![open, (40, ACT, 2)]),
+        ("refresh on an open row", 9, vec![open, (40, REF, 0)]),
+        ("read with no row open", 10, vec![(40, READ, 0)]),
+        ("read after the precharge", 10, vec![open, (30, PRE, 0), (40, READ, 0)]),
+        ("row that is not there", 11, vec![(40, ACT, ROWS)]),
+    ];
+    for (name, rule, commands) in cases {
+        let mut bank = Bank::new(LATENCY);
+        bank.play(&commands, 45);
+        assert_eq!(bank.violation(), Some((rule, 40, 40)), "{name}");
+    }
+}
+
+#[test]
+fn a_refresh_is_due_within_refi_of_the_last_or_of_reset() {
+    let cases = [
+        (vec![], None, REFI + 1),
+        (vec![], Some((8, REFI + 1, REFI)), REFI + 2),
+        (vec![(REFI, REF, 0)], None, REFI + 40),
+        (vec![(REFI + 1, REF, 0)], Some((8, REFI + 1, REFI)), REFI + 40),
+        (vec![(100, REF, 0)], None, 100 + REFI + 1),
+        (vec![(100, REF, 0)], Some((8, 100 + REFI + 1, 100 + REFI)), 100 + REFI + 9),
+    ];
+    for (commands, expected, end) in cases {
+        let mut bank = Bank::new(LATENCY);
+        bank.play(&commands, end);
+        assert_eq!(bank.violation(), expected, "{commands:?} to {end}");
+        assert!(bank.get("violations_o") <= 1, "a late refresh is counted once");
+    }
+}
+
+#[test]
+fn the_first_violation_stays_and_all_are_counted() {
+    let mut bank = Bank::new(LATENCY);
+    bank.play(&[(2, ACT, 1), (4, READ, 0), (5, READ, 0), (6, PRE, 0)], 10);
+    assert_eq!(bank.violation(), Some((1, 4, 2 + RCD)));
+    assert_eq!(bank.get("violations_o"), 3);
+}
+
+#[test]
+fn commands_without_chip_select_are_not_the_banks() {
+    let mut bank = Bank::new(LATENCY);
+    bank.set("cs_i", 0);
+    bank.play(&[(2, READ, 0), (3, ACT, 1), (4, ACT, 1)], 10);
+    assert_eq!(bank.violation(), None);
+}
