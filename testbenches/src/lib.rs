@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod verilator;
+pub mod wave;
 
 pub use error::Error;

@@ -1,0 +1,3 @@
+//! Waveforms: read, sampled at the clock, checked.
+
+pub mod reader;

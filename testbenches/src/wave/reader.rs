@@ -1,0 +1,379 @@
+//! Wave files as one stream of values at rising clock edges, whatever wrote them: VCD and FST.
+//!
+//! A sample holds what the signals were just before the edge, which is what the registers of the
+//! design see: changes written with the same time as the edge come after it.
+
+use crate::error::Error;
+use fst_reader::{FstFilter, FstHierarchyEntry, FstReader, FstSignalHandle, FstSignalValue};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use vcd::{Command, IdCode, Value};
+
+/// Bits of the widest signal that can be sampled.
+pub const WIDEST: usize = 256;
+
+/// The value of a signal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Bits {
+    /// The value, lowest word first; bits that are not known are 0.
+    pub words: [u64; WIDEST / 64],
+    /// Whether every bit is 0 or 1.
+    pub known: bool,
+}
+
+impl Bits {
+    /// A value that has not been seen yet.
+    pub const UNKNOWN: Bits = Bits { words: [0; WIDEST / 64], known: false };
+
+    /// The low 64 bits.
+    pub fn low(&self) -> u64 {
+        self.words[0]
+    }
+
+    /// Whether it is known and not 0.
+    pub fn is_set(&self) -> bool {
+        self.known && self.words != [0; WIDEST / 64]
+    }
+
+    /// Collects digits `0`, `1`, `x`, `z`, the highest first, into a value of `bits` bits; too few
+    /// digits are extended as the VCD format says: by zeros, or by the first digit if unknown.
+    fn of_digits(digits: impl DoubleEndedIterator<Item = Option<bool>>) -> Bits {
+        let mut value = Bits { words: [0; WIDEST / 64], known: true };
+        for (i, digit) in digits.rev().enumerate() {
+            match digit {
+                Some(true) => value.words[(i / 64) % (WIDEST / 64)] |= 1 << (i % 64),
+                Some(false) => {}
+                None => value.known = false,
+            }
+        }
+        value
+    }
+}
+
+/// A signal of a wave file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Var {
+    /// Scopes from the outermost, joined by dots.
+    pub scope: String,
+    /// Its name without a bit range.
+    pub name: String,
+    /// Its width.
+    pub bits: u32,
+    /// Which stream of changes is its: signals that are one net share it.
+    stream: u64,
+}
+
+enum Source {
+    /// The parser past the header, and the stream number of each code.
+    Vcd(Box<vcd::Parser<BufReader<File>>>, HashMap<IdCode, u64>),
+    Fst(Box<FstReader<BufReader<File>>>),
+}
+
+/// An open wave file: its signals known, its changes not yet read.
+pub struct Wave {
+    path: PathBuf,
+    source: Source,
+    /// Every signal of the file.
+    pub vars: Vec<Var>,
+}
+
+impl Wave {
+    /// Opens a VCD or FST file and reads its list of signals.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Content`] when it is neither form or broken.
+    pub fn open(path: &Path) -> Result<Wave, Error> {
+        let file = File::open(path).map_err(Error::io(path))?;
+        let mut input = BufReader::with_capacity(1 << 16, file);
+        let first = input.fill_buf().map_err(Error::io(path))?.first().copied();
+        match first {
+            None => Err(Error::content(path, "the file is empty; expected VCD or FST")),
+            Some(b'$' | b' ' | b'\n' | b'\r' | b'\t') => open_vcd(path, input),
+            Some(_) if fst_reader::is_fst_file(&mut input) => open_fst(path, input),
+            Some(_) => Err(Error::content(path, "neither VCD nor FST")),
+        }
+    }
+
+    /// The place of the signal in [`Wave::vars`].
+    pub fn find(&self, scope: &str, name: &str) -> Option<usize> {
+        self.vars.iter().position(|v| v.scope == scope && v.name == name)
+    }
+
+    /// Calls `sample` for every rising edge of the signal `clock` with the time of the edge and
+    /// the values of the signals `wanted` just before it, in that order, until it says stop.
+    ///
+    /// # Errors
+    /// [`Error::Content`] when the file breaks off or a wanted signal is wider than [`WIDEST`].
+    pub fn sample(
+        self,
+        clock: usize,
+        wanted: &[usize],
+        mut sample: impl FnMut(u64, &[Bits]) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let Wave { path, source, vars } = self;
+        if let Some(&wide) = wanted.iter().find(|&&w| vars[w].bits as usize > WIDEST) {
+            let v = &vars[wide];
+            let what = format!("{}.{} is {} bits wide, at most 256 can be", v.scope, v.name, v.bits);
+            return Err(Error::content(&path, what));
+        }
+        // Slot 0 is the clock; the slots of a stream are those of all its names.
+        let mut slots: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (slot, &var) in std::iter::once(&clock).chain(wanted).enumerate() {
+            slots.entry(vars[var].stream).or_default().push(slot);
+        }
+        let mut edges = Edges::new(wanted.len());
+        match source {
+            Source::Vcd(parser, codes) => {
+                let none = Vec::new();
+                let of = |id: IdCode| codes.get(&id).and_then(|s| slots.get(s)).unwrap_or(&none);
+                for command in *parser {
+                    match command.map_err(|e| broken(&path, e))? {
+                        Command::Timestamp(t) => {
+                            if edges.time(t, &mut sample).is_break() {
+                                return Ok(());
+                            }
+                        }
+                        Command::ChangeScalar(id, v) => {
+                            for &slot in of(id) {
+                                edges.change(slot, vcd_bits(&[v], 1));
+                            }
+                        }
+                        Command::ChangeVector(id, v) => {
+                            for &slot in of(id) {
+                                let var = if slot == 0 { clock } else { wanted[slot - 1] };
+                                edges.change(slot, vcd_bits(&v, vars[var].bits));
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Source::Fst(mut reader) => {
+                let mut handles: Vec<u64> = slots.keys().copied().collect();
+                handles.sort_unstable();
+                let handles =
+                    handles.iter().map(|&h| FstSignalHandle::from_index(h as usize)).collect();
+                let mut stopped = false;
+                let read = reader.read_signals(&FstFilter::filter_signals(handles), |t, h, v| {
+                    if edges.time(t, &mut sample).is_break() {
+                        stopped = true;
+                        return Err(());
+                    }
+                    if let FstSignalValue::String(text) = v {
+                        let digits = text.iter().map(|b| match b {
+                            b'0' => Some(false),
+                            b'1' => Some(true),
+                            _ => None,
+                        });
+                        let bits = Bits::of_digits(digits);
+                        for &slot in slots.get(&(h.get_index() as u64)).into_iter().flatten() {
+                            edges.change(slot, bits);
+                        }
+                    }
+                    Ok(())
+                });
+                if stopped {
+                    return Ok(());
+                }
+                read.map_err(|_| Error::content(&path, "broken FST: it cannot be read to its end"))?;
+            }
+        }
+        let _ = edges.finish(&mut sample);
+        Ok(())
+    }
+}
+
+fn broken(path: &Path, e: std::io::Error) -> Error {
+    Error::content(path, format!("broken VCD: {e}"))
+}
+
+/// The digits of a change, extended to `bits` as the format says.
+fn vcd_bits(digits: &[Value], bits: u32) -> Bits {
+    let known = |v: &Value| match v {
+        Value::V0 => Some(false),
+        Value::V1 => Some(true),
+        Value::X | Value::Z => None,
+    };
+    let mut value = Bits::of_digits(digits.iter().map(known));
+    if digits.len() < bits as usize && digits.first().is_some_and(|v| known(v).is_none()) {
+        value.known = false;
+    }
+    value
+}
+
+/// Turns changes in order of time into samples at rising edges of slot 0.
+struct Edges {
+    now: u64,
+    before: Vec<Bits>,
+    changes: Vec<(usize, Bits)>,
+}
+
+impl Edges {
+    fn new(wanted: usize) -> Edges {
+        Edges { now: 0, before: vec![Bits::UNKNOWN; wanted + 1], changes: Vec::new() }
+    }
+
+    fn change(&mut self, slot: usize, value: Bits) {
+        self.changes.push((slot, value));
+    }
+
+    fn time(
+        &mut self,
+        t: u64,
+        sample: &mut impl FnMut(u64, &[Bits]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if t == self.now {
+            return ControlFlow::Continue(());
+        }
+        let flow = self.finish(sample);
+        self.now = t;
+        flow
+    }
+
+    fn finish(
+        &mut self,
+        sample: &mut impl FnMut(u64, &[Bits]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let was_low = self.before[0].known && self.before[0].low() == 0;
+        let clock = self.changes.iter().rev().find(|c| c.0 == 0);
+        let rises = was_low && clock.is_some_and(|c| c.1.is_set());
+        let flow = if rises { sample(self.now, &self.before[1..]) } else { ControlFlow::Continue(()) };
+        for (slot, value) in self.changes.drain(..) {
+            self.before[slot] = value;
+        }
+        flow
+    }
+}
+
+fn open_vcd(path: &Path, input: BufReader<File>) -> Result<Wave, Error> {
+    let mut parser = Box::new(vcd::Parser::new(input));
+    let mut vars = Vec::new();
+    let mut codes = HashMap::new();
+    let mut scopes: Vec<String> = Vec::new();
+    loop {
+        match parser.next() {
+            None => return Err(Error::content(path, "broken VCD: it ends before $enddefinitions")),
+            Some(Err(e)) => return Err(broken(path, e)),
+            Some(Ok(Command::Enddefinitions)) => break,
+            Some(Ok(Command::ScopeDef(_, name))) => scopes.push(name),
+            Some(Ok(Command::Upscope)) => {
+                scopes.pop();
+            }
+            Some(Ok(Command::VarDef(_, bits, code, name, _))) => {
+                let next = codes.len() as u64;
+                let stream = *codes.entry(code).or_insert(next);
+                vars.push(Var { scope: scopes.join("."), name: plain_name(&name), bits, stream });
+            }
+            Some(Ok(_)) => {}
+        }
+    }
+    Ok(Wave { path: path.to_path_buf(), source: Source::Vcd(parser, codes), vars })
+}
+
+fn open_fst(path: &Path, input: BufReader<File>) -> Result<Wave, Error> {
+    let broken = |e: fst_reader::ReaderError| Error::content(path, format!("broken FST: {e}"));
+    let mut reader = FstReader::open(input).map_err(broken)?;
+    let mut vars = Vec::new();
+    let mut scopes: Vec<String> = Vec::new();
+    reader
+        .read_hierarchy(|entry| match entry {
+            FstHierarchyEntry::Scope { name, .. } => scopes.push(name),
+            FstHierarchyEntry::UpScope => {
+                scopes.pop();
+            }
+            FstHierarchyEntry::Var { name, length, handle, .. } => vars.push(Var {
+                scope: scopes.join("."),
+                name: plain_name(&name),
+                bits: length,
+                stream: handle.get_index() as u64,
+            }),
+            _ => {}
+        })
+        .map_err(broken)?;
+    Ok(Wave { path: path.to_path_buf(), source: Source::Fst(Box::new(reader)), vars })
+}
+
+/// The name without the bit range that some simulators write behind it.
+fn plain_name(name: &str) -> String {
+    let name = name.trim_start_matches('\\');
+    name.split([' ', '[']).next().unwrap_or(name).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(text: &str, wanted: &[&str]) -> Vec<(u64, Vec<(u64, bool)>)> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let wave = Wave::open(file.path()).unwrap();
+        let at = |n: &&str| wave.vars.iter().position(|v| v.name == *n).unwrap();
+        let (clock, wanted): (usize, Vec<usize>) = (at(&"clk"), wanted.iter().map(at).collect());
+        let mut seen = Vec::new();
+        wave.sample(clock, &wanted, |t, v| {
+            seen.push((t, v.iter().map(|b| (b.low(), b.known)).collect()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        seen
+    }
+
+    const HEAD: &str = "$timescale 1ns $end\n$scope module top $end\n$var wire 1 ! clk $end\n\
+        $var reg 8 # d [7:0] $end\n$scope begin gen_bank[0] $end\n$var wire 8 # q[7:0] $end\n\
+        $upscope $end\n$upscope $end\n$enddefinitions $end\n";
+
+    #[test]
+    fn a_sample_is_what_stood_before_the_edge() {
+        let text = format!("{HEAD}#0\n0!\nb101 #\n#5\n1!\nb110 #\n#10\n0!\n#15\nb111 #\n1!\n#20\n0!\n");
+        assert_eq!(
+            samples(&text, &["d", "q"]),
+            [(5, vec![(5, true), (5, true)]), (15, vec![(6, true), (6, true)])]
+        );
+    }
+
+    #[test]
+    fn the_last_edge_counts_even_with_nothing_after_it() {
+        assert_eq!(samples(&format!("{HEAD}#0\n0!\nb1 #\n#5\n1!\n"), &["d"]), [(5, vec![(1, true)])]);
+    }
+
+    #[test]
+    fn unknown_digits_and_short_vectors_make_unknown_values() {
+        let text = format!("{HEAD}#0\n0!\n#1\n1!\nbx #\n#2\n0!\n#3\n1!\nb1z #\n#4\n0!\n#5\n1!\nb0 #\n#6\n0!\n#7\n1!\n");
+        let known: Vec<bool> = samples(&text, &["d"]).iter().map(|s| s.1[0].1).collect();
+        assert_eq!(known, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_clock_that_comes_out_of_unknown_is_no_edge() {
+        assert_eq!(samples(&format!("{HEAD}#0\nx!\n#1\n1!\n#2\n0!\n#3\n1!\n"), &[]), [(3, vec![])]);
+    }
+
+    #[test]
+    fn scopes_are_kept_and_ranges_dropped() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), HEAD).unwrap();
+        let wave = Wave::open(file.path()).unwrap();
+        assert!(wave.find("top.gen_bank[0]", "q").is_some());
+        assert!(wave.find("top", "d").is_some());
+    }
+
+    #[test]
+    fn what_is_no_wave_file_is_said_to_be_none() {
+        for text in ["", "hello", "$scope module", "$var wire 1 ! clk $end\n#0\n"] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            assert!(matches!(Wave::open(file.path()), Err(Error::Content { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("{HEAD}#0\n0!\nb1")).unwrap();
+        let wave = Wave::open(file.path()).unwrap();
+        assert!(wave.sample(0, &[], |_, _| ControlFlow::Continue(())).is_err());
+    }
+}
