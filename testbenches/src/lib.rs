@@ -1,6 +1,7 @@
 //! Co-simulation of pimc.
 
 pub mod error;
+pub mod report;
 pub mod verilator;
 pub mod wave;
 

@@ -1,0 +1,145 @@
+//! What a co-simulation found out.
+
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// A way to execute a compiled model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The meaning of the ops, from the model alone.
+    Golden,
+    /// The program, interpreted on the memory images.
+    Schedule,
+    /// The hardware units, simulated without translation to Verilog.
+    Native,
+    /// The generated Verilog in Verilator.
+    Rtl,
+}
+
+impl Level {
+    /// Every level, from meaning to hardware.
+    pub const ALL: [Level; 4] = [Level::Golden, Level::Schedule, Level::Native, Level::Rtl];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Golden => "golden",
+            Level::Schedule => "schedule",
+            Level::Native => "native",
+            Level::Rtl => "rtl",
+        }
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An op, by place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpPlace {
+    /// Name of the value it defines.
+    pub name: String,
+    /// File of the model.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+}
+
+impl std::fmt::Display for OpPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "%{} at {}:{}:{}", self.name, self.file, self.line, self.column)
+    }
+}
+
+/// The first place where two levels differ. Only what is known is given.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct Divergence {
+    /// What was compared: a level, `rtl waveform`, `dram`.
+    pub what: String,
+    /// Vector of the batch, from 0.
+    pub vector: Option<usize>,
+    /// The op.
+    pub op: Option<OpPlace>,
+    /// Bank.
+    pub bank: Option<usize>,
+    /// Place in `schedule/commands.csv`, from 0.
+    pub command: Option<usize>,
+    /// Clock since the program's first command.
+    pub cycle: Option<i64>,
+    /// Signal, value element or file.
+    pub signal: String,
+    /// What the reference says.
+    pub expected: String,
+    /// What was seen.
+    pub got: String,
+    /// A sentence that helps to go on from here.
+    pub note: Option<String>,
+    /// Wave file that shows it.
+    pub wave: Option<PathBuf>,
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.what, self.signal)?;
+        if let Some(op) = &self.op {
+            write!(f, "\n  op        {op}")?;
+        }
+        if let Some(v) = self.vector {
+            write!(f, "\n  vector    {v}")?;
+        }
+        if let Some(b) = self.bank {
+            write!(f, "\n  bank      {b}")?;
+        }
+        if let Some(c) = self.command {
+            write!(f, "\n  command   {c} of schedule/commands.csv")?;
+        }
+        if let Some(c) = self.cycle {
+            write!(f, "\n  cycle     {c}")?;
+        }
+        write!(f, "\n  expected  {}\n  got       {}", self.expected, self.got)?;
+        if let Some(n) = &self.note {
+            write!(f, "\n  note      {n}")?;
+        }
+        if let Some(w) = &self.wave {
+            write!(f, "\n  wave      {}", w.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// How much of a waveform was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct WaveCounts {
+    /// Runs of the program.
+    pub runs: u64,
+    /// Rising clock edges.
+    pub clocks: u64,
+    /// Commands on the DRAM command port.
+    pub commands: u64,
+    /// Columns as the bank units took them, over all banks.
+    pub reads: u64,
+    /// Accumulators after a column, over all banks.
+    pub columns: u64,
+    /// Result words, over all banks.
+    pub results: u64,
+    /// Writes of vector memory.
+    pub writes: u64,
+}
+
+impl std::ops::AddAssign for WaveCounts {
+    fn add_assign(&mut self, o: WaveCounts) {
+        self.runs += o.runs;
+        self.clocks += o.clocks;
+        self.commands += o.commands;
+        self.reads += o.reads;
+        self.columns += o.columns;
+        self.results += o.results;
+        self.writes += o.writes;
+    }
+}

@@ -1,0 +1,608 @@
+//! Compares a waveform with what the reference says that a run must show.
+//!
+//! Checked, in the order of time, the first difference reported:
+//! - every DRAM command: its kind, row or column, and its clock, exact, counted from the run's
+//!   first command;
+//! - every column as each bank unit takes it (`col_valid_i`, `rd_data_i`);
+//! - every accumulator after a column, in every bank (`column_done`, `column_acc`);
+//! - every result word (`result_we`, `result_index`, `result_data`);
+//! - every write of vector memory (`write_en`, `write_addr`, `write_data`);
+//! - at the end of the run: that nothing is missing.
+//!
+//! A bit that is neither 0 nor 1 where a value counts is a difference.
+
+use super::expect::{Expected, Origin, Reference};
+use super::reader::{Bits, Wave};
+use crate::error::Error;
+use crate::report::{Divergence, WaveCounts};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Names of the commands by their code on the port.
+const COMMANDS: [&str; 4] = ["activate", "read", "precharge", "refresh"];
+
+/// What the check of a waveform came to.
+#[derive(Clone, Debug, Default)]
+pub struct WaveResult {
+    /// How much was compared.
+    pub counts: WaveCounts,
+    /// The first difference, and the op that it belongs to.
+    pub divergence: Option<(Divergence, Option<usize>)>,
+}
+
+/// Signals of the channel itself, in the order of their slots.
+const CHANNEL: [&str; 10] = [
+    "rst_ni",
+    "start_i",
+    "done_o",
+    "cmd_valid_o",
+    "cmd_o",
+    "cmd_row_o",
+    "cmd_col_o",
+    "host_we_i",
+    "host_addr_i",
+    "host_wdata_i",
+];
+const RST: usize = 0;
+const START: usize = 1;
+const DONE: usize = 2;
+const CMD_VALID: usize = 3;
+const CMD: usize = 4;
+const CMD_ROW: usize = 5;
+const CMD_COL: usize = 6;
+const HOST_WE: usize = 7;
+const HOST_ADDR: usize = 8;
+const HOST_DATA: usize = 9;
+
+/// Signals of the buffer unit, after those of the channel.
+const BUFFER: [&str; 3] = ["write_en", "write_addr", "write_data"];
+const WRITE_EN: usize = CHANNEL.len();
+const WRITE_ADDR: usize = WRITE_EN + 1;
+const WRITE_DATA: usize = WRITE_EN + 2;
+
+/// Signals of each bank unit, after those.
+const BANK: [&str; 7] = [
+    "col_valid_i",
+    "rd_data_i",
+    "column_done",
+    "column_acc",
+    "result_we",
+    "result_index",
+    "result_data",
+];
+const FIRST_BANK: usize = CHANNEL.len() + BUFFER.len();
+
+/// The names of the signals that the check reads: (in the channel, in the buffer unit, in a bank
+/// unit).
+pub fn signal_names() -> (&'static [&'static str], &'static [&'static str], &'static [&'static str])
+{
+    (&CHANNEL, &BUFFER, &BANK)
+}
+
+/// Checks the waveform in `path`.
+///
+/// # Errors
+/// When the file cannot be read, shows no `pimc_channel` of this shape, or shows no run of it.
+pub fn check(path: &Path, reference: &mut dyn Reference) -> Result<WaveResult, Error> {
+    let wave = Wave::open(path)?;
+    let banks = reference.shape().banks as usize;
+    let scope = channel_scope(&wave, path, banks)?;
+    let (clock, slots) = slots(&wave, path, &scope, banks)?;
+    let widths = slots.iter().map(|&s| wave.vars[s].bits).collect();
+    let names = slots
+        .iter()
+        .map(|&s| {
+            let v = &wave.vars[s];
+            let inside = v.scope.strip_prefix(&scope).unwrap_or(&v.scope);
+            format!("{}.{}", inside, v.name).trim_start_matches('.').to_string()
+        })
+        .collect();
+    let mut checker = Checker {
+        reference,
+        banks,
+        widths,
+        names,
+        host: BTreeMap::new(),
+        run: None,
+        result: WaveResult::default(),
+        problem: None,
+    };
+    wave.sample(clock, &slots, |_, values| checker.clock(values))?;
+    if let Some(problem) = checker.problem {
+        return Err(Error::content(path, problem));
+    }
+    let mut result = checker.result;
+    if result.divergence.is_none() {
+        if let Some(run) = checker.run {
+            let d = Divergence {
+                signal: "done_o".into(),
+                expected: "the end of the run".into(),
+                got: format!("the waveform ends {} clocks after the start", run.clock),
+                ..Divergence::default()
+            };
+            result.divergence = Some((d, None));
+        } else if result.counts.runs == 0 {
+            return Err(Error::content(path, "shows no run: start_i is never 1 at a clock edge"));
+        }
+    }
+    Ok(result)
+}
+
+/// The scope that holds the bank units and the buffer unit.
+fn channel_scope(wave: &Wave, path: &Path, banks: usize) -> Result<String, Error> {
+    let last = format!(".gen_bank[{}].u_bank", banks - 1);
+    let mut scopes: Vec<&str> =
+        wave.vars.iter().filter_map(|v| v.scope.strip_suffix(last.as_str())).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let past = format!(".gen_bank[{banks}].u_bank");
+    scopes.retain(|s| !wave.vars.iter().any(|v| v.scope == format!("{s}{past}")));
+    match scopes[..] {
+        [one] => Ok(one.to_string()),
+        [] => Err(Error::content(
+            path,
+            format!("shows no pimc_channel of {banks} banks (a scope with gen_bank[0].u_bank to gen_bank[{}].u_bank); was the whole hierarchy dumped, and is it the design of this folder?", banks - 1),
+        )),
+        _ => Err(Error::content(path, format!("shows several channels: {}", scopes.join(", ")))),
+    }
+}
+
+/// The clock and the signals in the order of their slots.
+fn slots(
+    wave: &Wave,
+    path: &Path,
+    scope: &str,
+    banks: usize,
+) -> Result<(usize, Vec<usize>), Error> {
+    let mut missing = Vec::new();
+    let mut find = |scope: &str, name: &str| {
+        let at = wave.find(scope, name);
+        if at.is_none() {
+            missing.push(format!("{scope}.{name}"));
+        }
+        at.unwrap_or(0)
+    };
+    let clock = find(scope, "clk_i");
+    let mut slots: Vec<usize> = CHANNEL.iter().map(|n| find(scope, n)).collect();
+    let buffer = format!("{scope}.u_buffer");
+    slots.extend(BUFFER.iter().map(|n| find(&buffer, n)));
+    for b in 0..banks {
+        let bank = format!("{scope}.gen_bank[{b}].u_bank");
+        slots.extend(BANK.iter().map(|n| find(&bank, n)));
+    }
+    if missing.is_empty() {
+        return Ok((clock, slots));
+    }
+    let more = missing.len().saturating_sub(4);
+    missing.truncate(4);
+    let mut list = missing.join(", ");
+    if more > 0 {
+        list += &format!(" and {more} more");
+    }
+    Err(Error::content(path, format!("lacks signals that the check reads: {list}")))
+}
+
+/// How far a run has come.
+struct Run {
+    expected: Expected,
+    /// The columns that are read, in order: index into the commands, row, column.
+    reads: Vec<(usize, u32, u32)>,
+    /// Clocks since the start.
+    clock: u64,
+    /// Clock of the first command, once it has been seen.
+    first: Option<u64>,
+    commands: usize,
+    writes: usize,
+    bank_reads: Vec<usize>,
+    bank_columns: Vec<usize>,
+    bank_results: Vec<usize>,
+}
+
+impl Run {
+    fn new(expected: Expected, banks: usize) -> Run {
+        let (mut row, mut reads) = (0, Vec::new());
+        for (i, c) in expected.commands.iter().enumerate() {
+            row = c.row.unwrap_or(row);
+            if let Some(col) = c.col {
+                reads.push((i, row, col));
+            }
+        }
+        Run {
+            expected,
+            reads,
+            clock: 0,
+            first: None,
+            commands: 0,
+            writes: 0,
+            bank_reads: vec![0; banks],
+            bank_columns: vec![0; banks],
+            bank_results: vec![0; banks],
+        }
+    }
+}
+
+struct Checker<'a> {
+    reference: &'a mut dyn Reference,
+    banks: usize,
+    widths: Vec<u32>,
+    names: Vec<String>,
+    host: BTreeMap<u32, i64>,
+    run: Option<Run>,
+    result: WaveResult,
+    problem: Option<String>,
+}
+
+/// A difference, with what the checker knows where it is found.
+struct Found {
+    slot: usize,
+    bank: Option<usize>,
+    command: Option<usize>,
+    origin: Option<Origin>,
+    expected: String,
+    got: String,
+}
+
+impl Checker<'_> {
+    fn clock(&mut self, v: &[Bits]) -> ControlFlow<()> {
+        self.result.counts.clocks += 1;
+        if v[HOST_WE].is_set() && v[HOST_ADDR].known && v[HOST_DATA].known {
+            let word = sign_extend(v[HOST_DATA].low(), self.widths[HOST_DATA]);
+            self.host.insert(v[HOST_ADDR].low() as u32, word);
+        }
+        let in_reset = v[RST].known && v[RST].low() == 0;
+        if self.run.is_none() && v[START].is_set() && !in_reset {
+            let host = |addr: u32| self.host.get(&addr).copied();
+            match self.reference.expect(self.result.counts.runs as usize, &host) {
+                Ok(expected) => {
+                    self.run = Some(Run::new(expected, self.banks));
+                    self.result.counts.runs += 1;
+                }
+                Err(problem) => {
+                    self.problem = Some(problem);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        let Some(mut run) = self.run.take() else { return ControlFlow::Continue(()) };
+        let found = self.compare(&mut run, v);
+        let over = v[DONE].is_set();
+        match found.or_else(|| if over { self.missing(&run) } else { None }) {
+            Some(found) => {
+                self.report(&run, found);
+                ControlFlow::Break(())
+            }
+            None => {
+                run.clock += 1;
+                self.run = (!over).then_some(run);
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    fn report(&mut self, run: &Run, found: Found) {
+        let divergence = Divergence {
+            what: "waveform".into(),
+            vector: Some(self.result.counts.runs as usize - 1),
+            bank: found.bank,
+            command: found.command,
+            cycle: Some(run.clock as i64 - run.first.unwrap_or(run.clock) as i64),
+            signal: self.names[found.slot].clone(),
+            expected: found.expected,
+            got: found.got,
+            ..Divergence::default()
+        };
+        self.result.divergence = Some((divergence, found.origin.and_then(|o| o.op)));
+    }
+
+    fn compare(&mut self, run: &mut Run, v: &[Bits]) -> Option<Found> {
+        if let Some(found) = self.command(run, v) {
+            return Some(found);
+        }
+        for bank in 0..self.banks {
+            let at = FIRST_BANK + bank * BANK.len();
+            let found = self
+                .read(run, v, bank, at)
+                .or_else(|| self.column(run, v, bank, at + 2))
+                .or_else(|| self.result_word(run, v, bank, at + 4));
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.write(run, v)
+    }
+
+    /// Whether an event happens now, or the signal that tells so is unknown.
+    fn flag(&self, run: &Run, v: &[Bits], slot: usize, bank: Option<usize>) -> Result<bool, Found> {
+        // Before the first command nothing has happened, and what was never reset may be unknown.
+        if !v[slot].known && run.first.is_some() {
+            return Err(Found {
+                slot,
+                bank,
+                command: run.commands.checked_sub(1),
+                origin: None,
+                expected: "0 or 1".into(),
+                got: "x".into(),
+            });
+        }
+        Ok(v[slot].is_set())
+    }
+
+    fn command(&mut self, run: &mut Run, v: &[Bits]) -> Option<Found> {
+        match self.flag(run, v, CMD_VALID, None) {
+            Err(found) => return Some(found),
+            Ok(false) => {
+                let next = run.expected.commands.get(run.commands)?;
+                let first = run.first?;
+                if run.clock - first < next.cycle {
+                    return None;
+                }
+                return Some(Found {
+                    slot: CMD_VALID,
+                    bank: None,
+                    command: Some(run.commands),
+                    origin: Some(next.origin),
+                    expected: format!("{} in cycle {}", COMMANDS[next.code as usize & 3], next.cycle),
+                    got: "no command".into(),
+                });
+            }
+            Ok(true) => {}
+        }
+        let first = *run.first.get_or_insert(run.clock);
+        let cycle = run.clock - first;
+        let (n, got) = (run.commands, v[CMD]);
+        let name = |c: u64| COMMANDS[c as usize & 3];
+        let Some(next) = run.expected.commands.get(n).copied() else {
+            return Some(Found {
+                slot: CMD_VALID,
+                bank: None,
+                command: Some(n),
+                origin: None,
+                expected: "no further command".into(),
+                got: format!("{} in cycle {cycle}", name(got.low())),
+            });
+        };
+        let differs = |slot, expected: String, got: String| {
+            Some(Found { slot, bank: None, command: Some(n), origin: Some(next.origin), expected, got })
+        };
+        let wanted = name(u64::from(next.code));
+        if cycle != next.cycle || !got.known || got.low() != u64::from(next.code) {
+            let got = if got.known { name(got.low()) } else { "x" };
+            let expected = format!("{wanted} in cycle {}", next.cycle);
+            return differs(CMD, expected, format!("{got} in cycle {cycle}"));
+        }
+        for (slot, want) in [(CMD_ROW, next.row), (CMD_COL, next.col)] {
+            if let Some(want) = want {
+                if !v[slot].known || v[slot].low() != u64::from(want) {
+                    return differs(slot, format!("{wanted} {want}"), show(&v[slot]));
+                }
+            }
+        }
+        run.commands += 1;
+        self.result.counts.commands += 1;
+        None
+    }
+
+    fn read(&mut self, run: &mut Run, v: &[Bits], bank: usize, at: usize) -> Option<Found> {
+        match self.flag(run, v, at, Some(bank)) {
+            Err(found) => return Some(found),
+            Ok(false) => return None,
+            Ok(true) => {}
+        }
+        let n = run.bank_reads[bank];
+        let data = v[at + 1];
+        let Some(&(command, row, col)) = run.reads.get(n) else {
+            return Some(unexpected(at, bank, "a column"));
+        };
+        let want = self.reference.column(bank, row, col);
+        if !data.known || data.words != want {
+            return Some(Found {
+                slot: at + 1,
+                bank: Some(bank),
+                command: Some(command),
+                origin: Some(run.expected.commands[command].origin),
+                expected: format!("row {row} column {col}: {}", hex(&want)),
+                got: if data.known { hex(&data.words) } else { "x".into() },
+            });
+        }
+        run.bank_reads[bank] += 1;
+        self.result.counts.reads += 1;
+        None
+    }
+
+    fn column(&mut self, run: &mut Run, v: &[Bits], bank: usize, at: usize) -> Option<Found> {
+        match self.flag(run, v, at, Some(bank)) {
+            Err(found) => return Some(found),
+            Ok(false) => return None,
+            Ok(true) => {}
+        }
+        let Some(want) = run.expected.columns.get(run.bank_columns[bank]) else {
+            return Some(unexpected(at, bank, "an accumulator"));
+        };
+        if let Some(found) = self.value(v, at + 1, bank, want.values[bank], want) {
+            return Some(found);
+        }
+        run.bank_columns[bank] += 1;
+        self.result.counts.columns += 1;
+        None
+    }
+
+    fn result_word(&mut self, run: &mut Run, v: &[Bits], bank: usize, at: usize) -> Option<Found> {
+        match self.flag(run, v, at, Some(bank)) {
+            Err(found) => return Some(found),
+            Ok(false) => return None,
+            Ok(true) => {}
+        }
+        let Some(want) = run.expected.results.get(run.bank_results[bank]) else {
+            return Some(unexpected(at, bank, "a result word"));
+        };
+        let index = self.value(v, at + 1, bank, i64::from(want.index), want);
+        if let Some(found) = index.or_else(|| self.value(v, at + 2, bank, want.values[bank], want)) {
+            return Some(found);
+        }
+        run.bank_results[bank] += 1;
+        self.result.counts.results += 1;
+        None
+    }
+
+    fn value(
+        &self,
+        v: &[Bits],
+        slot: usize,
+        bank: usize,
+        want: i64,
+        event: &super::expect::PerBank,
+    ) -> Option<Found> {
+        let bits = self.widths[slot];
+        if v[slot].known && v[slot].low() == truncate(want, bits) {
+            return None;
+        }
+        Some(Found {
+            slot,
+            bank: Some(bank),
+            command: Some(event.command),
+            origin: Some(event.origin),
+            expected: want.to_string(),
+            got: show_signed(&v[slot], bits),
+        })
+    }
+
+    fn write(&mut self, run: &mut Run, v: &[Bits]) -> Option<Found> {
+        match self.flag(run, v, WRITE_EN, None) {
+            Err(found) => return Some(found),
+            Ok(false) => return None,
+            Ok(true) => {}
+        }
+        let Some(want) = run.expected.writes.get(run.writes).copied() else {
+            return Some(Found {
+                slot: WRITE_EN,
+                bank: None,
+                command: run.commands.checked_sub(1),
+                origin: None,
+                expected: "no further write".into(),
+                got: format!("{} to {}", show(&v[WRITE_DATA]), show(&v[WRITE_ADDR])),
+            });
+        };
+        let (addr, data) = (v[WRITE_ADDR], v[WRITE_DATA]);
+        let right = addr.known
+            && addr.low() == u64::from(want.addr)
+            && data.known
+            && data.low() == truncate(want.data, self.widths[WRITE_DATA]);
+        if !right {
+            let address_differs = !addr.known || addr.low() != u64::from(want.addr);
+            return Some(Found {
+                slot: if address_differs { WRITE_ADDR } else { WRITE_DATA },
+                bank: None,
+                command: run.commands.checked_sub(1),
+                origin: Some(want.origin),
+                expected: format!("{} to word {}", want.data, want.addr),
+                got: format!(
+                    "{} to word {}",
+                    show_signed(&data, self.widths[WRITE_DATA]),
+                    show(&addr)
+                ),
+            });
+        }
+        run.writes += 1;
+        self.result.counts.writes += 1;
+        None
+    }
+
+    /// What the run should have shown and did not.
+    fn missing(&self, run: &Run) -> Option<Found> {
+        let e = &run.expected;
+        if let Some(next) = e.commands.get(run.commands) {
+            return Some(Found {
+                slot: CMD_VALID,
+                bank: None,
+                command: Some(run.commands),
+                origin: Some(next.origin),
+                expected: format!("{} in cycle {}", COMMANDS[next.code as usize & 3], next.cycle),
+                got: "the end of the run".into(),
+            });
+        }
+        for bank in 0..self.banks {
+            let at = FIRST_BANK + bank * BANK.len();
+            if let Some(&(command, row, col)) = run.reads.get(run.bank_reads[bank]) {
+                return Some(Found {
+                    slot: at,
+                    bank: Some(bank),
+                    command: Some(command),
+                    origin: Some(e.commands[command].origin),
+                    expected: format!("row {row} column {col} to be taken"),
+                    got: "the end of the run".into(),
+                });
+            }
+            let left = [
+                (at + 2, e.columns.get(run.bank_columns[bank])),
+                (at + 4, e.results.get(run.bank_results[bank])),
+            ];
+            for (slot, event) in left {
+                if let Some(event) = event {
+                    return Some(Found {
+                        slot,
+                        bank: Some(bank),
+                        command: Some(event.command),
+                        origin: Some(event.origin),
+                        expected: event.values[bank].to_string(),
+                        got: "the end of the run".into(),
+                    });
+                }
+            }
+        }
+        e.writes.get(run.writes).map(|w| Found {
+            slot: WRITE_EN,
+            bank: None,
+            command: run.commands.checked_sub(1),
+            origin: Some(w.origin),
+            expected: format!("{} to word {}", w.data, w.addr),
+            got: "the end of the run".into(),
+        })
+    }
+}
+
+fn unexpected(slot: usize, bank: usize, what: &str) -> Found {
+    Found {
+        slot,
+        bank: Some(bank),
+        command: None,
+        origin: None,
+        expected: format!("not {what} more"),
+        got: "1".into(),
+    }
+}
+
+/// The low `bits` of a value.
+fn truncate(value: i64, bits: u32) -> u64 {
+    if bits >= 64 {
+        value as u64
+    } else {
+        value as u64 & ((1 << bits) - 1)
+    }
+}
+
+/// A value of `bits` bits as the signed number it stands for.
+pub fn sign_extend(word: u64, bits: u32) -> i64 {
+    let up = 64 - bits.clamp(1, 64);
+    (word << up) as i64 >> up
+}
+
+fn show(v: &Bits) -> String {
+    if v.known {
+        v.low().to_string()
+    } else {
+        "x".into()
+    }
+}
+
+fn show_signed(v: &Bits, bits: u32) -> String {
+    if v.known {
+        sign_extend(v.low(), bits).to_string()
+    } else {
+        "x".into()
+    }
+}
+
+fn hex(words: &[u64; 4]) -> String {
+    words.iter().rev().map(|w| format!("{w:016x}")).collect()
+}
