@@ -45,6 +45,12 @@ pub enum Error {
         /// Names that were looked for.
         looked_for: String,
     },
+    /// The libraries that this Verilator's FST writer needs are not there.
+    #[error("this Verilator cannot write FST files here: the header {header} is missing\n  help: install zlib and lz4 for development (Debian: `apt-get install zlib1g-dev liblz4-dev`), or write a VCD file: `--vcd FILE`")]
+    NoFst {
+        /// The header that the compiler did not find.
+        header: &'static str,
+    },
     /// A tool ran and failed.
     #[error("{tool} failed ({status})\n  command: {command}\n{output}")]
     Tool {

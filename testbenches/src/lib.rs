@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod report;
+pub mod testbench;
 pub mod verilator;
 pub mod wave;
 

@@ -2,6 +2,7 @@
 //! edge and one clock before it.
 
 use pimc_cosim::verilator::{build, Design, Model, Port, PortId, Toolchain, WaveFormat};
+use pimc_cosim::Error;
 use std::sync::OnceLock;
 
 const RCD: u64 = 5;
@@ -23,7 +24,9 @@ const PRE: u64 = 2;
 const REF: u64 = 3;
 
 fn column(row: u64, col: u64) -> [u64; 4] {
-    std::array::from_fn(|i| (row << 32 | col << 16 | i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    std::array::from_fn(|i| {
+        (row << 32 | col << 16 | i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
 }
 
 struct Bank {
@@ -52,10 +55,7 @@ const PORTS: [(&str, u32); 14] = [
 fn design(latency: u64) -> Design {
     Design {
         top: "pimc_dram_bank".into(),
-        sources: vec![(
-            "pimc_dram_bank.sv".into(),
-            include_str!("../sv/pimc_dram_bank.sv").into(),
-        )],
+        sources: vec![("pimc_dram_bank.sv".into(), include_str!("../sv/pimc_dram_bank.sv").into())],
         params: [
             ("Rows", ROWS),
             ("ImageRows", IMAGE_ROWS),
@@ -90,6 +90,10 @@ fn cache() -> std::path::PathBuf {
 impl Bank {
     /// A bank out of reset; the next command is in cycle 0.
     fn new(latency: u64) -> Bank {
+        Bank::with(&design(latency))
+    }
+
+    fn with(design: &Design) -> Bank {
         let dir = tempfile::tempdir().unwrap();
         let mut image = String::new();
         for at in 0..IMAGE_ROWS * COLS {
@@ -97,7 +101,7 @@ impl Bank {
             image += &format!("{:016x}{:016x}{:016x}{:016x}\n", w[3], w[2], w[1], w[0]);
         }
         std::fs::write(dir.path().join("bank_09.hex"), image).unwrap();
-        let built = build(tools(), &design(latency), &cache()).unwrap();
+        let built = build(tools(), design, &cache()).unwrap();
         let model = Model::load(&built, &[format!("+mem={}", dir.path().display())]).unwrap();
         let ids = PORTS.iter().map(|(n, _)| (*n, model.port(n))).collect();
         let mut bank = Bank { model, ids, _dir: dir };
@@ -266,4 +270,47 @@ fn commands_without_chip_select_are_not_the_banks() {
     bank.set("cs_i", 0);
     bank.play(&[(2, READ, 0), (3, ACT, 1), (4, ACT, 1)], 10);
     assert_eq!(bank.violation(), None);
+}
+
+/// What a wave file says of the data port at each rising edge, with its time.
+fn waved(path: &std::path::Path) -> Vec<(u64, [u64; 4])> {
+    let wave = pimc_cosim::wave::reader::Wave::open(path).unwrap();
+    let find = |name: &str| wave.vars.iter().position(|v| v.name == name).unwrap();
+    let (clock, data) = (find("clk_i"), find("rd_data_o"));
+    let mut seen = Vec::new();
+    wave.sample(clock, &[data], |t, v| {
+        assert!(v[0].known);
+        seen.push((t, v[0].words));
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    seen
+}
+
+#[test]
+fn wave_files_hold_what_the_ports_showed_and_can_follow_one_another() {
+    let dir = tempfile::tempdir().unwrap();
+    for (waves, name) in [(WaveFormat::Vcd, "vcd"), (WaveFormat::Fst, "fst")] {
+        let design = Design { waves, ..design(LATENCY) };
+        // Where the compression libraries are missing, that is what the user must be told.
+        if let Err(error @ Error::NoFst { .. }) = build(tools(), &design, &cache()) {
+            assert_eq!(waves, WaveFormat::Fst);
+            assert!(error.to_string().contains("--vcd"), "{error}");
+            continue;
+        }
+        let mut bank = Bank::with(&design);
+        for (part, at) in [("first", 0), ("second", 60)] {
+            let path = dir.path().join(format!("{part}.{name}"));
+            bank.model.open_wave(&path).unwrap();
+            let commands = [(3, ACT, 2), (10, READ, 1), (17, READ, 3), (40, PRE, 0)];
+            let seen = bank.play(&commands, 60);
+            bank.model.close_wave();
+            let waved = waved(&path);
+            let data: Vec<_> = waved.iter().map(|w| w.1).collect();
+            // The file begins with the clock high or unknown, so its first edge may be no rise.
+            let skipped = seen.len() - data.len();
+            assert!(skipped <= 1, "{name} {part}: {} of {} edges", data.len(), seen.len());
+            assert_eq!(data, seen[skipped..], "{name} {part} from clock {at}");
+        }
+    }
 }

@@ -227,12 +227,7 @@ fn cxx_flags(tools: &Toolchain, waves: WaveFormat) -> Vec<String> {
     flags
 }
 
-fn compile(
-    tools: &Toolchain,
-    runtime: &Path,
-    waves: WaveFormat,
-    work: &Path,
-) -> Result<(), Error> {
+fn compile(tools: &Toolchain, runtime: &Path, waves: WaveFormat, work: &Path) -> Result<(), Error> {
     let mut cmd = Command::new(&tools.cxx);
     cmd.current_dir(work).args(cxx_flags(tools, waves));
     cmd.args(["-fvisibility=default", "-I.", "-Iobj", "-include"]).arg(runtime.join(HEADER));
@@ -256,6 +251,15 @@ fn compile(
         }
     }
     run("the linker", &mut link)
+}
+
+/// The compression header that the compiler said it lacks, if that is why it failed.
+fn missing_header(e: &Error) -> Option<&'static str> {
+    let Error::Tool { output, .. } = e else { return None };
+    ["lz4.h", "zlib.h"].into_iter().find(|h| {
+        output.contains(&format!("{h}: No such file"))
+            || output.contains(&format!("'{h}' file not found"))
+    })
 }
 
 /// Whether this Verilator's FST writer takes lz4 from the system rather than from its own folder.
@@ -303,7 +307,10 @@ fn runtime(tools: &Toolchain, waves: WaveFormat, cache: &Path) -> Result<PathBuf
         cmd.current_dir(work.path()).args(&flags).arg("-c");
         cmd.arg(tools.root.join("include").join(format!("{source}.cpp")));
         cmd.arg("-o").arg(format!("{source}.o"));
-        run("the C++ compiler", &mut cmd)?;
+        run("the C++ compiler", &mut cmd).map_err(|e| match missing_header(&e) {
+            Some(header) if waves == WaveFormat::Fst => Error::NoFst { header },
+            _ => e,
+        })?;
     }
     // Only g++ takes up a precompiled header that lies beside the plain one.
     if !tools.cxx_version.contains("clang") {

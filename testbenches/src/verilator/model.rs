@@ -152,9 +152,8 @@ impl Model {
     /// [`Error::Simulation`] when the simulation stops itself.
     pub fn clock_until(&mut self, port: PortId, max: u64) -> Result<(u64, bool), Error> {
         let mut ran = 0;
-        let stopped = unsafe {
-            (self.functions.clock_until)(self.handle, port.0 as c_uint, max, &mut ran)
-        };
+        let stopped =
+            unsafe { (self.functions.clock_until)(self.handle, port.0 as c_uint, max, &mut ran) };
         self.check(stopped)?;
         Ok((ran, self.get(port) != 0))
     }

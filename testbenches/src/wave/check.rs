@@ -342,7 +342,11 @@ impl Checker<'_> {
                     bank: None,
                     command: Some(run.commands),
                     origin: Some(next.origin),
-                    expected: format!("{} in cycle {}", COMMANDS[next.code as usize & 3], next.cycle),
+                    expected: format!(
+                        "{} in cycle {}",
+                        COMMANDS[next.code as usize & 3],
+                        next.cycle
+                    ),
                     got: "no command".into(),
                 });
             }
@@ -363,7 +367,14 @@ impl Checker<'_> {
             });
         };
         let differs = |slot, expected: String, got: String| {
-            Some(Found { slot, bank: None, command: Some(n), origin: Some(next.origin), expected, got })
+            Some(Found {
+                slot,
+                bank: None,
+                command: Some(n),
+                origin: Some(next.origin),
+                expected,
+                got,
+            })
         };
         let wanted = name(u64::from(next.code));
         if cycle != next.cycle || !got.known || got.low() != u64::from(next.code) {
@@ -437,7 +448,8 @@ impl Checker<'_> {
             return Some(unexpected(at, bank, "a result word"));
         };
         let index = self.value(v, at + 1, bank, i64::from(want.index), want);
-        if let Some(found) = index.or_else(|| self.value(v, at + 2, bank, want.values[bank], want)) {
+        if let Some(found) = index.or_else(|| self.value(v, at + 2, bank, want.values[bank], want))
+        {
             return Some(found);
         }
         run.bank_results[bank] += 1;

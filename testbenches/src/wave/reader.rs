@@ -116,7 +116,8 @@ impl Wave {
         let Wave { path, source, vars } = self;
         if let Some(&wide) = wanted.iter().find(|&&w| vars[w].bits as usize > WIDEST) {
             let v = &vars[wide];
-            let what = format!("{}.{} is {} bits wide, at most 256 can be", v.scope, v.name, v.bits);
+            let what =
+                format!("{}.{} is {} bits wide, at most 256 can be", v.scope, v.name, v.bits);
             return Err(Error::content(&path, what));
         }
         // Slot 0 is the clock; the slots of a stream are those of all its names.
@@ -178,7 +179,9 @@ impl Wave {
                 if stopped {
                     return Ok(());
                 }
-                read.map_err(|_| Error::content(&path, "broken FST: it cannot be read to its end"))?;
+                read.map_err(|_| {
+                    Error::content(&path, "broken FST: it cannot be read to its end")
+                })?;
             }
         }
         let _ = edges.finish(&mut sample);
@@ -240,7 +243,8 @@ impl Edges {
         let was_low = self.before[0].known && self.before[0].low() == 0;
         let clock = self.changes.iter().rev().find(|c| c.0 == 0);
         let rises = was_low && clock.is_some_and(|c| c.1.is_set());
-        let flow = if rises { sample(self.now, &self.before[1..]) } else { ControlFlow::Continue(()) };
+        let flow =
+            if rises { sample(self.now, &self.before[1..]) } else { ControlFlow::Continue(()) };
         for (slot, value) in self.changes.drain(..) {
             self.before[slot] = value;
         }
@@ -327,7 +331,8 @@ mod tests {
 
     #[test]
     fn a_sample_is_what_stood_before_the_edge() {
-        let text = format!("{HEAD}#0\n0!\nb101 #\n#5\n1!\nb110 #\n#10\n0!\n#15\nb111 #\n1!\n#20\n0!\n");
+        let text =
+            format!("{HEAD}#0\n0!\nb101 #\n#5\n1!\nb110 #\n#10\n0!\n#15\nb111 #\n1!\n#20\n0!\n");
         assert_eq!(
             samples(&text, &["d", "q"]),
             [(5, vec![(5, true), (5, true)]), (15, vec![(6, true), (6, true)])]
@@ -336,7 +341,10 @@ mod tests {
 
     #[test]
     fn the_last_edge_counts_even_with_nothing_after_it() {
-        assert_eq!(samples(&format!("{HEAD}#0\n0!\nb1 #\n#5\n1!\n"), &["d"]), [(5, vec![(1, true)])]);
+        assert_eq!(
+            samples(&format!("{HEAD}#0\n0!\nb1 #\n#5\n1!\n"), &["d"]),
+            [(5, vec![(1, true)])]
+        );
     }
 
     #[test]

@@ -1,0 +1,367 @@
+//! The testbench around the generated Verilog: what is built, and one running simulation of it.
+
+use crate::error::Error;
+use crate::verilator::{Built, Design, Model, Port, PortId, WaveFormat};
+use crate::wave::check::signal_names;
+use pimc_rtl::shape::{index_bits, ChannelShape};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The DRAM bank model's text.
+pub const DRAM_BANK: &str = include_str!("../sv/pimc_dram_bank.sv");
+/// The testbench's text.
+pub const TESTBENCH: &str = include_str!("../sv/pimc_tb.sv");
+
+/// Intervals between commands in clocks that the bank model checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DramTiming {
+    /// Activate to read.
+    pub rcd: u64,
+    /// Activate to precharge.
+    pub ras: u64,
+    /// Precharge to activate or refresh.
+    pub rp: u64,
+    /// Activate to activate.
+    pub rc: u64,
+    /// Read to read.
+    pub ccd: u64,
+    /// Read to precharge.
+    pub rtp: u64,
+    /// Refresh to activate or refresh.
+    pub rfc: u64,
+    /// Refresh deadline.
+    pub refi: u64,
+}
+
+/// Which signals a wave file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// Those that the waveform check reads.
+    Checked,
+    /// All.
+    All,
+}
+
+/// The rules of the bank model by their number on its `rule_o` port.
+const RULES: [&str; 12] = [
+    "none",
+    "RCD (activate to read)",
+    "RAS (activate to precharge)",
+    "RP (precharge to activate or refresh)",
+    "RC (activate to activate)",
+    "CCD (read to read)",
+    "RTP (read to precharge)",
+    "RFC (refresh to activate or refresh)",
+    "REFI (refresh deadline)",
+    "activate or refresh while a row is open",
+    "read while no row is open",
+    "row or column that the bank does not have",
+];
+
+/// The design to build: testbench, bank model and the generated files `rtl` (name, text).
+pub fn design(
+    shape: &ChannelShape,
+    timing: &DramTiming,
+    image_rows: u64,
+    rtl: &[(String, String)],
+    traced: Traced,
+    waves: WaveFormat,
+) -> Design {
+    let isa = &shape.isa;
+    let addr_bits = u64::from(index_bits(shape.buffer.depth));
+    let prog_addr_bits = u64::from(index_bits(shape.program_depth));
+    let row_bits = u64::from(index_bits(shape.dram_rows));
+    let col_bits = u64::from(index_bits(shape.dram_cols));
+    let params = [
+        ("Banks", u64::from(shape.banks)),
+        ("ProgAddrBits", prog_addr_bits),
+        ("ProgBits", u64::from(isa.word_bits())),
+        ("AddrBits", addr_bits),
+        ("WordBits", u64::from(shape.buffer.word_bits)),
+        ("RowBits", row_bits),
+        ("ColAddrBits", col_bits),
+        ("Rows", u64::from(shape.dram_rows)),
+        ("ImageRows", image_rows.max(1)),
+        ("Cols", u64::from(shape.dram_cols)),
+        ("ColBits", u64::from(shape.beats * shape.beat_bits)),
+        ("ReadLatency", u64::from(shape.read_latency)),
+        ("TRcd", timing.rcd),
+        ("TRas", timing.ras),
+        ("TRp", timing.rp),
+        ("TRc", timing.rc),
+        ("TCcd", timing.ccd),
+        ("TRtp", timing.rtp),
+        ("TRfc", timing.rfc),
+        ("TRefi", timing.refi),
+    ];
+    let ports = [
+        ("rst_ni", 1),
+        ("load_i", 1),
+        ("quiet_i", 1),
+        ("prog_we_i", 1),
+        ("prog_addr_i", prog_addr_bits),
+        ("prog_data_i", u64::from(isa.word_bits())),
+        ("host_we_i", 1),
+        ("host_addr_i", addr_bits),
+        ("host_wdata_i", u64::from(shape.buffer.word_bits)),
+        ("host_rdata_o", u64::from(shape.buffer.word_bits)),
+        ("start_i", 1),
+        ("busy_o", 1),
+        ("done_o", 1),
+        ("cmd_valid_o", 1),
+        ("now_o", 64),
+        ("violations_o", 32),
+        ("bank_o", 8),
+        ("rule_o", 8),
+        ("cycle_o", 64),
+        ("earliest_o", 64),
+    ];
+    let mut sources = rtl.to_vec();
+    sources.push(("pimc_dram_bank.sv".into(), DRAM_BANK.into()));
+    sources.push(("pimc_tb.sv".into(), TESTBENCH.into()));
+    Design {
+        top: "pimc_tb".into(),
+        control: control(&sources, traced),
+        sources,
+        params: params.map(|(n, v)| (n.to_string(), v)).to_vec(),
+        ports: ports.map(|(n, b)| Port { name: n.into(), bits: b as u32 }).to_vec(),
+        waves,
+    }
+}
+
+/// The Verilator control file: repeated units stay modules of their own (see `verilator::build`),
+/// and only the lines that declare checked signals, or stand on the way to them, are traced.
+fn control(sources: &[(String, String)], traced: Traced) -> String {
+    let mut text = String::from("`verilator_config\n");
+    for (name, source) in sources {
+        let repeated = source.lines().filter_map(|l| l.strip_prefix("module ")).filter_map(|l| {
+            let module = l.split([' ', '(', '#']).next()?;
+            let unit = module.starts_with("pimc_bank_unit") || module == "pimc_dram_bank";
+            unit.then_some(module)
+        });
+        for module in repeated {
+            let _ = writeln!(text, "no_inline -module \"{module}\"");
+        }
+        if traced == Traced::Checked {
+            let _ = writeln!(text, "tracing_off -file \"*{name}\"");
+            for line in traced_lines(source) {
+                let _ = writeln!(text, "tracing_on -file \"*{name}\" -lines {line}-{line}");
+            }
+        }
+    }
+    text
+}
+
+/// Lines, from 1, on which a checked signal or an instance on the way to one is named.
+fn traced_lines(source: &str) -> Vec<usize> {
+    let module = source.lines().find_map(|l| l.strip_prefix("module ")).unwrap_or_default();
+    let module = module.split([' ', '(', '#']).next().unwrap_or_default();
+    let (channel, buffer, bank) = signal_names();
+    let names: Vec<&str> = if module == "pimc_channel" {
+        let way = ["clk_i", "u_buffer", "u_bank", "gen_bank"];
+        channel.iter().copied().chain(way).collect()
+    } else if module.starts_with("pimc_bank_unit") {
+        bank.to_vec()
+    } else if module.starts_with("pimc_buffer_unit") {
+        buffer.to_vec()
+    } else if module == "pimc_tb" {
+        vec!["u_channel", "pimc_channel"]
+    } else {
+        return Vec::new();
+    };
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    source
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| l.split(|c| !is_word(c)).any(|w| names.contains(&w)))
+        .map(|(i, _)| i + 1)
+        .collect()
+}
+
+/// A broken DRAM rule, as the bank model reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule, in words.
+    pub rule: &'static str,
+    /// Bank.
+    pub bank: usize,
+    /// Clock, counted like [`RunEnd::first_command`].
+    pub cycle: u64,
+    /// First clock at which the command would have been legal.
+    pub earliest: u64,
+    /// How many rules were broken in all banks so far.
+    pub count: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// Whether `done_o` came.
+    pub done: bool,
+    /// Clocks from the start.
+    pub clocks: u64,
+    /// Clock since reset of the first command after the start.
+    pub first_command: u64,
+}
+
+/// A running simulation of the testbench.
+pub struct Simulation {
+    model: Model,
+    ids: Ids,
+    word_bits: u32,
+    word_words: usize,
+}
+
+struct Ids {
+    prog_we: PortId,
+    prog_addr: PortId,
+    prog_data: PortId,
+    host_we: PortId,
+    host_addr: PortId,
+    host_wdata: PortId,
+    host_rdata: PortId,
+    start: PortId,
+    done: PortId,
+    cmd_valid: PortId,
+    now: PortId,
+    violations: PortId,
+    violation: [PortId; 4],
+}
+
+impl Simulation {
+    /// Loads the built testbench, takes it through reset and loads the bank images from the folder
+    /// `images`.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`] when an image cannot be loaded.
+    pub fn new(built: &Built, shape: &ChannelShape, images: &Path) -> Result<Simulation, Error> {
+        // The seed makes what was never written the same pattern in every run.
+        let args = [
+            format!("+mem={}", images.display()),
+            "+verilator+rand+reset+2".into(),
+            "+verilator+seed+7".into(),
+        ];
+        let mut model = Model::load(built, &args)?;
+        let ids = Ids {
+            prog_we: model.port("prog_we_i"),
+            prog_addr: model.port("prog_addr_i"),
+            prog_data: model.port("prog_data_i"),
+            host_we: model.port("host_we_i"),
+            host_addr: model.port("host_addr_i"),
+            host_wdata: model.port("host_wdata_i"),
+            host_rdata: model.port("host_rdata_o"),
+            start: model.port("start_i"),
+            done: model.port("done_o"),
+            cmd_valid: model.port("cmd_valid_o"),
+            now: model.port("now_o"),
+            violations: model.port("violations_o"),
+            violation: ["bank_o", "rule_o", "cycle_o", "earliest_o"].map(|n| model.port(n)),
+        };
+        let [rst, load, quiet] = ["rst_ni", "load_i", "quiet_i"].map(|n| model.port(n));
+        for port in [ids.prog_we, ids.host_we, ids.start] {
+            model.set(port, 0);
+        }
+        model.set(quiet, 1);
+        // Reset is seen to fall, so that an asynchronous reset takes effect whatever the
+        // registers hold.
+        model.set(rst, 1);
+        model.set(load, 0);
+        model.clock(1)?;
+        model.set(rst, 0);
+        model.set(load, 1);
+        model.clock(2)?;
+        model.set(load, 0);
+        model.clock(1)?;
+        model.set(rst, 1);
+        let word_words = shape.buffer.word_bits.div_ceil(64) as usize;
+        Ok(Simulation { model, ids, word_bits: shape.buffer.word_bits, word_words })
+    }
+
+    /// Writes the program, one word per entry as 64-bit words, lowest first.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`].
+    pub fn load_program(&mut self, words: &[Vec<u64>]) -> Result<(), Error> {
+        self.model.set(self.ids.prog_we, 1);
+        for (addr, word) in words.iter().enumerate() {
+            self.model.set(self.ids.prog_addr, addr as u64);
+            self.model.set_words(self.ids.prog_data, word);
+            self.model.clock(1)?;
+        }
+        self.model.set(self.ids.prog_we, 0);
+        Ok(())
+    }
+
+    /// Writes words of vector memory from address `addr` on.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`].
+    pub fn write(&mut self, addr: u32, words: impl IntoIterator<Item = i64>) -> Result<(), Error> {
+        self.model.set(self.ids.host_we, 1);
+        for (i, word) in words.into_iter().enumerate() {
+            self.model.set(self.ids.host_addr, u64::from(addr) + i as u64);
+            // A word wider than 64 bits repeats the sign.
+            let mut wide = vec![word as u64];
+            wide.resize(self.word_words.max(1), (word >> 63) as u64);
+            self.model.set_words(self.ids.host_wdata, &wide);
+            self.model.clock(1)?;
+        }
+        self.model.set(self.ids.host_we, 0);
+        Ok(())
+    }
+
+    /// Reads words of vector memory.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`].
+    pub fn read(&mut self, addr: u32, len: usize) -> Result<Vec<i64>, Error> {
+        let mut words = Vec::with_capacity(len);
+        for i in 0..len {
+            self.model.set(self.ids.host_addr, u64::from(addr) + i as u64);
+            self.model.clock(1)?;
+            let word = self.model.get(self.ids.host_rdata);
+            words.push(crate::wave::check::sign_extend(word, self.word_bits));
+        }
+        Ok(words)
+    }
+
+    /// Starts the program and runs to its end, at most `max` clocks.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`].
+    pub fn run(&mut self, max: u64) -> Result<RunEnd, Error> {
+        self.model.set(self.ids.start, 1);
+        self.model.clock(1)?;
+        self.model.set(self.ids.start, 0);
+        let mut clocks = 1;
+        let (ran, _) = self.model.clock_until(self.ids.cmd_valid, max)?;
+        clocks += ran;
+        let first_command = self.model.get(self.ids.now);
+        let (ran, done) = self.model.clock_until(self.ids.done, max.saturating_sub(ran))?;
+        clocks += ran;
+        // One clock more, so that a wave file holds the edge at which the end is seen.
+        self.model.clock(1)?;
+        Ok(RunEnd { done, clocks, first_command })
+    }
+
+    /// The first broken DRAM rule, if any was.
+    pub fn violation(&self) -> Option<Violation> {
+        let count = self.model.get(self.ids.violations);
+        let [bank, rule, cycle, earliest] = self.ids.violation.map(|p| self.model.get(p));
+        let rule = RULES.get(rule as usize).copied().unwrap_or(RULES[0]);
+        (count > 0).then_some(Violation { rule, bank: bank as usize, cycle, earliest, count })
+    }
+
+    /// Begins to write a wave file.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`] when the file cannot be written.
+    pub fn open_wave(&mut self, path: &Path) -> Result<(), Error> {
+        self.model.open_wave(path)
+    }
+
+    /// Ends the wave file.
+    pub fn close_wave(&mut self) {
+        self.model.close_wave();
+    }
+}
