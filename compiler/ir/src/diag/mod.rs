@@ -154,7 +154,8 @@ impl Diagnostics {
         &self.source
     }
 
-    pub(crate) fn set_file_name(&mut self, name: &str) {
+    /// Names the source: for a text that was read without its file's name.
+    pub fn set_file_name(&mut self, name: &str) {
         self.file_name = name.to_string();
     }
 

@@ -1,0 +1,55 @@
+//! What can be typed. The texts here are the command line's help; DESIGN of each option: one
+//! meaning, the same name in every command.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Compiles quantized models to in-memory-compute hardware and proves the result bit for bit.
+#[derive(Debug, Parser)]
+#[command(name = "pimc", version, max_term_width = 100, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// Print one JSON object on standard output instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_STATUS: &str =
+    "Exit status: 0 done and agreed, 1 a check failed, 2 the input or the usage \
+    is wrong, 3 a bug in pimc.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lay out model files in the one standard form.
+    Fmt(Fmt),
+    /// Explain a diagnostic: what it means, an example, and the mended example.
+    Explain(Explain),
+}
+
+impl Command {
+    /// The name as typed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Fmt(_) => "fmt",
+            Command::Explain(_) => "explain",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Model files, rewritten in place; `-` reads standard input and writes standard output.
+    #[arg(value_name = "MODEL.ir", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; exit with 1 if a file is not in the standard form.
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A code such as P0302; without one, all codes are listed.
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}

@@ -1,0 +1,70 @@
+//! `pimc fmt`: model files in the one standard form.
+
+use crate::args::Fmt;
+use crate::outcome::{Failure, Outcome, Status};
+use pimc_ir::{format, read_source, Diagnostics};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::path::Path;
+
+pub fn run(args: &Fmt) -> Result<Outcome, Failure> {
+    if args.files.iter().any(|f| f.as_os_str() == "-") {
+        return standard_input(args);
+    }
+    // All are read before any is written: a mistake in one leaves all as they are.
+    let mut changed = Vec::new();
+    for path in &args.files {
+        let (source, name) = read_source(path)?;
+        let tidy = tidied(&source, &name)?;
+        if tidy != source {
+            changed.push((path, tidy));
+        }
+    }
+    let names: Vec<String> = changed.iter().map(|(p, _)| p.display().to_string()).collect();
+    let fields = json!({ "changed": names });
+    let text: String = names.iter().map(|n| format!("{n}\n")).collect();
+    if args.check {
+        let status = if changed.is_empty() { Status::Done } else { Status::CheckFailed };
+        return Ok(Outcome { status, text, fields });
+    }
+    for (path, tidy) in &changed {
+        replace(path, tidy).map_err(|e| Failure::file("write", path, e))?;
+    }
+    Ok(Outcome::done(text, fields))
+}
+
+fn standard_input(args: &Fmt) -> Result<Outcome, Failure> {
+    if args.files.len() > 1 {
+        return Err(Failure::input("`-` stands for standard input and stands alone", ""));
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes).map(|_| String::from_utf8(bytes));
+    let source = match read {
+        Ok(Ok(source)) => source,
+        Ok(Err(e)) => return Err(Failure::input(format!("standard input is not text: {e}"), "")),
+        Err(e) => return Err(Failure::input(format!("cannot read standard input: {e}"), "")),
+    };
+    let tidy = tidied(&source, "standard input")?;
+    let changed = tidy != source;
+    let status = if args.check && changed { Status::CheckFailed } else { Status::Done };
+    let text = if args.check { String::new() } else { tidy.clone() };
+    Ok(Outcome { status, text, fields: json!({ "changed": changed, "text": tidy }) })
+}
+
+fn tidied(source: &str, name: &str) -> Result<String, Diagnostics> {
+    format(source).map_err(|mut d| {
+        d.set_file_name(name);
+        d
+    })
+}
+
+/// Replaces the file's contents in one step: a reader sees the old or the new, never half.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let path = path.canonicalize()?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().set_permissions(path.metadata()?.permissions())?;
+    file.persist(&path)?;
+    Ok(())
+}

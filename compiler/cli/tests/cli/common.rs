@@ -1,0 +1,50 @@
+//! What the tests share.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// `pimc` with these arguments.
+pub fn pimc<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("pimc"));
+    command.args(args).env_remove("PIMC_VERILATOR");
+    command
+}
+
+/// What `pimc` with these arguments does.
+pub fn run<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
+    pimc(args).output().unwrap()
+}
+
+/// Standard output.
+pub fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Standard error.
+pub fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Exit status.
+pub fn exit(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+/// The object on standard output: exactly one, of the format's version, and with the exit status
+/// that the process had.
+pub fn object(output: &Output) -> Value {
+    let text = out(output);
+    let value: Value =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e} in: {text}\n{}", err(output)));
+    assert_eq!(value["format_version"], 1, "{text}");
+    assert_eq!(value["exit"], exit(output), "{text}");
+    value
+}
+
+/// Writes a file of a test's folder.
+pub fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}

@@ -1,0 +1,5 @@
+//! The command line from outside: arguments in, exit status, text, JSON and files out.
+
+mod common;
+mod surface;
+mod text;
