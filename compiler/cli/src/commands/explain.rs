@@ -12,23 +12,16 @@ pub fn run(args: &Explain) -> Result<Outcome, Failure> {
         Failure::input(format!("there is no code `{text}`"), "`pimc explain` alone lists all codes")
     };
     let code = Code::from_text(text).ok_or_else(unknown)?;
-    let page = explain(code).ok_or_else(unknown)?;
-    let indented = |module: &str| {
-        module
-            .trim_end()
-            .lines()
-            .map(|l| format!("    {l}").trim_end().to_string() + "\n")
-            .collect()
-    };
-    let (bad, good): (String, String) = (indented(page.bad.text), indented(page.good));
-    let title = code.title();
+    let page = explain(code);
     Ok(Outcome::done(
-        format!("{code}: {title}\n\n{}\n\nWrong:\n\n{bad}\nRight:\n\n{good}", page.text.trim_end()),
+        page.page,
         json!({
             "code": code.as_str(),
-            "title": title,
-            "text": page.text,
-            "bad": page.bad.text,
+            "title": code.title(),
+            "page": page.page,
+            "bad": page.bad,
+            "tensors": page.tensors,
+            "message": page.message,
             "good": page.good,
         }),
     ))
