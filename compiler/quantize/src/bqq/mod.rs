@@ -1,0 +1,5 @@
+//! Binary quadratic quantization of one block (arXiv 2510.18650).
+
+pub mod anneal;
+mod gemm;
+pub mod scalars;

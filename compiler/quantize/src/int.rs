@@ -1,0 +1,121 @@
+//! Plain integer weights, `int<RxC, bits, group>`.
+
+use crate::matrix::{Matrix, QuantizedMatrix, Tensor};
+use crate::uniform::{choose_step, code, Clip};
+use pimc_ir::WeightType;
+
+/// How a matrix becomes integers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IntSettings {
+    /// Bits of one weight, 2..=8.
+    pub bits: u32,
+    /// Inputs per group scale; divides the columns.
+    pub group: Option<usize>,
+    /// Each row has a scale of its own, folded into the requantiser. Not with groups.
+    pub row_scale: bool,
+    /// Bits of the largest group scale, 2..=15.
+    pub scale_bits: u32,
+}
+
+/// Quantizes `w` with the step of least squared error, per tensor, row or group.
+pub fn quantize_int(w: &Matrix, settings: &IntSettings) -> QuantizedMatrix {
+    let IntSettings { bits, group, row_scale, scale_bits } = *settings;
+    let top = (1i64 << (bits - 1)) - 1;
+    // A matrix of zeros is exact at any step.
+    let step = |values: &[f32]| choose_step(values, &[], bits, Clip::Mse).unwrap_or(1.0);
+    let (rows, cols) = (w.rows, w.cols);
+    let ty = WeightType::Int { rows, cols, bits, group };
+    let mut q = Vec::with_capacity(w.data.len());
+    let mut ints = Vec::with_capacity(w.data.len());
+    let mut tensors = Vec::new();
+    let mut stored = u64::from(bits) * w.data.len() as u64;
+    let scale;
+    if let Some(size) = group {
+        // Group steps are whole multiples of one step of the tensor.
+        let steps: Vec<f64> = w.data.chunks(size).map(step).collect();
+        let largest = steps.iter().copied().fold(0.0, f64::max);
+        let unit = largest / ((1i64 << scale_bits) - 1) as f64;
+        let multiples: Vec<i16> =
+            steps.iter().map(|s| (s / unit).round().max(1.0) as i16).collect();
+        for (values, &multiple) in w.data.chunks(size).zip(&multiples) {
+            for &v in values {
+                let c = code(f64::from(v), unit * f64::from(multiple), top);
+                q.push(c as i8);
+                ints.push(c * i64::from(multiple));
+            }
+        }
+        stored += 16 * multiples.len() as u64;
+        scale = vec![unit; rows];
+        tensors.push(Tensor::i16(".scale", vec![rows, cols / size], &multiples));
+    } else {
+        let one = step(&w.data);
+        scale = (0..rows).map(|r| if row_scale { step(w.row(r)) } else { one }).collect();
+        for (at, &v) in w.data.iter().enumerate() {
+            let c = code(f64::from(v), scale[at / cols], top);
+            q.push(c as i8);
+            ints.push(c);
+        }
+        stored += if row_scale { 32 * rows as u64 } else { 32 };
+    }
+    tensors.insert(0, Tensor::i8(".q", vec![rows, cols], &q));
+    QuantizedMatrix { ty, tensors, scale, ints, bits: stored }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Rng;
+
+    fn gaussian(rows: usize, cols: usize) -> Matrix {
+        let mut rng = Rng::new(11);
+        let data = (0..rows * cols).map(|at| rng.normal() as f32 * (1 + at / cols) as f32).collect();
+        Matrix { rows, cols, data }
+    }
+
+    const PLAIN: IntSettings = IntSettings { bits: 8, group: None, row_scale: false, scale_bits: 8 };
+
+    #[test]
+    fn finer_scales_err_less() {
+        let w = gaussian(8, 64);
+        let error = |s: &IntSettings| quantize_int(&w, s).relative_mse(&w);
+        let bits4 = IntSettings { bits: 4, ..PLAIN };
+        let tensor = error(&bits4);
+        let row = error(&IntSettings { row_scale: true, ..bits4 });
+        let group = error(&IntSettings { group: Some(16), ..bits4 });
+        assert!(error(&PLAIN) < 2e-4);
+        assert!(row < 0.7 * tensor && group < 0.7 * tensor, "{tensor} {row} {group}");
+    }
+
+    #[test]
+    fn every_code_is_the_nearest_one() {
+        let w = gaussian(4, 32);
+        for s in [PLAIN, IntSettings { bits: 3, group: Some(8), ..PLAIN }] {
+            let got = quantize_int(&w, &s);
+            let group = s.group.unwrap_or(32);
+            let top = (1i64 << (s.bits - 1)) - 1;
+            let steps: Vec<i64> = match s.group {
+                None => vec![1; 4],
+                Some(_) => got.tensors[1]
+                    .bytes
+                    .chunks(2)
+                    .map(|b| i64::from(i16::from_le_bytes([b[0], b[1]])))
+                    .collect(),
+            };
+            for (at, &v) in w.data.iter().enumerate() {
+                let step = steps[at / group] as f64 * got.scale[0];
+                let error = |c: i64| (f64::from(v) - c as f64 * step).abs();
+                let best = (-top..=top).map(error).fold(f64::INFINITY, f64::min);
+                let mine = (f64::from(v) - got.ints[at] as f64 * got.scale[0]).abs();
+                assert!(mine <= best + 1e-9, "{at}: {mine} {best}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_are_exact() {
+        let w = Matrix { rows: 2, cols: 4, data: vec![0.0; 8] };
+        let got = quantize_int(&w, &IntSettings { group: Some(2), ..PLAIN });
+        assert!(got.ints.iter().all(|&q| q == 0));
+        assert_eq!(got.relative_mse(&w), 0.0);
+    }
+}

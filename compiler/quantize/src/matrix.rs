@@ -1,0 +1,166 @@
+//! A dense real matrix, and what the quantizers make of one.
+
+use pimc_ir::WeightType;
+
+/// A real matrix, row major: `rows` outputs by `cols` inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub cols: usize,
+    /// `rows * cols` values.
+    pub data: Vec<f32>,
+}
+
+impl Matrix {
+    /// A row.
+    pub fn row(&self, r: usize) -> &[f32] {
+        &self.data[r * self.cols..][..self.cols]
+    }
+}
+
+/// Element type of a stored tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// Unsigned byte: packed bits, codes.
+    U8,
+    /// Codes beyond 256 centroids.
+    U16,
+    /// Centroids and plain integer weights.
+    I8,
+    /// Scalars.
+    I16,
+    /// Block constants, biases and requantiser constants.
+    I32,
+}
+
+/// One tensor as it goes into the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// What follows the weight's name, with its dot; empty for a parameter.
+    pub suffix: &'static str,
+    /// Element type.
+    pub element: Element,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// Little-endian elements.
+    pub bytes: Vec<u8>,
+}
+
+impl Tensor {
+    /// A tensor of bytes.
+    pub fn u8(suffix: &'static str, shape: Vec<usize>, bytes: Vec<u8>) -> Tensor {
+        Tensor { suffix, element: Element::U8, shape, bytes }
+    }
+    /// A tensor of u16.
+    pub fn u16(suffix: &'static str, shape: Vec<usize>, values: &[u16]) -> Tensor {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Tensor { suffix, element: Element::U16, shape, bytes }
+    }
+    /// A tensor of i8.
+    pub fn i8(suffix: &'static str, shape: Vec<usize>, values: &[i8]) -> Tensor {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Tensor { suffix, element: Element::I8, shape, bytes }
+    }
+    /// A tensor of i16.
+    pub fn i16(suffix: &'static str, shape: Vec<usize>, values: &[i16]) -> Tensor {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Tensor { suffix, element: Element::I16, shape, bytes }
+    }
+    /// A tensor of i32.
+    pub fn i32(suffix: &'static str, shape: Vec<usize>, values: &[i32]) -> Tensor {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Tensor { suffix, element: Element::I32, shape, bytes }
+    }
+}
+
+/// Rows of bits, each padded to a byte, least significant bit first.
+pub fn pack_rows(bits: impl Iterator<Item = bool>, cols: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (at, bit) in bits.enumerate() {
+        let col = at % cols;
+        if col % 8 == 0 {
+            out.push(0u8);
+        }
+        if let (true, Some(last)) = (bit, out.last_mut()) {
+            *last |= 1 << (col % 8);
+        }
+    }
+    out
+}
+
+/// A quantized matrix: W[r][c] is approximately `scale[r] * ints[r][c]`.
+#[derive(Clone, Debug)]
+pub struct QuantizedMatrix {
+    /// Its type in the language.
+    pub ty: WeightType,
+    /// Its tensors, in the order of the type's table row.
+    pub tensors: Vec<Tensor>,
+    /// Real value of one integer step of each row; all equal unless rows are scaled apart.
+    pub scale: Vec<f64>,
+    /// The integer matrix that `matvec` multiplies by, row major.
+    pub ints: Vec<i64>,
+    /// Stored bits, codebooks, scalars and scales included.
+    pub bits: u64,
+}
+
+impl QuantizedMatrix {
+    /// Whether every row has the same scale.
+    pub fn one_scale(&self) -> bool {
+        self.scale.windows(2).all(|w| w[0] == w[1])
+    }
+
+    /// The matrix in real numbers.
+    pub fn dequantized(&self) -> Matrix {
+        let (rows, cols) = (self.ty.rows(), self.ty.cols());
+        let data = self.ints.iter().enumerate();
+        let data = data.map(|(at, &q)| (self.scale[at / cols] * q as f64) as f32).collect();
+        Matrix { rows, cols, data }
+    }
+
+    /// Squared error against `w`, divided by the squared sum of `w`'s deviations from its mean (the
+    /// unit of the error tables); 0 if both are 0.
+    pub fn relative_mse(&self, w: &Matrix) -> f64 {
+        let mean = w.data.iter().map(|&v| f64::from(v)).sum::<f64>() / w.data.len().max(1) as f64;
+        let (mut error, mut spread) = (0.0, 0.0);
+        for (at, (&v, &q)) in w.data.iter().zip(&self.ints).enumerate() {
+            let d = f64::from(v) - self.scale[at / w.cols] * q as f64;
+            error += d * d;
+            spread += (f64::from(v) - mean) * (f64::from(v) - mean);
+        }
+        if error == 0.0 {
+            0.0
+        } else {
+            error / spread
+        }
+    }
+
+    /// The exact interval of every row's product with inputs in `lo..=hi`, widened over the rows.
+    pub fn product_range(&self, lo: i64, hi: i64) -> (i128, i128) {
+        let (lo, hi) = (i128::from(lo), i128::from(hi));
+        let mut range = (0i128, 0i128);
+        for row in self.ints.chunks(self.ty.cols().max(1)) {
+            let (mut low, mut high) = (0i128, 0i128);
+            for &q in row {
+                let (a, b) = (i128::from(q) * lo, i128::from(q) * hi);
+                low += a.min(b);
+                high += a.max(b);
+            }
+            range = (range.0.min(low), range.1.max(high));
+        }
+        range
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_packed_least_significant_first_and_rows_padded() {
+        let bits = [true, false, false, true, false, false, false, false, true, false, true, true];
+        assert_eq!(pack_rows(bits.into_iter(), 12), vec![0b0000_1001, 0b0000_1101]);
+        assert_eq!(pack_rows([true, true, false, true].into_iter(), 2), vec![0b11, 0b10]);
+    }
+}
