@@ -1,6 +1,6 @@
 //! Plain integer weights, `int<RxC, bits, group>`.
 
-use crate::matrix::{Matrix, QuantizedMatrix, Tensor};
+use crate::matrix::{bytes_of_i16, bytes_of_i8, Matrix, QuantizedMatrix};
 use crate::uniform::{choose_step, code, Clip};
 use pimc_ir::WeightType;
 
@@ -46,7 +46,7 @@ pub fn quantize_int(w: &Matrix, settings: &IntSettings) -> QuantizedMatrix {
         }
         stored += 16 * multiples.len() as u64;
         scale = vec![unit; rows];
-        tensors.push(Tensor::i16(".scale", vec![rows, cols / size], &multiples));
+        tensors.push(bytes_of_i16(&multiples));
     } else {
         let one = step(&w.data);
         scale = (0..rows).map(|r| if row_scale { step(w.row(r)) } else { one }).collect();
@@ -57,7 +57,7 @@ pub fn quantize_int(w: &Matrix, settings: &IntSettings) -> QuantizedMatrix {
         }
         stored += if row_scale { 32 * rows as u64 } else { 32 };
     }
-    tensors.insert(0, Tensor::i8(".q", vec![rows, cols], &q));
+    tensors.insert(0, bytes_of_i8(&q));
     QuantizedMatrix { ty, tensors, scale, ints, bits: stored }
 }
 
@@ -96,7 +96,6 @@ mod tests {
             let steps: Vec<i64> = match s.group {
                 None => vec![1; 4],
                 Some(_) => got.tensors[1]
-                    .bytes
                     .chunks(2)
                     .map(|b| i64::from(i16::from_le_bytes([b[0], b[1]])))
                     .collect(),

@@ -20,60 +20,18 @@ impl Matrix {
     }
 }
 
-/// Element type of a stored tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    /// Unsigned byte: packed bits, codes.
-    U8,
-    /// Codes beyond 256 centroids.
-    U16,
-    /// Centroids and plain integer weights.
-    I8,
-    /// Scalars.
-    I16,
-    /// Block constants, biases and requantiser constants.
-    I32,
+macro_rules! bytes_of {
+    ($name:ident, $ty:ty) => {
+        /// The elements as little-endian bytes.
+        pub fn $name(values: &[$ty]) -> Vec<u8> {
+            values.iter().flat_map(|v| v.to_le_bytes()).collect()
+        }
+    };
 }
-
-/// One tensor as it goes into the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tensor {
-    /// What follows the weight's name, with its dot; empty for a parameter.
-    pub suffix: &'static str,
-    /// Element type.
-    pub element: Element,
-    /// Shape.
-    pub shape: Vec<usize>,
-    /// Little-endian elements.
-    pub bytes: Vec<u8>,
-}
-
-impl Tensor {
-    /// A tensor of bytes.
-    pub fn u8(suffix: &'static str, shape: Vec<usize>, bytes: Vec<u8>) -> Tensor {
-        Tensor { suffix, element: Element::U8, shape, bytes }
-    }
-    /// A tensor of u16.
-    pub fn u16(suffix: &'static str, shape: Vec<usize>, values: &[u16]) -> Tensor {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Tensor { suffix, element: Element::U16, shape, bytes }
-    }
-    /// A tensor of i8.
-    pub fn i8(suffix: &'static str, shape: Vec<usize>, values: &[i8]) -> Tensor {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Tensor { suffix, element: Element::I8, shape, bytes }
-    }
-    /// A tensor of i16.
-    pub fn i16(suffix: &'static str, shape: Vec<usize>, values: &[i16]) -> Tensor {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Tensor { suffix, element: Element::I16, shape, bytes }
-    }
-    /// A tensor of i32.
-    pub fn i32(suffix: &'static str, shape: Vec<usize>, values: &[i32]) -> Tensor {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Tensor { suffix, element: Element::I32, shape, bytes }
-    }
-}
+bytes_of!(bytes_of_i8, i8);
+bytes_of!(bytes_of_i16, i16);
+bytes_of!(bytes_of_u16, u16);
+bytes_of!(bytes_of_i32, i32);
 
 /// Rows of bits, each padded to a byte, least significant bit first.
 pub fn pack_rows(bits: impl Iterator<Item = bool>, cols: usize) -> Vec<u8> {
@@ -95,8 +53,8 @@ pub fn pack_rows(bits: impl Iterator<Item = bool>, cols: usize) -> Vec<u8> {
 pub struct QuantizedMatrix {
     /// Its type in the language.
     pub ty: WeightType,
-    /// Its tensors, in the order of the type's table row.
-    pub tensors: Vec<Tensor>,
+    /// The bytes of its tensors, in the order, dtypes and shapes of [`pimc_ir::weight_tensors`].
+    pub tensors: Vec<Vec<u8>>,
     /// Real value of one integer step of each row; all equal unless rows are scaled apart.
     pub scale: Vec<f64>,
     /// The integer matrix that `matvec` multiplies by, row major.

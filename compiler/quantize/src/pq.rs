@@ -1,6 +1,6 @@
 //! Product quantization of weights: k-means per sub-vector position, int8 codebooks.
 
-use crate::matrix::{Matrix, QuantizedMatrix, Tensor};
+use crate::matrix::{bytes_of_i8, bytes_of_u16, Matrix, QuantizedMatrix};
 use crate::random::Rng;
 use crate::uniform::{choose_step, code, Clip};
 use pimc_ir::WeightType;
@@ -219,16 +219,14 @@ pub fn quantize_pq(
     let bits = code_bits * codes.len() as u64
         + 8 * codebook.len() as u64
         + if s.row_scale { 32 * rows as u64 } else { 32 };
-    let shape = vec![rows, parts];
-    let code_tensor = if k > 256 {
-        let values: Vec<u16> = codes.iter().map(|&c| c as u16).collect();
-        Tensor::u16(".codes", shape, &values)
+    let code_bytes = if k > 256 {
+        bytes_of_u16(&codes.iter().map(|&c| c as u16).collect::<Vec<_>>())
     } else {
-        Tensor::u8(".codes", shape, codes.iter().map(|&c| c as u8).collect())
+        codes.iter().map(|&c| c as u8).collect()
     };
     QuantizedMatrix {
         ty: WeightType::Pq { rows, cols, sub, k, shared: s.shared },
-        tensors: vec![code_tensor, Tensor::i8(".codebook", vec![books, k, sub], &codebook)],
+        tensors: vec![code_bytes, bytes_of_i8(&codebook)],
         scale: row_factor.iter().map(|f| f * step).collect(),
         ints,
         bits,
@@ -363,7 +361,7 @@ mod tests {
             for row_scale in [false, true] {
                 let s = PqSettings { shared, row_scale, k: 16, ..SETTINGS };
                 let got = quantized(&w, &s);
-                let (codes, book) = (&got.tensors[0].bytes, &got.tensors[1].bytes);
+                let (codes, book) = (&got.tensors[0], &got.tensors[1]);
                 for r in 0..32 {
                     for p in 0..4 {
                         let base = if shared { 0 } else { p * 16 };
@@ -386,7 +384,7 @@ mod tests {
         let w = gaussian(600, 2);
         let s = PqSettings { k: 512, restarts: 1, iterations: 5, ..SETTINGS };
         let here = quantized(&w, &s);
-        assert_eq!(here.tensors[0].bytes.len(), 600 * 2);
+        assert_eq!(here.tensors[0].len(), 600 * 2);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(pool.install(|| quantized(&w, &s)).tensors, here.tensors);
     }

@@ -5,7 +5,7 @@
 //! linearly, so that the minimum moves from the centre of the cube to a corner. Each step moves
 //! with momentum 1 along the gradient taken at a point ahead (arXiv 2510.18650).
 
-use super::gemm::{plain, product, transposed};
+use crate::gemm::{plain, product, transposed};
 use super::scalars::{solve_scalars, Scalars, Shape};
 use crate::random::Rng;
 
