@@ -68,11 +68,13 @@ mod tests {
 
     fn gaussian(rows: usize, cols: usize) -> Matrix {
         let mut rng = Rng::new(11);
-        let data = (0..rows * cols).map(|at| rng.normal() as f32 * (1 + at / cols) as f32).collect();
+        let data =
+            (0..rows * cols).map(|at| rng.normal() as f32 * (1 + at / cols) as f32).collect();
         Matrix { rows, cols, data }
     }
 
-    const PLAIN: IntSettings = IntSettings { bits: 8, group: None, row_scale: false, scale_bits: 8 };
+    const PLAIN: IntSettings =
+        IntSettings { bits: 8, group: None, row_scale: false, scale_bits: 8 };
 
     #[test]
     fn finer_scales_err_less() {

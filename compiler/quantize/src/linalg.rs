@@ -7,8 +7,9 @@
 /// unknowns. A Cholesky factorisation serves the regular case, Jacobi rotations the singular one.
 pub fn solve_symmetric(h: &[f64], v: &[f64]) -> Vec<f64> {
     let n = v.len();
-    let d: Vec<f64> =
-        (0..n).map(|i| if h[i * n + i] > 0.0 { h[i * n + i].sqrt().recip() } else { 0.0 }).collect();
+    let d: Vec<f64> = (0..n)
+        .map(|i| if h[i * n + i] > 0.0 { h[i * n + i].sqrt().recip() } else { 0.0 })
+        .collect();
     let scaled: Vec<f64> = (0..n * n).map(|at| h[at] * d[at / n] * d[at % n]).collect();
     let rhs: Vec<f64> = (0..n).map(|i| v[i] * d[i]).collect();
     let a = cholesky(&scaled, &rhs).unwrap_or_else(|| pseudo_inverse(scaled, &rhs));
@@ -113,7 +114,9 @@ mod tests {
     /// G^T G of a random `rows` x n matrix G: positive semi-definite of rank min(rows, n).
     fn gram(rng: &mut Rng, rows: usize, n: usize) -> Vec<f64> {
         let g: Vec<f64> = (0..rows * n).map(|_| rng.normal()).collect();
-        (0..n * n).map(|at| (0..rows).map(|r| g[r * n + at / n] * g[r * n + at % n]).sum()).collect()
+        (0..n * n)
+            .map(|at| (0..rows).map(|r| g[r * n + at / n] * g[r * n + at % n]).sum())
+            .collect()
     }
 
     #[test]

@@ -115,13 +115,17 @@ fn update(
         }
     }
     for j in (0..k).filter(|&j| counts[j] == 0) {
-        let far = distance.iter().enumerate().fold((0, 0.0), |best, (i, &d)| {
-            if d > best.1 {
-                (i, d)
-            } else {
-                best
-            }
-        });
+        let far =
+            distance.iter().enumerate().fold(
+                (0, 0.0),
+                |best, (i, &d)| {
+                    if d > best.1 {
+                        (i, d)
+                    } else {
+                        best
+                    }
+                },
+            );
         if far.1 > 0.0 {
             centroids[j * sub..][..sub].copy_from_slice(&points[far.0 * sub..][..sub]);
             distance[far.0] = 0.0;

@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn streams_of_different_pieces_differ() {
         let first = |name, at: &[usize]| Rng::for_piece(7, name, at).next_u64();
-        let all = [first("a", &[0, 0]), first("a", &[0, 1]), first("a", &[1, 0]), first("b", &[0, 0])];
+        let all =
+            [first("a", &[0, 0]), first("a", &[0, 1]), first("a", &[1, 0]), first("b", &[0, 0])];
         for (i, x) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|y| y != x));
         }

@@ -304,7 +304,8 @@ fn layer(s: Section<'_>, problems: &Problems) -> Option<LayerRecipe> {
 fn format(s: &Section<'_>, problems: &Problems) -> Option<Format> {
     let help = "write `format = \"pq\"`, \"bqq\", \"int\" or \"supermask\"";
     let word = s.required_string("format", help)?;
-    let weight = || s.required_string("weight", "name the tensor of the float matrix [outputs, inputs]");
+    let weight =
+        || s.required_string("weight", "name the tensor of the float matrix [outputs, inputs]");
     match word.value.as_str() {
         "pq" => {
             let weight = weight();
@@ -347,7 +348,10 @@ fn format(s: &Section<'_>, problems: &Problems) -> Option<Format> {
                     "leave one of them out: group scales already differ from row to row",
                 );
             }
-            Some(Format::Int { weight: weight?, settings: IntSettings { bits, group, row_scale, scale_bits } })
+            Some(Format::Int {
+                weight: weight?,
+                settings: IntSettings { bits, group, row_scale, scale_bits },
+            })
         }
         "supermask" => supermask(s, problems).map(Format::Supermask),
         other => {
@@ -366,7 +370,7 @@ fn format(s: &Section<'_>, problems: &Problems) -> Option<Format> {
 fn supermask(s: &Section<'_>, problems: &Problems) -> Option<SupermaskRecipe> {
     let (mask, scores) = (s.string("mask"), s.string("scores"));
     let density = s.number("density", 0.0, 1.0);
-    let coats = s.integer_or("coats", 1, 255, 1) as usize;
+    let coats = s.integer_or("coats", 1, 15, 1) as usize;
     let seed = s.required_integer("seed", 0, u64::from(u32::MAX));
     let layer = s.required_integer("layer", 0, u64::from(u32::MAX >> 1));
     let pruned = s.integer_or("pruned", 0, 256, 0) as u32;

@@ -5,8 +5,8 @@
 //! linearly, so that the minimum moves from the centre of the cube to a corner. Each step moves
 //! with momentum 1 along the gradient taken at a point ahead (arXiv 2510.18650).
 
-use crate::gemm::{plain, product, transposed};
 use super::scalars::{solve_scalars, Scalars, Shape};
+use crate::gemm::{plain, product, transposed};
 use crate::random::Rng;
 
 /// The constants of the search. The defaults are the published ones.
@@ -123,9 +123,9 @@ impl Gradient {
         for i in 0..m {
             let row = &y[i * l..][..l];
             self.y_row[i] = sum(row);
-            for k in 0..l {
-                self.y_k[k] += row[k];
-                self.y2_k[k] += row[k] * row[k];
+            for ((total, squares), v) in self.y_k.iter_mut().zip(&mut self.y2_k).zip(row) {
+                *total += v;
+                *squares += v * v;
             }
         }
         self.z_col.fill(0.0);

@@ -166,11 +166,15 @@ fn store(
         }
     }
     let count = blocks.len() as u64;
-    let bits = count * (s.bases * l * (m + n)) as u64
-        + count * (48 * s.bases as u64 + 32)
-        + 32;
+    let bits = count * (s.bases * l * (m + n)) as u64 + count * (48 * s.bases as u64 + 32) + 32;
     QuantizedMatrix {
-        ty: WeightType::Bqq { rows: w.rows, cols: w.cols, bases: s.bases, block_rows: m, block_cols: n },
+        ty: WeightType::Bqq {
+            rows: w.rows,
+            cols: w.cols,
+            bases: s.bases,
+            block_rows: m,
+            block_cols: n,
+        },
         tensors: vec![
             y,
             z,
