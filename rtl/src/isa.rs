@@ -162,7 +162,7 @@ pub struct IsaShape {
     pub coats_bits: u32,
     /// Sign key: 32, or 0 when no supermask is built.
     pub key_bits: u32,
-    /// Vector memory address and length.
+    /// Vector memory address, and length less 1.
     pub addr_bits: u32,
 }
 
@@ -242,7 +242,7 @@ impl IsaShape {
         ])
     }
 
-    /// Fields of `Vec`: op, a step, b step, a, b, d, len.
+    /// Fields of `Vec`: op, a step, b step, a, b, d, length less 1.
     pub fn vec_fields(&self) -> Vec<Field> {
         let a = self.addr_bits;
         self.layout(&[index_bits(VecOp::ALL.len() as u32), 1, 1, a, a, a, a])

@@ -3,5 +3,6 @@
 pub mod bank_unit;
 pub mod hdl;
 pub mod isa;
+pub mod program;
 pub mod shape;
 pub mod timing;

@@ -1,0 +1,454 @@
+//! The program as the sequencer's memory holds it: instructions to words and back, and the
+//! narrowest fields that hold a program.
+
+use crate::isa::{
+    Action, Field, Instr, IsaShape, Stream, VecOp, Vector, LOOP_DEPTH, MIN_DELAY, OPCODE_BITS,
+};
+use crate::shape::{index_bits, BankShape, StreamMode};
+use thiserror::Error;
+
+/// Most bits of a program word: what a simulated wire holds.
+pub const MAX_WORD_BITS: u32 = 127;
+
+/// Why an instruction has no word, or a word no instruction. `index` counts from the program's
+/// first word.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProgramError {
+    /// A value is too large for its field.
+    #[error("instruction {index}: {field} {value} does not fit in {bits} bits")]
+    Field {
+        /// Which instruction.
+        index: usize,
+        /// Which field.
+        field: &'static str,
+        /// What it should hold.
+        value: u32,
+        /// Its width.
+        bits: u32,
+    },
+    /// A delay that is shorter than program memory takes to read.
+    #[error("instruction {index}: delay {delay} is less than {MIN_DELAY}")]
+    Delay {
+        /// Which instruction.
+        index: usize,
+        /// Its delay.
+        delay: u32,
+    },
+    /// A loop or a vector of no length.
+    #[error("instruction {index}: {field} is 0, at least 1 is needed")]
+    Zero {
+        /// Which instruction.
+        index: usize,
+        /// Which field.
+        field: &'static str,
+    },
+    /// `Next` without a `Loop`.
+    #[error("instruction {index}: next without a loop")]
+    Next {
+        /// Which instruction.
+        index: usize,
+    },
+    /// Too many loops in one another.
+    #[error("instruction {index}: loops nest deeper than {LOOP_DEPTH}")]
+    Depth {
+        /// Which instruction.
+        index: usize,
+    },
+    /// The last instruction is not an `End`, or stands in a loop.
+    #[error("the program's last instruction is not an end outside of loops")]
+    End,
+    /// The fields together are wider than a word may be.
+    #[error("a program word of {bits} bits is wider than {MAX_WORD_BITS}")]
+    Width {
+        /// How wide.
+        bits: u32,
+    },
+    /// An opcode or an operation without a meaning.
+    #[error("word {index}: {field} {value} has no meaning")]
+    Unknown {
+        /// Which word.
+        index: usize,
+        /// Which field.
+        field: &'static str,
+        /// What it holds.
+        value: u32,
+    },
+    /// Bits are set that no field of the instruction covers.
+    #[error("word {index}: bits are set outside of the fields of opcode {opcode}")]
+    Stray {
+        /// Which word.
+        index: usize,
+        /// Its opcode.
+        opcode: u32,
+    },
+}
+
+/// The operands of an instruction in the order of the layout: name and value.
+fn operands(action: &Action) -> Vec<(&'static str, u32)> {
+    match *action {
+        Action::End | Action::Wait | Action::Act | Action::Read | Action::Pre | Action::Ref => {
+            vec![]
+        }
+        Action::Next => vec![],
+        Action::Row { row, col } => vec![("row", row), ("column", col)],
+        Action::Loop { count } => vec![("count", count)],
+        Action::Stream(s) => vec![
+            ("mode", s.mode),
+            ("columns less 1", s.columns_less_1),
+            ("tail beats less 1", s.tail_beats_less_1),
+            ("coats less 1", s.coats_less_1),
+            ("sign key", s.sign_key),
+        ],
+        Action::Vec(v) => vec![
+            ("operation", v.op.code()),
+            ("step of a", v.a_step),
+            ("step of b", v.b_step),
+            ("address a", v.a),
+            ("address b", v.b),
+            ("address d", v.d),
+            // The word holds the length less 1, so that an address is as wide as a length.
+            ("length less 1", v.len.saturating_sub(1)),
+        ],
+    }
+}
+
+impl IsaShape {
+    /// The operand fields of an opcode, in the order of the operands.
+    fn fields(&self, opcode: u32) -> Vec<Field> {
+        match opcode {
+            2 => self.row_fields(),
+            7 => self.loop_fields(),
+            9 => self.stream_fields(),
+            10 => self.vec_fields(),
+            _ => vec![],
+        }
+    }
+
+    /// The narrowest fields that hold `program`, for a channel with these bank units, beats to a
+    /// column, and words of vector memory.
+    pub fn smallest(
+        program: &[Instr],
+        bank: &BankShape,
+        beats: u32,
+        vector_depth: u32,
+    ) -> IsaShape {
+        let generated = bank.gated.and_then(|g| g.generated_signs);
+        let mask = bank.modes().contains(&StreamMode::Mask);
+        let mut isa = IsaShape {
+            delay_bits: value_bits(MIN_DELAY),
+            row_bits: 1,
+            col_bits: 1,
+            count_bits: 1,
+            mode_bits: index_bits(bank.modes().len() as u32),
+            columns_bits: 1,
+            beats_bits: index_bits(beats),
+            coats_bits: if mask { index_bits(generated.unwrap_or(1)) } else { 0 },
+            key_bits: if mask { 32 } else { 0 },
+            addr_bits: index_bits(vector_depth),
+        };
+        let widen = |bits: &mut u32, value: u32| *bits = (*bits).max(value_bits(value));
+        for instr in program {
+            widen(&mut isa.delay_bits, instr.delay);
+            match instr.action {
+                Action::Row { row, col } => {
+                    widen(&mut isa.row_bits, row);
+                    widen(&mut isa.col_bits, col);
+                }
+                Action::Loop { count } => widen(&mut isa.count_bits, count),
+                Action::Stream(s) => {
+                    widen(&mut isa.columns_bits, s.columns_less_1);
+                    widen(&mut isa.beats_bits, s.tail_beats_less_1);
+                }
+                Action::Vec(v) => {
+                    for value in [v.a, v.b, v.d, v.len.saturating_sub(1)] {
+                        widen(&mut isa.addr_bits, value);
+                    }
+                }
+                _ => {}
+            }
+        }
+        isa
+    }
+}
+
+/// Bits needed to write `value`; at least 1.
+fn value_bits(value: u32) -> u32 {
+    (32 - value.leading_zeros()).max(1)
+}
+
+/// The word of one instruction, the `index`th of its program.
+///
+/// # Errors
+/// If a value does not fit, a delay is too short, or a count is 0.
+pub fn encode_instr(index: usize, instr: &Instr, isa: &IsaShape) -> Result<u128, ProgramError> {
+    if instr.delay < MIN_DELAY && instr.action != Action::End {
+        return Err(ProgramError::Delay { index, delay: instr.delay });
+    }
+    match instr.action {
+        Action::Loop { count: 0 } => return Err(ProgramError::Zero { index, field: "count" }),
+        Action::Vec(v) if v.len == 0 => return Err(ProgramError::Zero { index, field: "length" }),
+        _ => {}
+    }
+    if isa.word_bits() > MAX_WORD_BITS {
+        return Err(ProgramError::Width { bits: isa.word_bits() });
+    }
+    let opcode = instr.action.opcode();
+    let delay = ("delay", instr.delay);
+    let at_delay = Field { at: OPCODE_BITS, bits: isa.delay_bits };
+    let operands = operands(&instr.action).into_iter().zip(isa.fields(opcode));
+    let mut word = u128::from(opcode);
+    for ((field, value), place) in std::iter::once((delay, at_delay)).chain(operands) {
+        if u64::from(value) >> place.bits.min(63) != 0 {
+            return Err(ProgramError::Field { index, field, value, bits: place.bits });
+        }
+        word |= u128::from(value) << place.at;
+    }
+    Ok(word)
+}
+
+/// The words of a whole program.
+///
+/// # Errors
+/// Every instruction that has no word, loops that are not nested as the sequencer nests them, and a
+/// program that does not end.
+pub fn encode(program: &[Instr], isa: &IsaShape) -> Result<Vec<u128>, Vec<ProgramError>> {
+    let mut errors = vec![];
+    let mut words = Vec::with_capacity(program.len());
+    let mut depth = 0usize;
+    for (index, instr) in program.iter().enumerate() {
+        match instr.action {
+            Action::Loop { .. } if depth == LOOP_DEPTH => {
+                errors.push(ProgramError::Depth { index });
+            }
+            Action::Loop { .. } => depth += 1,
+            Action::Next if depth == 0 => errors.push(ProgramError::Next { index }),
+            Action::Next => depth -= 1,
+            _ => {}
+        }
+        match encode_instr(index, instr, isa) {
+            Ok(word) => words.push(word),
+            Err(error) => errors.push(error),
+        }
+    }
+    if depth != 0 || program.last().map(|i| i.action) != Some(Action::End) {
+        errors.push(ProgramError::End);
+    }
+    if errors.is_empty() {
+        Ok(words)
+    } else {
+        Err(errors)
+    }
+}
+
+/// The instruction of one word, the `index`th of its program.
+///
+/// # Errors
+/// If the opcode or the operation has no meaning, or a bit is set that the instruction does not have.
+pub fn decode_instr(index: usize, word: u128, isa: &IsaShape) -> Result<Instr, ProgramError> {
+    let take = |f: &Field| {
+        let mask = (1u128 << f.bits) - 1;
+        (word.checked_shr(f.at).unwrap_or(0) & mask) as u32
+    };
+    let opcode = take(&Field { at: 0, bits: OPCODE_BITS });
+    let delay = Field { at: OPCODE_BITS, bits: isa.delay_bits };
+    let fields = isa.fields(opcode);
+    let end = fields.last().map_or(delay.at + delay.bits, |f| f.at + f.bits);
+    let v: Vec<u32> = fields.iter().map(take).collect();
+    let action = match (opcode, v.as_slice()) {
+        (0, []) => Action::End,
+        (1, []) => Action::Wait,
+        (2, &[row, col]) => Action::Row { row, col },
+        (3, []) => Action::Act,
+        (4, []) => Action::Read,
+        (5, []) => Action::Pre,
+        (6, []) => Action::Ref,
+        (7, &[count]) => Action::Loop { count },
+        (8, []) => Action::Next,
+        (9, &[mode, columns_less_1, tail_beats_less_1, coats_less_1, sign_key]) => {
+            Action::Stream(Stream {
+                mode,
+                columns_less_1,
+                tail_beats_less_1,
+                coats_less_1,
+                sign_key,
+            })
+        }
+        (10, &[op, a_step, b_step, a, b, d, len_less_1]) => {
+            let Some(&op) = VecOp::ALL.get(op as usize) else {
+                return Err(ProgramError::Unknown { index, field: "operation", value: op });
+            };
+            Action::Vec(Vector { op, a, a_step, b, b_step, d, len: len_less_1.saturating_add(1) })
+        }
+        _ => return Err(ProgramError::Unknown { index, field: "opcode", value: opcode }),
+    };
+    if word.checked_shr(end).unwrap_or(0) != 0 {
+        return Err(ProgramError::Stray { index, opcode });
+    }
+    Ok(Instr { action, delay: take(&delay) })
+}
+
+/// The program of `words`.
+///
+/// # Errors
+/// Every word that is not an instruction.
+pub fn decode(words: &[u128], isa: &IsaShape) -> Result<Vec<Instr>, Vec<ProgramError>> {
+    let mut errors = vec![];
+    let mut program = Vec::with_capacity(words.len());
+    for (index, word) in words.iter().enumerate() {
+        match decode_instr(index, *word, isa) {
+            Ok(instr) => program.push(instr),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(program)
+    } else {
+        Err(errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::GatedShape;
+    use proptest::prelude::*;
+
+    fn bank() -> BankShape {
+        BankShape {
+            lookups: vec![],
+            gated: Some(GatedShape {
+                planes: 8,
+                groups: 4,
+                acc_bits: 20,
+                column_signs: Some(9),
+                generated_signs: Some(3),
+            }),
+            mac: None,
+            byte_words: 0,
+            result_bits: 20,
+            result_depth: 8,
+        }
+    }
+
+    fn action() -> impl Strategy<Value = Action> {
+        let v = 0u32..2000;
+        prop_oneof![
+            Just(Action::Wait),
+            Just(Action::Act),
+            Just(Action::Read),
+            Just(Action::Pre),
+            Just(Action::Ref),
+            (0u32..1 << 15, 0u32..64).prop_map(|(row, col)| Action::Row { row, col }),
+            (0u32..2, 0u32..5000, 0u32..4, 0u32..3, any::<u32>()).prop_map(|(m, c, t, o, k)| {
+                Action::Stream(Stream {
+                    mode: m,
+                    columns_less_1: c,
+                    tail_beats_less_1: t,
+                    coats_less_1: o,
+                    sign_key: k,
+                })
+            }),
+            (0usize..13, v.clone(), v.clone(), v.clone(), v, 0u32..4).prop_map(
+                |(op, a, b, d, len, s)| {
+                    Action::Vec(Vector {
+                        op: VecOp::ALL[op],
+                        a,
+                        a_step: s & 1,
+                        b,
+                        b_step: s >> 1,
+                        d,
+                        len: len + 1,
+                    })
+                }
+            ),
+        ]
+    }
+
+    fn end() -> Instr {
+        Instr { action: Action::End, delay: 0 }
+    }
+
+    proptest! {
+        #[test]
+        fn programs_survive_the_way_to_words_and_back(
+            body in prop::collection::vec((action(), 2u32..9000), 0..40),
+            count in 1u32..70000,
+        ) {
+            let mut program = vec![Instr { action: Action::Loop { count }, delay: 2 }];
+            program.extend(body.iter().map(|&(action, delay)| Instr { action, delay }));
+            program.extend([Instr { action: Action::Next, delay: 2 }, end()]);
+            let isa = IsaShape::smallest(&program, &bank(), 4, 100);
+            let words = encode(&program, &isa).unwrap();
+            prop_assert!(words.iter().all(|w| w >> isa.word_bits() == 0));
+            prop_assert_eq!(decode(&words, &isa).unwrap(), program);
+        }
+    }
+
+    #[test]
+    fn the_smallest_shape_is_the_smallest() {
+        let row = Action::Row { row: 9, col: 4 };
+        let program = vec![Instr { action: row, delay: 8 }, end()];
+        let isa = IsaShape::smallest(&program, &bank(), 4, 100);
+        assert!(encode(&program, &isa).is_ok());
+        for (narrow, field, value, bits) in [
+            (IsaShape { row_bits: 3, ..isa }, "row", 9, 3),
+            (IsaShape { col_bits: 2, ..isa }, "column", 4, 2),
+            (IsaShape { delay_bits: 3, ..isa }, "delay", 8, 3),
+        ] {
+            let error = ProgramError::Field { index: 0, field, value, bits };
+            assert_eq!(encode(&program, &narrow), Err(vec![error]));
+        }
+        assert_eq!((isa.coats_bits, isa.key_bits, isa.addr_bits), (2, 32, 7));
+        let bare = BankShape { gated: None, ..bank() };
+        let isa = IsaShape::smallest(&program, &bare, 4, 100);
+        assert_eq!((isa.coats_bits, isa.key_bits), (0, 0));
+    }
+
+    #[test]
+    fn every_mistake_of_a_program_is_told() {
+        let isa = IsaShape::smallest(&[], &bank(), 4, 16);
+        let at = |action| Instr { action, delay: 2 };
+        let vector = Vector { op: VecOp::Add, a: 0, a_step: 1, b: 0, b_step: 1, d: 0, len: 0 };
+        let program = [
+            at(Action::Next),
+            Instr { action: Action::Ref, delay: 1 },
+            at(Action::Loop { count: 0 }),
+            at(Action::Vec(vector)),
+            at(Action::Vec(Vector { len: 17, ..vector })),
+            at(Action::Vec(Vector { len: 1, b_step: 2, ..vector })),
+        ];
+        assert_eq!(
+            encode(&program, &isa).unwrap_err(),
+            [
+                ProgramError::Next { index: 0 },
+                ProgramError::Delay { index: 1, delay: 1 },
+                ProgramError::Zero { index: 2, field: "count" },
+                ProgramError::Zero { index: 3, field: "length" },
+                ProgramError::Field { index: 4, field: "length less 1", value: 16, bits: 4 },
+                ProgramError::Field { index: 5, field: "step of b", value: 2, bits: 1 },
+                ProgramError::End,
+            ]
+        );
+        let nest = [at(Action::Loop { count: 1 }); LOOP_DEPTH + 1];
+        let depth = ProgramError::Depth { index: LOOP_DEPTH };
+        assert_eq!(encode(&nest, &isa).unwrap_err(), [depth, ProgramError::End]);
+        let wide = IsaShape { addr_bits: 31, ..isa };
+        let width = ProgramError::Width { bits: wide.word_bits() };
+        assert_eq!(encode(&[end()], &wide).unwrap_err(), [width]);
+    }
+
+    #[test]
+    fn words_without_a_meaning_are_refused() {
+        let isa = IsaShape::smallest(&[], &bank(), 4, 16);
+        let operation = 10 | 15 << isa.operands_at();
+        let stray = 3 | 1 << isa.operands_at();
+        assert_eq!(
+            decode(&[15, operation, stray], &isa).unwrap_err(),
+            [
+                ProgramError::Unknown { index: 0, field: "opcode", value: 15 },
+                ProgramError::Unknown { index: 1, field: "operation", value: 15 },
+                ProgramError::Stray { index: 2, opcode: 3 },
+            ]
+        );
+    }
+}
