@@ -152,13 +152,13 @@ pub struct IsaShape {
     pub col_bits: u32,
     /// Loop count.
     pub count_bits: u32,
-    /// Stream mode.
+    /// Stream mode; 0 when there is one.
     pub mode_bits: u32,
     /// Columns per matrix row.
     pub columns_bits: u32,
     /// Beats of the last column.
     pub beats_bits: u32,
-    /// Coats; 0 when no supermask is built.
+    /// Coats; 0 when no supermask of two coats or more is built.
     pub coats_bits: u32,
     /// Sign key: 32, or 0 when no supermask is built.
     pub key_bits: u32,

@@ -139,10 +139,10 @@ impl IsaShape {
             row_bits: 1,
             col_bits: 1,
             count_bits: 1,
-            mode_bits: index_bits(bank.modes().len() as u32),
+            mode_bits: choice_bits(bank.modes().len() as u32),
             columns_bits: 1,
             beats_bits: index_bits(beats),
-            coats_bits: if mask { index_bits(generated.unwrap_or(1)) } else { 0 },
+            coats_bits: if mask { choice_bits(generated.unwrap_or(1)) } else { 0 },
             key_bits: if mask { 32 } else { 0 },
             addr_bits: index_bits(vector_depth),
         };
@@ -168,6 +168,15 @@ impl IsaShape {
             }
         }
         isa
+    }
+}
+
+/// Bits to choose one of `n`; none when there is no choice.
+pub(crate) fn choice_bits(n: u32) -> u32 {
+    if n > 1 {
+        index_bits(n)
+    } else {
+        0
     }
 }
 

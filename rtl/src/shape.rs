@@ -165,8 +165,9 @@ pub struct BufferShape {
     pub mul_bits: u32,
 }
 
-/// Requantiser: (x*mul + 2^(shift-1)) >> shift, clamped to `out_bits`.
-/// Its constants lie in one word of vector memory: mul in the low `mul_bits`, shift above it.
+/// Requantiser: (x*mul + 2^(shift-1)) >> shift, clamped to the result's width.
+/// Its constants lie in one word of vector memory: mul in the low `mul_bits`, shift above it, and
+/// above that by how many bits the result is narrower than `out_bits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequantShape {
     /// Width of the input x (signed).
@@ -177,4 +178,32 @@ pub struct RequantShape {
     pub shift_bits: u32,
     /// Width of the widest result (signed).
     pub out_bits: u32,
+    /// Width of the field that narrows the result; 0 when every result is `out_bits` wide.
+    pub narrow_bits: u32,
+}
+
+impl RequantShape {
+    /// Bits of a constants word.
+    pub fn constant_bits(&self) -> u32 {
+        self.mul_bits + self.shift_bits + self.narrow_bits
+    }
+
+    /// The constants word for a result of `bits`, as the signed word of `word_bits` that vector
+    /// memory holds; `None` if a constant does not fit its field.
+    pub fn constant(&self, mul: i64, shift: u32, bits: u32, word_bits: u32) -> Option<i64> {
+        let fits = |x: u32, bits: u32| u64::from(x) >> bits.min(63) == 0;
+        let narrow = self.out_bits.checked_sub(bits)?;
+        let limit = 1i64.checked_shl(self.mul_bits.checked_sub(1)?)?;
+        let in_range = (-limit..limit).contains(&mul) && bits > 0;
+        if !in_range || !fits(shift, self.shift_bits) || !fits(narrow, self.narrow_bits) {
+            return None;
+        }
+        if self.constant_bits() > word_bits || word_bits > 64 || self.mul_bits > 62 {
+            return None;
+        }
+        let low = mul & (2 * limit - 1);
+        let above = i64::from(shift) | i64::from(narrow) << self.shift_bits;
+        let word = low | above << self.mul_bits;
+        Some(word << (64 - word_bits) >> (64 - word_bits))
+    }
 }
