@@ -23,6 +23,8 @@ pub struct DramTiming {
     pub rp: u64,
     /// Activate to activate.
     pub rc: u64,
+    /// Activate to activate where an all-bank activate fills the window of four; 0 where not.
+    pub faw: u64,
     /// Read to read.
     pub ccd: u64,
     /// Read to precharge.
@@ -43,7 +45,7 @@ pub enum Traced {
 }
 
 /// The rules of the bank model by their number on its `rule_o` port.
-const RULES: [&str; 12] = [
+const RULES: [&str; 13] = [
     "none",
     "RCD (activate to read)",
     "RAS (activate to precharge)",
@@ -56,6 +58,7 @@ const RULES: [&str; 12] = [
     "activate or refresh while a row is open",
     "read while no row is open",
     "row or column that the bank does not have",
+    "FAW (all-bank activate to all-bank activate)",
 ];
 
 /// The design to build: testbench, bank model and the generated files `rtl` (name, text).
@@ -89,6 +92,7 @@ pub fn design(
         ("TRas", timing.ras),
         ("TRp", timing.rp),
         ("TRc", timing.rc),
+        ("TFaw", timing.faw),
         ("TCcd", timing.ccd),
         ("TRtp", timing.rtp),
         ("TRfc", timing.rfc),

@@ -27,6 +27,7 @@ module pimc_dram_bank #(
     parameter int TRas        = 10,   // activate to precharge
     parameter int TRp         = 4,    // precharge to activate or refresh
     parameter int TRc         = 14,   // activate to activate
+    parameter int TFaw        = 0,    // activate to activate where all banks share the window of four
     parameter int TCcd        = 2,    // read to read
     parameter int TRtp        = 2,    // read to precharge
     parameter int TRfc        = 20,   // refresh to activate or refresh
@@ -71,6 +72,7 @@ module pimc_dram_bank #(
   localparam logic [7:0] RULE_OPEN = 8'd9;  // activate or refresh while a row is open
   localparam logic [7:0] RULE_CLOSED = 8'd10;  // read while no row is open
   localparam logic [7:0] RULE_RANGE = 8'd11;  // row or column that the bank does not have
+  localparam logic [7:0] RULE_FAW = 8'd12;  // all-bank activate to all-bank activate
 
   localparam int DEPTH = ImageRows * Cols;
   localparam int ADDR_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
@@ -212,6 +214,10 @@ module pimc_dram_bank #(
         rule = RULE_RC;
         earliest = act_q + 64'(TRc);
       end
+      if (seen_act_q && act_q + 64'(TFaw) > now_q && act_q + 64'(TFaw) > earliest) begin
+        rule = RULE_FAW;
+        earliest = act_q + 64'(TFaw);
+      end
       if (seen_pre_q && pre_q + 64'(TRp) > now_q && pre_q + 64'(TRp) > earliest) begin
         rule = RULE_RP;
         earliest = pre_q + 64'(TRp);
@@ -305,6 +311,7 @@ module pimc_dram_bank #(
         RULE_RTP:    $display("bank %0d: RTP broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
         RULE_RFC:    $display("bank %0d: RFC broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
         RULE_REFI:   $display("bank %0d: refresh late in cycle %0d, due by %0d", bank_i, now_q, earliest);
+        RULE_FAW:    $display("bank %0d: FAW broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
         RULE_OPEN:   $display("bank %0d: command %0d in cycle %0d while a row is open", bank_i, cmd_i, now_q);
         RULE_CLOSED: $display("bank %0d: read in cycle %0d while no row is open", bank_i, now_q);
         default:     $display("bank %0d: address out of range in cycle %0d", bank_i, now_q);

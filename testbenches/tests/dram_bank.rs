@@ -9,6 +9,7 @@ const RCD: u64 = 5;
 const RAS: u64 = 11;
 const RP: u64 = 6;
 const RC: u64 = 19;
+const FAW: u64 = 26;
 const CCD: u64 = 3;
 const RTP: u64 = 4;
 const RFC: u64 = 23;
@@ -65,6 +66,7 @@ fn design(latency: u64) -> Design {
             ("TRas", RAS),
             ("TRp", RP),
             ("TRc", RC),
+            ("TFaw", 0),
             ("TCcd", CCD),
             ("TRtp", RTP),
             ("TRfc", RFC),
@@ -218,6 +220,19 @@ fn each_rule_holds_at_its_edge_and_breaks_one_clock_before() {
             let expected = (early > 0).then_some((rule, cycle, legal));
             assert_eq!(bank.violation(), expected, "{name}, {early} early");
         }
+    }
+}
+
+#[test]
+fn all_bank_activates_keep_the_activate_window_where_it_applies() {
+    let mut design = design(LATENCY);
+    design.params.retain(|p| p.0 != "TFaw");
+    design.params.push(("TFaw".into(), FAW));
+    for early in [0, 1] {
+        let again = 2 + FAW - early;
+        let mut bank = Bank::with(&design);
+        bank.play(&[(2, ACT, 1), (2 + RAS, PRE, 0), (again, ACT, 1)], again + 5);
+        assert_eq!(bank.violation(), (early > 0).then_some((12, again, 2 + FAW)));
     }
 }
 
