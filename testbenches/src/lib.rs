@@ -1,6 +1,7 @@
 //! Co-simulation of pimc.
 
 pub mod error;
+pub mod inputs;
 pub mod report;
 pub mod testbench;
 pub mod verilator;

@@ -1,0 +1,106 @@
+//! Input vectors: given in a file, or made from a seed.
+
+use crate::error::Error;
+use pimc_ir::{Batch, BatchFile, Func};
+use std::path::PathBuf;
+
+/// Where the input vectors come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inputs {
+    /// A safetensors file with one `[batch, len]` tensor per input of the function.
+    File(PathBuf),
+    /// Vectors made from a seed: evenly spread over each input's type, but for the first (all
+    /// elements the most negative value) and the second (all the largest).
+    Random {
+        /// How many vectors.
+        count: usize,
+        /// The seed.
+        seed: u64,
+    },
+    /// Given: `[vector][input][element]`.
+    Given(Vec<Vec<Vec<i64>>>),
+}
+
+impl Inputs {
+    /// The vectors for `func`: `[vector][input][element]`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not fit the function; no vector at all.
+    pub fn vectors(&self, func: &Func) -> Result<Vec<Vec<Vec<i64>>>, Error> {
+        let vectors = match self {
+            Inputs::File(path) => {
+                let wrong = |d: pimc_ir::Diagnostics| Error::Model(d.render(false));
+                let inputs: Vec<Batch> =
+                    BatchFile::open(path).and_then(|f| f.read_inputs(func)).map_err(wrong)?;
+                let count = inputs.first().map_or(0, Vec::len);
+                (0..count).map(|v| inputs.iter().map(|b| b[v].clone()).collect()).collect()
+            }
+            Inputs::Random { count, seed } => {
+                let mut words = SplitMix(*seed);
+                (0..*count).map(|v| random_vector(func, v, &mut words)).collect()
+            }
+            Inputs::Given(vectors) => vectors.clone(),
+        };
+        if vectors.is_empty() {
+            return Err(Error::Usage {
+                what: "there is no input vector to run".into(),
+                help: "give at least one, or `--random N` with N of 1 or more".into(),
+            });
+        }
+        Ok(vectors)
+    }
+}
+
+fn random_vector(func: &Func, vector: usize, words: &mut SplitMix) -> Vec<Vec<i64>> {
+    let inputs = &func.values[..func.inputs];
+    let element = |ty: pimc_ir::IntTy, words: &mut SplitMix| match vector {
+        0 => ty.min(),
+        1 => ty.max(),
+        // The high bits of a word, as a number of the type's width.
+        _ => words.next() as i64 >> (64 - ty.bits),
+    };
+    inputs.iter().map(|v| (0..v.ty.len).map(|_| element(v.ty.elem, words)).collect()).collect()
+}
+
+/// The splitmix64 generator (Steele, Lea, Flood 2014).
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pimc_ir::testing::ModelBuilder;
+
+    #[test]
+    fn random_vectors_begin_with_the_extremes_and_repeat_for_a_seed() {
+        let text = "pimc 1\ntarget \"hbm3-pim\"\nfunc @main(%x: i8<40>, %z: i3<2>) -> i8<40> {\n  \
+                    %y = relu %x : i8<40>\n  return %y\n}";
+        let model = ModelBuilder::new(text).build().unwrap();
+        let make = |seed| Inputs::Random { count: 5, seed }.vectors(&model.module.func).unwrap();
+        let vectors = make(3);
+        assert_eq!(vectors[0], [vec![-128; 40], vec![-4; 2]]);
+        assert_eq!(vectors[1], [vec![127; 40], vec![3; 2]]);
+        assert!(vectors[2][0].iter().any(|x| *x > 64) && vectors[2][0].iter().any(|x| *x < -64));
+        assert!(vectors.iter().all(|v| v[1].iter().all(|x| (-4..4).contains(x))));
+        assert_eq!(vectors, make(3));
+        assert_ne!(vectors, make(4));
+    }
+
+    #[test]
+    fn no_vector_is_an_error() {
+        let text = "pimc 1\ntarget \"hbm3-pim\"\nfunc @main(%x: i8<4>) -> i8<4> {\n  \
+                    %y = relu %x : i8<4>\n  return %y\n}";
+        let model = ModelBuilder::new(text).build().unwrap();
+        let none = Inputs::Random { count: 0, seed: 1 }.vectors(&model.module.func);
+        assert!(matches!(none, Err(Error::Usage { .. })));
+    }
+}
