@@ -8,7 +8,6 @@
 //   +wave=FILE     VCD to write
 //
 // Prints the result words, then `done` or what went wrong.
-`timescale 1ns / 1ps
 `default_nettype none
 
 module pimc_run #(
@@ -109,7 +108,10 @@ module pimc_run #(
       .earliest_o  (earliest)
   );
 
-  always #5 clk = ~clk;
+  // Only for the waveform.
+  wire unused = &{1'b0, busy, cmd_valid, cmd, cmd_row, cmd_col, now, bank, rule, cycle, earliest};
+
+  initial forever #5 clk = ~clk;
 
   logic [ProgBits-1:0] program_words [0:ProgWords-1];
   logic [95:0]         host_words    [0:HostWords-1];
