@@ -1,7 +1,5 @@
-//! Which tensors a declaration reads: names, dtypes and shapes. The one place that knows.
-//!
-//! Bits are packed least significant first along the last axis, padded to a byte; what the padding
-//! bits are does not matter.
+//! Which tensors a declaration reads: names, dtypes and shapes. `docs/tensors.md` shows it as a
+//! table.
 
 use crate::types::{bqq_inner, IntTy, VecTy, WeightType};
 use safetensors::Dtype;
@@ -24,14 +22,7 @@ impl TensorSpec {
     }
 }
 
-/// The tensors of the weight `@name`, in the order in which views hold them:
-///
-/// | weight | tensors |
-/// |---|---|
-/// | pq | `NAME.codes` u8 (u16 where k > 256) `[R, C/sub]`; `NAME.codebook` i8 `[C/sub, k, sub]`, or `[1, k, sub]` when shared |
-/// | bqq | `NAME.y` u8 `[p, R/m, C/n, m, ceil(l/8)]`; `NAME.z` u8 `[p, R/m, C/n, l, ceil(n/8)]`; `NAME.r` `.s` `.t` i16 `[p, R/m, C/n]`; `NAME.u` i32 `[R/m, C/n]` |
-/// | supermask | `NAME.mask` u8 `[coats, R, ceil(C/8)]` |
-/// | int | `NAME.q` i8 `[R, C]`; `NAME.scale` i16 `[R, C/group]` when grouped |
+/// The tensors of the weight `@name`, in the order of the table in `docs/tensors.md`.
 ///
 /// Of a type that breaks a rule of the verifier the shapes mean nothing.
 pub fn weight_tensors(name: &str, ty: &WeightType) -> Vec<TensorSpec> {

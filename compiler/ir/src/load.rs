@@ -280,7 +280,7 @@ pub(crate) fn find(
     if *dtype != spec.dtype {
         let (is, must) = (dtype_name(*dtype), dtype_name(spec.dtype));
         return Err(Diagnostic::error(Code::P0404, format!("tensor `{name}` of `{file}` is {is}, not {must}"))
-            .help(format!("store `{name}` as {must} of shape {:?}; floating point is never an input of the hardware", spec.shape)));
+            .help(format!("store `{name}` as {must} of shape {:?}: nothing is converted, since hardware computes with exactly these integers", spec.shape)));
     }
     if *shape != spec.shape {
         return Err(Diagnostic::error(Code::P0405, format!("tensor `{name}` of `{file}` has shape {shape:?}, not {:?}", spec.shape))

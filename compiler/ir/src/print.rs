@@ -1,6 +1,6 @@
 //! Text from modules, and tidy text from text.
 //!
-//! Both ways end in [`lay_out`], so a printed module and a formatted file look alike: one statement
+//! Both ways end in `lay_out`, so a printed module and a formatted file look alike: one statement
 //! to a line, the declarations and the ops of a paragraph aligned in columns, ops indented by two.
 
 use crate::diag::Diagnostics;

@@ -101,3 +101,36 @@ fn places_are_those_of_the_text() {
     assert_eq!(&shown[column - 1..column - 1 + model.op_text(0).len()], model.op_text(0));
     assert!(model.op_text(0).starts_with("%0 = matvec @fc1, %x"));
 }
+
+/// Every statement of the grammar's example parses, and is laid out as the formatter does.
+#[test]
+fn the_example_of_the_grammar_is_tidy() {
+    let page = include_str!("../GRAMMAR.md");
+    let example = page.split("```\npimc").nth(1).and_then(|rest| rest.split("```").next());
+    let example = format!("pimc{}", example.expect("an example"));
+    assert!(parse(&example).is_ok());
+    assert_eq!(format(&example).unwrap(), example);
+}
+
+/// The forms on the page of the ops are those of the parser.
+#[test]
+fn the_forms_on_the_page_of_the_ops_parse() {
+    let page = include_str!("../docs/ops.md");
+    let mut forms = 0;
+    for line in page.lines().filter_map(|l| l.strip_prefix("    ")) {
+        let line = line.replace(", ..", "").replace("iM", "i32").replace("<len>", "<4>");
+        let line = line
+            .replace("<R>", "<4>")
+            .replace("<L>", "<4>")
+            .replace("=S", "=0")
+            .replace("=L", "=4");
+        let text = format!(
+            "pimc 1\ntarget \"t\"\nweight @w : int<4x4, bits=8> from \"f\"\nparam @b : i8<4> from \"f\"\n\
+             param @m : i8<4> from \"f\"\nparam @s : i8<4> from \"f\"\nparam @t : i8<256> from \"f\"\n\
+             func @main(%x: i8<4>, %a: i8<4>, %b: i8<4>) -> i32<4> {{\n{line}\nreturn %y\n}}\n"
+        );
+        parse(&text).unwrap_or_else(|e| panic!("{e}"));
+        forms += 1;
+    }
+    assert_eq!(forms, 10);
+}

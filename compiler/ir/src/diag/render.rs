@@ -7,6 +7,9 @@ use serde_json::{json, Value};
 
 /// Longest stretch of a source line that is shown, in bytes.
 const SHOWN_LINE: usize = 240;
+/// Lines up to this number are numbered in the margin as well as in the heading. (The margin counts
+/// from the start of the text, so blank lines are put before it.)
+const NUMBERED_LINES: usize = 100_000;
 
 impl Diagnostics {
     /// All diagnostics for a person to read; with `colour` only for a terminal that wants it.
@@ -83,12 +86,20 @@ fn render_one(file: &str, source: &str, d: &Diagnostic, colour: bool) -> String 
         .with_config(config)
         .with_code(d.code)
         .with_message(&d.message);
-    for (i, label) in labels.iter().enumerate() {
-        let mark = ariadne::Label::new((file, window.map(&label.span))).with_order(i as i32);
+    // In the order of the source: ariadne starts a new excerpt where a label lies above another.
+    let mut ordered: Vec<(usize, &&Label)> = labels.iter().enumerate().collect();
+    ordered.sort_by_key(|(_, label)| label.span.start);
+    for (i, label) in ordered {
+        let mark = ariadne::Label::new((file, window.map(&label.span)));
+        let text = match window.is_cut(&label.span) {
+            true => format!("{} (column {})", label.text, line_col(source, label.span.start).1),
+            false => label.text.clone(),
+        };
+        let mark = mark.with_message(text);
         report.add_label(match (colour, i) {
-            (false, _) => mark.with_message(&label.text),
-            (true, 0) => mark.with_message(&label.text).with_color(ariadne::Color::Red),
-            (true, _) => mark.with_message(&label.text).with_color(ariadne::Color::Cyan),
+            (false, _) => mark,
+            (true, 0) => mark.with_color(ariadne::Color::Red),
+            (true, _) => mark.with_color(ariadne::Color::Cyan),
         });
     }
     if !d.help.is_empty() {
@@ -113,6 +124,7 @@ fn title(severity: Severity) -> &'static str {
 /// clipped, so that the work does not grow with the size of the file.
 struct Window {
     text: String,
+    /// Lines of the source that `text` leaves out before its first.
     first_line: usize,
     /// Per line shown: its start in the source, the bytes cut off its front, its start in `text`,
     /// and its length there.
@@ -131,8 +143,10 @@ impl Window {
         starts.sort_unstable();
         let newlines = |span: Span| source.as_bytes()[span].iter().filter(|&&b| b == b'\n').count();
         let first = starts.first().map_or(0, |s| s.0);
+        let before = newlines(0..first);
+        let padding = if before <= NUMBERED_LINES { before } else { 0 };
         let mut window =
-            Window { text: String::new(), first_line: newlines(0..first), lines: Vec::new() };
+            Window { text: "\n".repeat(padding), first_line: before - padding, lines: Vec::new() };
         let mut previous: Option<usize> = None;
         for (start, at) in starts {
             if let Some(before) = previous {
@@ -147,18 +161,23 @@ impl Window {
             let cut = (cut..=line.len()).find(|&i| line.is_char_boundary(i)).unwrap_or(0);
             let end = (cut + SHOWN_LINE).min(line.len());
             let end = (end..=line.len()).find(|&i| line.is_char_boundary(i)).unwrap_or(line.len());
-            let shown: String = line[cut..end]
-                .chars()
-                .flat_map(|c| {
-                    // A control character keeps its length in bytes, so that spans still fit.
-                    let plain = if c.is_ascii_control() && c != '\t' { '?' } else { c };
-                    std::iter::once(plain)
-                })
-                .collect();
-            window.lines.push((start, cut, window.text.len(), shown.len()));
-            window.text.push_str(&shown);
+            window.lines.push((start, cut, window.text.len(), end - cut));
+            // What would break or hide a line is shown as `?`, as many as it has bytes, so that
+            // spans still fit.
+            for c in line[cut..end].chars() {
+                let breaks = (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}');
+                match breaks {
+                    true => window.text.push_str(&"?".repeat(c.len_utf8())),
+                    false => window.text.push(c),
+                }
+            }
         }
         window
+    }
+
+    /// Whether the front of the line is not shown, so that columns cannot be counted.
+    fn is_cut(&self, span: &Span) -> bool {
+        self.lines.iter().rev().find(|l| l.0 <= span.start).is_some_and(|l| l.1 > 0)
     }
 
     /// A span of the source as one of `text`, clipped to its first line.

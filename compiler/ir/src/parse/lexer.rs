@@ -92,11 +92,12 @@ fn shorten(token: &str) -> String {
     short.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// The word or single character that `rest` begins with.
+/// The word, name or single character that `rest` begins with.
 fn token_at(rest: &str) -> &str {
-    let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
+    let sigil = usize::from(rest.starts_with(['@', '%']));
+    let word = rest[sigil..].find(|c: char| !is_word(c)).unwrap_or(rest.len() - sigil);
     let first = rest.chars().next().map_or(0, char::len_utf8);
-    &rest[..word.max(first)]
+    &rest[..(sigil + word).max(first)]
 }
 
 fn is_word(c: char) -> bool {
@@ -185,8 +186,9 @@ fn string<'a>(place: Place<'a>) -> impl FnMut(&'a str) -> Res<'a, Name> {
                 Some('\\') => match chars.next() {
                     Some(c @ ('"' | '\\')) => text.push(c),
                     _ => {
-                        let what = "`\\\"` or `\\\\`: a backslash stands before one of these";
-                        return Err(Err::Failure(Wanted { what, ..unfinished }));
+                        let what = "`\"` or `\\` after the backslash";
+                        let rest = &rest[1..];
+                        return Err(Err::Failure(Wanted { what, rest, ..unfinished }));
                     }
                 },
                 Some(c) if !c.is_control() => text.push(c),

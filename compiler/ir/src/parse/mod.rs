@@ -1,5 +1,5 @@
-//! From text to [`Module`]: lines ([`lexer`]), then statements in order ([`resolve`]), then names
-//! and attributes ([`ops`], [`types`]). A line that does not parse is reported and left out, and
+//! From text to [`Module`]: lines (`lexer`), then statements in order (`resolve`), then names
+//! and attributes (`ops`, `types`). A line that does not parse is reported and left out, and
 //! what it would have defined is not reported as missing.
 
 pub(crate) mod lexer;
@@ -53,6 +53,8 @@ pub(crate) fn read_lines(source: &str, diags: &mut Diagnostics) -> (Vec<Line>, V
             lexer::line(body, offset)
         };
         match parsed {
+            // Of blank lines in a row one is enough.
+            Ok(line) if line.is_blank() && lines.last().is_some_and(Line::is_blank) => {}
             Ok(line) => lines.push(line),
             Err(d) => {
                 diags.push(d);

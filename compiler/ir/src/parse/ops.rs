@@ -8,14 +8,14 @@ use crate::module::{Name, OpKind, Operand, ParamId, Scalar, ValueId, WeightId};
 
 /// The form of every op, shown in messages.
 const FORMS: &[(&str, &str)] = &[
-    ("matvec", "matvec @weight, %x"),
-    ("add", "add %a, %b or add %a, @param"),
-    ("requant", "requant %x, mul=M, shift=S"),
-    ("relu", "relu %x"),
-    ("table", "table %x, @param"),
-    ("argmax", "argmax %x"),
-    ("concat", "concat %a, %b, .."),
-    ("slice", "slice %x, start=S, len=L"),
+    ("matvec", "`matvec @weight, %x`"),
+    ("add", "`add %a, %b` or `add %a, @param`"),
+    ("requant", "`requant %x, mul=M, shift=S`"),
+    ("relu", "`relu %x`"),
+    ("table", "`table %x, @param`"),
+    ("argmax", "`argmax %x`"),
+    ("concat", "`concat %a, %b, ..`"),
+    ("slice", "`slice %x, start=S, len=L`"),
 ];
 
 /// The op that the line `%name = op args : type` means.
@@ -50,11 +50,13 @@ pub(super) fn op_kind(
     };
     let mut reader = Reader { form, names, diags };
     if !count.contains(&operands.len()) {
-        let d =
-            Diagnostic::error(Code::P0111, format!("`{name}` with {} operands", operands.len()));
-        reader
-            .diags
-            .push(d.at(&op.span, format!("expected `{form}`")).help("see the page of the op"));
+        let d = Diagnostic::error(
+            Code::P0111,
+            format!("`{name}` does not take {} operands", operands.len()),
+        );
+        reader.diags.push(
+            d.at(&op.span, format!("expected {form}")).help("docs/ops.md describes every op"),
+        );
         return None;
     }
     Some(match name {
@@ -104,7 +106,7 @@ impl Reader<'_> {
     fn wrong(&mut self, arg: &Arg, expected: &str) {
         let d = Diagnostic::error(Code::P0111, "operand of another kind");
         self.diags.push(
-            d.at(&arg.span, format!("expected {expected}")).help(format!("write `{}`", self.form)),
+            d.at(&arg.span, format!("expected {expected}")).help(format!("write {}", self.form)),
         );
     }
 
@@ -151,7 +153,7 @@ impl Reader<'_> {
             Diagnostic::error(Code::P0204, format!("`@{name}` is not {expected}"))
                 .at(&arg.span, format!("expected {expected}"))
                 .also(&self.names.declared(name), "declared here")
-                .help(format!("write `{}`", self.form)),
+                .help(format!("write {}", self.form)),
         );
     }
 

@@ -387,13 +387,18 @@ impl Names {
     }
 
     fn nearest(&self, sigil: char, text: &str) -> String {
-        let names: Vec<&String> = match sigil {
-            '%' => self.values.keys().collect(),
-            _ => self.globals.keys().collect(),
+        // Of the names that mean something; as many changed letters as the name has are no likeness.
+        let likeness = |name: &&String| {
+            let d = distance(name, text);
+            (d <= 2 && d < text.len()).then_some(d)
         };
-        let best = names.into_iter().min_by_key(|name| distance(name, text));
+        let names: Vec<&String> = match sigil {
+            '%' => self.values.iter().filter(|v| v.1 .0.is_some()).map(|v| v.0).collect(),
+            _ => self.globals.iter().filter(|g| g.1 .0.is_some()).map(|g| g.0).collect(),
+        };
+        let best = names.into_iter().filter(|n| likeness(n).is_some()).min_by_key(likeness);
         match best {
-            Some(name) if distance(name, text) <= 2 => format!("did you mean `{sigil}{name}`?"),
+            Some(name) => format!("did you mean `{sigil}{name}`?"),
             _ if sigil == '%' => {
                 "define it by an op above this line, or as an input of the function".to_string()
             }

@@ -11,6 +11,13 @@ pub(crate) struct Line {
     pub(crate) span: Span,
 }
 
+impl Line {
+    /// Neither a statement nor a comment.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.statement.is_none() && self.comment.is_none()
+    }
+}
+
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Statement {

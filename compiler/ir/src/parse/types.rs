@@ -216,24 +216,25 @@ impl<'a> Attrs<'a> {
                 _ => ("", true),
             };
             let Some(rule) = rules.iter().find(|r| r.key == key) else {
-                let d = Diagnostic::error(Code::P0109, format!("unknown attribute of {owner}"))
-                    .at(&arg.span, "not an attribute of it")
+                let d = Diagnostic::error(Code::P0109, format!("{owner} has no such attribute"))
+                    .at(&arg.span, "not known")
                     .help(format!("the attributes of {owner} are: {known}"));
                 wrong(d, &mut good);
                 continue;
             };
-            let fits = match (rule.form, flag, &arg.value) {
-                (Form::Flag, true, _) => true,
-                (Form::Int | Form::IntOrGlobal, false, ArgValue::Int { .. }) => true,
-                (Form::Pair, false, ArgValue::Pair(..)) => true,
-                (Form::IntOrGlobal, false, ArgValue::Global(_)) => true,
-                _ => false,
+            let fits = match rule.form {
+                Form::Flag => flag,
+                _ if flag => false,
+                Form::Int => matches!(arg.value, ArgValue::Int { .. }),
+                Form::Pair => matches!(arg.value, ArgValue::Pair(..)),
+                Form::IntOrGlobal => {
+                    matches!(arg.value, ArgValue::Int { .. } | ArgValue::Global(_))
+                }
             };
             if !fits {
-                let d =
-                    Diagnostic::error(Code::P0109, format!("attribute `{key}` of another form"))
-                        .at(&arg.span, format!("expected {}", rule.example()))
-                        .help(format!("the attributes of {owner} are: {known}"));
+                let d = Diagnostic::error(Code::P0109, format!("`{key}` is not written like this"))
+                    .at(&arg.span, format!("expected {}", rule.example()))
+                    .help(format!("the attributes of {owner} are: {known}"));
                 wrong(d, &mut good);
             } else if let Some(first) = by_key.iter().find(|(k, _)| *k == rule.key) {
                 let d = Diagnostic::error(Code::P0109, format!("attribute `{key}` given twice"))

@@ -136,7 +136,7 @@ impl Checker<'_> {
     }
 
     fn result_length(&mut self, must: usize) {
-        let why = format!("the operands make {must}");
+        let why = format!("of these operands come {must}");
         self.length_of("the result", self.result.len, must, &why, None);
     }
 

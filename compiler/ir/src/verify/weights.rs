@@ -11,24 +11,24 @@ pub(super) fn check(weight: &Weight, diags: &mut Diagnostics) -> bool {
         good = false;
         diags.push(Diagnostic::error(Code::P0302, message).at(&weight.span, label).help(help));
     };
-    let mut divides = |what: &str, part: usize, whole: usize, side: &str| {
+    let mut divides = |what: String, part: usize, whole: usize, side: &str| {
         if whole % part != 0 {
             let near = (1..=part).rev().find(|d| whole % d == 0).unwrap_or(1);
             wrong(
-                format!("{what}={part} does not divide the {whole} {side}"),
+                format!("{what} does not divide the {whole} {side}"),
                 format!("{whole} {side}"),
                 format!("choose a divisor, such as {near}, or pad the matrix"),
             );
         }
     };
     match weight.ty {
-        WeightType::Pq { cols, sub, .. } => divides("sub", sub, cols, "columns"),
+        WeightType::Pq { cols, sub, .. } => divides(format!("sub={sub}"), sub, cols, "columns"),
         WeightType::Bqq { rows, cols, block_rows, block_cols, .. } => {
-            divides("block rows", block_rows, rows, "rows");
-            divides("block columns", block_cols, cols, "columns");
+            divides(format!("a block of {block_rows} rows"), block_rows, rows, "rows");
+            divides(format!("a block of {block_cols} columns"), block_cols, cols, "columns");
         }
         WeightType::Int { cols, group: Some(group), .. } => {
-            divides("group", group, cols, "columns");
+            divides(format!("group={group}"), group, cols, "columns");
         }
         WeightType::Int { .. } | WeightType::Supermask { .. } => {}
     }
