@@ -2,11 +2,10 @@
 //! container of its element type, named like the function's inputs, and `result`.
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::layout::TensorSpec;
-use crate::layout::{container, signed_at, signed_bytes};
-use crate::load::{dtype_name, find, tensors_of, Directory};
+use crate::layout::{container, signed_at, signed_bytes, TensorSpec};
 use crate::mapping;
 use crate::module::Func;
+use crate::tensor_files::{dtype_name, find, tensors_of, Directory};
 use crate::tensors::Bytes;
 use crate::types::VecTy;
 use safetensors::tensor::TensorView;

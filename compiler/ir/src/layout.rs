@@ -1,6 +1,7 @@
 //! Which tensors a declaration reads: names, dtypes and shapes. `docs/tensors.md` shows it as a
 //! table.
 
+use crate::module::Module;
 use crate::types::{bqq_inner, IntTy, VecTy, WeightType};
 use safetensors::Dtype;
 
@@ -65,6 +66,20 @@ pub fn weight_tensors(name: &str, ty: &WeightType) -> Vec<TensorSpec> {
 /// The tensor of the parameter `@name`: `NAME`, in the container of its element type.
 pub fn param_tensor(name: &str, ty: VecTy) -> TensorSpec {
     TensorSpec { name: name.to_string(), dtype: container(ty.elem), shape: vec![ty.len] }
+}
+
+/// The tensors that a module needs, by file, for those who write its files.
+pub fn tensors_of_module(module: &Module) -> Vec<(String, Vec<TensorSpec>)> {
+    let mut files: Vec<(String, Vec<TensorSpec>)> = Vec::new();
+    let weights = module.weights.iter().map(|w| (&w.file, weight_tensors(&w.name.text, &w.ty)));
+    let params = module.params.iter().map(|p| (&p.file, vec![param_tensor(&p.name.text, p.ty)]));
+    for (file, specs) in weights.chain(params) {
+        match files.iter_mut().find(|(name, _)| *name == file.text) {
+            Some((_, list)) => list.extend(specs),
+            None => files.push((file.text.clone(), specs)),
+        }
+    }
+    files
 }
 
 /// The dtype that holds elements of a type in a file: the smallest of I8, I16, I32 and I64.

@@ -34,7 +34,7 @@
 //!
 //! # The way from text to a model
 //!
-//! [`load`] gives a [`Model`]: it parses ([`mod@parse`]), maps and checks the tensors ([`layout`]), and
+//! [`load()`] gives a [`Model`]: it parses ([`mod@parse`]), maps and checks the tensors ([`layout`]), and
 //! verifies. Whoever holds a [`Model`] may rely on every rule of the verifier. The grammar
 //! is in `GRAMMAR.md`, a page for every op in `docs/ops.md`, the tensors in `docs/tensors.md`, and a
 //! page for every diagnostic in `explain/`.
@@ -52,6 +52,7 @@ pub mod module;
 pub mod parse;
 pub mod print;
 pub mod ranges;
+mod tensor_files;
 pub mod tensors;
 #[doc(hidden)]
 pub mod testing;
@@ -60,7 +61,9 @@ mod verify;
 
 pub use batch::{encode, encode_batch, read_batch, write_batch, Batch, BatchFile, RESULT};
 pub use diag::{Code, Diagnostic, Diagnostics, Severity};
-pub use layout::{container, pack_bits, param_tensor, weight_tensors, TensorSpec};
+pub use layout::{
+    container, pack_bits, param_tensor, tensors_of_module, weight_tensors, TensorSpec,
+};
 pub use load::{load, load_from, read_source};
 pub use module::*;
 pub use parse::parse;

@@ -1,17 +1,13 @@
 //! From files to a checked [`Model`].
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::layout::{param_tensor, signed_at, weight_tensors, TensorSpec};
+use crate::layout::{param_tensor, signed_at, weight_tensors};
 use crate::mapping;
-use crate::module::{Module, Name, Span};
 use crate::parse::parse;
-use crate::tensors::{Bytes, Model, Slice, UsedFile};
+use crate::tensor_files::Files;
+use crate::tensors::{Bytes, Model};
 use crate::verify;
-use safetensors::SafeTensors;
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Largest `.ir` file, in bytes: tensors do not belong into it.
@@ -94,7 +90,7 @@ fn load_at(
     })?;
     let mut diags = Diagnostics::new(file_name.clone(), source.as_str());
     let sound = verify::module_rules(&module, &mut diags);
-    let mut files = Files { opened: BTreeMap::new(), used: Vec::new(), path_of, open };
+    let mut files = Files::new(path_of, open);
     let (mut weights, mut params) = (Vec::new(), Vec::new());
     for (weight, sound) in module.weights.iter().zip(sound) {
         // Shapes follow from the type, so a wrong type says nothing about its tensors.
@@ -138,172 +134,4 @@ fn load_at(
     let ranges = verify::value_rules(&model, &mut diags);
     model.ranges = diags.result(ranges)?;
     Ok(model)
-}
-
-/// The tensor files of a module, each opened once.
-struct Files<'a> {
-    /// By name; `None` when it cannot be used, which has been reported.
-    opened: BTreeMap<String, Option<Opened>>,
-    used: Vec<UsedFile>,
-    path_of: &'a dyn Fn(&str) -> PathBuf,
-    open: &'a dyn Fn(&str) -> io::Result<Bytes>,
-}
-
-/// An open file and what is in it.
-struct Opened {
-    bytes: Bytes,
-    tensors: BTreeMap<String, (safetensors::Dtype, Vec<usize>, Range<usize>)>,
-}
-
-impl Files<'_> {
-    /// The tensors that the declaration at `span` needs from `file`.
-    fn tensors(
-        &mut self,
-        file: &Name,
-        span: &Span,
-        specs: &[TensorSpec],
-        diags: &mut Diagnostics,
-    ) -> Option<Vec<Slice>> {
-        if !self.opened.contains_key(&file.text) {
-            let opened = self.open_file(file, diags);
-            self.opened.insert(file.text.clone(), opened);
-        }
-        let opened = self.opened.get(&file.text)?.as_ref()?;
-        let slices: Vec<Option<Slice>> =
-            specs.iter().map(|spec| opened.tensor(spec, file, span, diags)).collect();
-        slices.into_iter().collect()
-    }
-
-    fn open_file(&mut self, file: &Name, diags: &mut Diagnostics) -> Option<Opened> {
-        let path = (self.path_of)(&file.text);
-        let bytes = match (self.open)(&file.text) {
-            Ok(bytes) => bytes,
-            Err(e) => {
-                let message = format!("tensor file `{}` cannot be opened", file.text);
-                diags.push(
-                    Diagnostic::error(Code::P0401, message).at(&file.span, e.to_string()).help(
-                        format!(
-                            "file names are relative to the folder of the module: looked for {}",
-                            path.display()
-                        ),
-                    ),
-                );
-                return None;
-            }
-        };
-        match Opened::read(bytes) {
-            Ok(opened) => {
-                let sha256: String = Sha256::digest((*opened.bytes).as_ref())
-                    .iter()
-                    .map(|b| format!("{b:02x}"))
-                    .collect();
-                self.used.push(UsedFile { name: file.text.clone(), path, sha256 });
-                Some(opened)
-            }
-            Err(why) => {
-                let message = format!("`{}` is not a valid safetensors file", file.text);
-                diags.push(
-                    Diagnostic::error(Code::P0402, message)
-                        .at(&file.span, why)
-                        .help("write it anew: it may be cut off, or another kind of file"),
-                );
-                None
-            }
-        }
-    }
-}
-
-impl Opened {
-    fn read(bytes: Bytes) -> Result<Opened, String> {
-        let data = (*bytes).as_ref();
-        let tensors = tensors_of(data)?;
-        Ok(Opened { bytes, tensors })
-    }
-
-    fn tensor(
-        &self,
-        spec: &TensorSpec,
-        file: &Name,
-        span: &Span,
-        diags: &mut Diagnostics,
-    ) -> Option<Slice> {
-        let problem = find(&self.tensors, spec, &file.text);
-        match problem {
-            Ok(range) => Some(Slice { file: self.bytes.clone(), range }),
-            Err(d) => {
-                let text = match d.code {
-                    Code::P0403 => "needed by this declaration".to_string(),
-                    _ => format!("needs {} {:?}", dtype_name(spec.dtype), spec.shape),
-                };
-                diags.push(d.at(span, text));
-                None
-            }
-        }
-    }
-}
-
-/// Dtype, shape and place of every tensor of a safetensors file.
-pub(crate) type Directory = BTreeMap<String, (safetensors::Dtype, Vec<usize>, Range<usize>)>;
-
-/// The directory of a safetensors file, or why it is none.
-pub(crate) fn tensors_of(data: &[u8]) -> Result<Directory, String> {
-    let file = SafeTensors::deserialize(data).map_err(|e| e.to_string())?;
-    let start = data.as_ptr() as usize;
-    Ok(file
-        .iter()
-        .map(|(name, view)| {
-            let at = view.data().as_ptr() as usize - start;
-            let range = at..at + view.data().len();
-            (name.to_string(), (view.dtype(), view.shape().to_vec(), range))
-        })
-        .collect())
-}
-
-/// The place of a tensor that is as `spec` says; the diagnostic has no place as yet.
-pub(crate) fn find(
-    directory: &Directory,
-    spec: &TensorSpec,
-    file: &str,
-) -> Result<Range<usize>, Diagnostic> {
-    let name = &spec.name;
-    let Some((dtype, shape, range)) = directory.get(name) else {
-        let mut names: Vec<&str> = directory.keys().take(8).map(String::as_str).collect();
-        if directory.len() > names.len() {
-            names.push("..");
-        }
-        return Err(Diagnostic::error(Code::P0403, format!("`{file}` has no tensor `{name}`"))
-            .help(format!(
-                "it holds: {}",
-                if names.is_empty() { "nothing".to_string() } else { names.join(", ") }
-            )));
-    };
-    if *dtype != spec.dtype {
-        let (is, must) = (dtype_name(*dtype), dtype_name(spec.dtype));
-        return Err(Diagnostic::error(Code::P0404, format!("tensor `{name}` of `{file}` is {is}, not {must}"))
-            .help(format!("store `{name}` as {must} of shape {:?}: nothing is converted, since hardware computes with exactly these integers", spec.shape)));
-    }
-    if *shape != spec.shape {
-        return Err(Diagnostic::error(Code::P0405, format!("tensor `{name}` of `{file}` has shape {shape:?}, not {:?}", spec.shape))
-            .help("correct the type of the declaration, or the file; bits are packed eight to a byte along the last axis"));
-    }
-    Ok(range.clone())
-}
-
-/// The name of a dtype as safetensors headers write it.
-pub(crate) fn dtype_name(dtype: safetensors::Dtype) -> String {
-    format!("{dtype:?}")
-}
-
-/// A module's own tensors, for those who write its files.
-pub fn tensors_of_module(module: &Module) -> Vec<(String, Vec<TensorSpec>)> {
-    let mut files: Vec<(String, Vec<TensorSpec>)> = Vec::new();
-    let weights = module.weights.iter().map(|w| (&w.file, weight_tensors(&w.name.text, &w.ty)));
-    let params = module.params.iter().map(|p| (&p.file, vec![param_tensor(&p.name.text, p.ty)]));
-    for (file, specs) in weights.chain(params) {
-        match files.iter_mut().find(|(name, _)| *name == file.text) {
-            Some((_, list)) => list.extend(specs),
-            None => files.push((file.text.clone(), specs)),
-        }
-    }
-    files
 }

@@ -11,7 +11,7 @@ use crate::parse::syntax::{Arg, ArgValue, Size, Statement, TensorKind, TypeText}
 /// Ops longer than this do not push the types of their neighbours to the right.
 const ALIGN_UP_TO: usize = 48;
 
-/// The canonical text of a module. Comments are not part of it; [`format`] keeps them.
+/// The canonical text of a module. Comments are not part of it; [`format()`] keeps them.
 ///
 /// `parse(&print(&m))` gives `m` again, but for places and comments.
 pub fn print(module: &Module) -> String {

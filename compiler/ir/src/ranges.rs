@@ -1,6 +1,6 @@
 //! Interval analysis: what every element of every value can be, from the actual weights.
 //!
-//! A matvec of any weight format is linear in its inputs: y_r = sum_c W[r][c] x_c with an integer
+//! A matvec of any weight format is linear in its inputs: `y_r = sum_c W[r][c] x_c` with an integer
 //! matrix W that the format describes. With each x_c anywhere in its own interval, the smallest and
 //! the largest y_r are sums of the smallest and largest products, so for pq, bqq and int the result
 //! is **exact** (both ends are reached). The signs of a supermask are generated, not stored, so here

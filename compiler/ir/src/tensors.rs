@@ -169,11 +169,11 @@ impl BqqView<'_> {
     fn block(&self, i: usize, br: usize, bc: usize) -> usize {
         (i * (self.rows / self.m) + br) * (self.cols / self.n) + bc
     }
-    /// A[a,k] of basis `i`, block (`br`,`bc`): true is +1, false is -1.
+    /// `A[a,k]` of basis `i`, block (`br`,`bc`): true is +1, false is -1.
     pub fn a(&self, i: usize, br: usize, bc: usize, a: usize, k: usize) -> bool {
         bit(self.y, self.block(i, br, bc) * self.m + a, self.l, k)
     }
-    /// B[k,j] of basis `i`, block (`br`,`bc`): true is +1, false is -1.
+    /// `B[k,j]` of basis `i`, block (`br`,`bc`): true is +1, false is -1.
     pub fn b(&self, i: usize, br: usize, bc: usize, k: usize, j: usize) -> bool {
         bit(self.z, self.block(i, br, bc) * self.l + k, self.n, j)
     }
@@ -246,7 +246,7 @@ impl IntView<'_> {
     pub fn group(&self) -> Option<usize> {
         self.group
     }
-    /// q[r][c].
+    /// `q[r][c]`.
     pub fn q(&self, r: usize, c: usize) -> i64 {
         i64::from(self.q[r * self.cols + c] as i8)
     }

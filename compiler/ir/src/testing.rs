@@ -4,8 +4,8 @@ pub use crate::layout::pack_bits;
 
 use crate::batch::encode;
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::layout::{signed_bytes, TensorSpec};
-use crate::load::{load_from, tensors_of_module};
+use crate::layout::{signed_bytes, tensors_of_module, TensorSpec};
+use crate::load::load_from;
 use crate::parse::parse;
 use crate::tensors::{Bytes, Model};
 use crate::types::{bqq_inner, WeightType};

@@ -8,21 +8,14 @@ use pimc_ir::diag::explain;
 use pimc_ir::{load, read_source, Code};
 use std::path::Path;
 
-/// Codes that no text of a module can show, and those of other crates' files.
-const WITHOUT_EXAMPLE: &[Code] = &[
-    Code::P0101,
-    Code::P0102,
-    Code::P0103,
-    Code::P0408,
-    Code::P0411,
-    Code::P0412,
-    Code::P0601,
-    Code::P0602,
-    Code::P0603,
-    Code::P0604,
-    Code::P0605,
-    Code::P0606,
-];
+/// Codes that no text of a module can show.
+const WITHOUT_EXAMPLE: &[Code] = &[Code::P0101, Code::P0102, Code::P0103, Code::P0408];
+
+/// Whether this crate raises the code; the others are of recipes, targets and output trees, and
+/// what raises them is not known here.
+fn of_this_crate(code: Code) -> bool {
+    !["P041", "P06", "P07"].iter().any(|prefix| code.as_str().starts_with(prefix))
+}
 
 /// Set it to write the messages into the pages, after looking at what changed.
 const BLESS: &str = "PIMC_BLESS";
@@ -33,6 +26,11 @@ fn every_example_makes_its_mistake() {
     for &code in Code::ALL {
         let page = explain(code);
         assert!(page.page.starts_with(&format!("# {code}: {}\n", code.title())), "{code}: heading");
+        let text = page.page.lines().skip(2).map(str::len).sum::<usize>();
+        assert!(text > 60, "{code}: the page says nothing");
+        if !of_this_crate(code) {
+            continue;
+        }
         if WITHOUT_EXAMPLE.contains(&code) {
             assert!(page.bad.is_none(), "{code} has an example after all");
             continue;

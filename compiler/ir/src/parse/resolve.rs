@@ -108,19 +108,18 @@ pub(super) fn resolve(
 fn sort_parts<'a>(lines: &'a [Line], broken: &[Broken], diags: &mut Diagnostics) -> Parts<'a> {
     let mut parts = Parts::default();
     let mut part = Part::Top;
-    let mut head_complained = broken.first().is_some_and(|b| {
-        let earlier = lines[..b.before].iter().any(|l| l.statement.is_some());
-        !earlier
-    });
+    // A broken line before all statements may have been the version.
+    let mut excused =
+        broken.first().is_some_and(|b| lines[..b.before].iter().all(|l| l.statement.is_none()));
+    let mut begun = false;
     let mut opening = broken.iter().filter(|b| b.text.trim_start().starts_with("func")).peekable();
     for (index, line) in lines.iter().enumerate() {
         let Some(statement) = &line.statement else { continue };
         if part == Part::Top && opening.next_if(|b| b.before <= index).is_some() {
             part = Part::Inside;
         }
-        let first = parts.version.is_none() && !head_complained;
         if let Statement::Version { number, span } = statement {
-            if parts.version.is_some() || !first {
+            if begun {
                 out_of_place(diags, span, "the version stands once, in the first statement");
             } else if *number != VERSION {
                 diags.push(
@@ -132,15 +131,17 @@ fn sort_parts<'a>(lines: &'a [Line], broken: &[Broken], diags: &mut Diagnostics)
                 );
             }
             parts.version = Some(span.clone());
+            begun = true;
             continue;
         }
-        if first {
+        begun = true;
+        if parts.version.is_none() && !excused {
             diags.push(
                 Diagnostic::error(Code::P0104, "the version line is missing")
                     .at(&line.span, "this statement stands before the version")
                     .help(format!("begin the file with `pimc {VERSION}`")),
             );
-            head_complained = true;
+            excused = true;
         }
         part = place(statement, &line.span, part, &mut parts, diags);
     }
@@ -195,11 +196,10 @@ fn place<'a>(
 }
 
 fn out_of_place(diags: &mut Diagnostics, span: &Span, why: &str) {
-    diags.push(
-        Diagnostic::error(Code::P0112, "statement out of place")
-            .at(span, why)
-            .help("the order is: `pimc 1`, target, weights and params, `func @main(..) -> .. {`, ops, `return`, `}`"),
-    );
+    diags.push(Diagnostic::error(Code::P0112, "statement out of place").at(span, why).help(
+        "the order is: `pimc 1`, target, weights and params, `func @main(..) -> .. {`, \
+                 ops, `return`, `}`",
+    ));
 }
 
 /// Reports what is missing, unless a broken line was meant to be it.

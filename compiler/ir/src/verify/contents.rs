@@ -68,9 +68,15 @@ fn nested(
                 let name = &weight.name.text;
                 let place = format!("`{name}.mask`[{coat}, {r}] has column {c}");
                 diags.push(
-                    Diagnostic::error(Code::P0407, format!("{place}, which coat {} lacks", coat - 1))
-                        .at(&weight.span, "coats must be nested")
-                        .help("a weight's magnitude is the number of its coats: set the bits of coat 0 first, then of coat 1"),
+                    Diagnostic::error(
+                        Code::P0407,
+                        format!("{place}, which coat {} lacks", coat - 1),
+                    )
+                    .at(&weight.span, "coats must be nested")
+                    .help(
+                        "a weight's magnitude is the number of its coats: set the bits of \
+                             coat 0 first, then of coat 1",
+                    ),
                 );
                 return;
             }

@@ -32,8 +32,14 @@ fn check_result(wide: &[(i128, i128)], name: &str, ty: VecTy, op: &Op, diags: &m
     let lo = wide.iter().map(|r| r.0).min().unwrap_or(0);
     let hi = wide.iter().map(|r| r.1).max().unwrap_or(0);
     let help = match IntTy::spanning(lo, hi) {
-        Some(enough) => format!("all elements are within {lo}..{hi}: {enough} would hold them, so write `{enough}<{}>`", ty.len),
-        None => format!("elements are within {lo}..{hi}, which takes more than 64 bits: requantise the operands first"),
+        Some(enough) => format!(
+            "all elements are within {lo}..{hi}: {enough} would hold them, so write `{enough}<{}>`",
+            ty.len
+        ),
+        None => format!(
+            "elements are within {lo}..{hi}, which takes more than 64 bits: requantise the \
+             operands first"
+        ),
     };
     diags.push(
         Diagnostic::error(Code::P0305, format!("{} cannot hold the result", ty.elem))

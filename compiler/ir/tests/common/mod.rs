@@ -13,8 +13,7 @@
 //! A file that is not described holds what the module needs, all zero.
 
 use pimc_ir::batch::encode;
-use pimc_ir::load::tensors_of_module;
-use pimc_ir::{load, parse, Diagnostics, Dtype, Model};
+use pimc_ir::{load, parse, tensors_of_module, Diagnostics, Dtype, Model};
 use std::collections::BTreeMap;
 use std::path::Path;
 
