@@ -12,7 +12,12 @@ static FIRST: Mutex<Option<String>> = Mutex::new(None);
 pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     set_hook(Box::new(|info| {
         let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line()));
-        let message = info.payload_as_str().unwrap_or("a panic without a message");
+        let payload = info.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic without a message");
         if let Ok(mut first) = FIRST.lock() {
             first.get_or_insert(format!("{message}{}", place.unwrap_or_default()));
         }
