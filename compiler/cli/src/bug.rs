@@ -1,6 +1,5 @@
 //! A panic is a bug in pimc, and says so.
 
-use crate::outcome::{Failure, Status};
 use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
 use std::sync::Mutex;
 
@@ -28,19 +27,10 @@ pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// How a bug is told to the user.
-pub fn report(what: &str) -> Failure {
-    Failure::Other {
-        status: Status::Bug,
-        message: format!("this is a bug in pimc {}: {what}", env!("CARGO_PKG_VERSION")),
-        help: "your input may be right; please report this with the command line and the input"
-            .into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::{Failure, Status};
 
     #[test]
     fn a_panic_is_reported_as_a_bug_with_its_place_and_status_3() {
@@ -50,7 +40,7 @@ mod tests {
         })
         .unwrap_err();
         assert!(what.starts_with("index 7 is out") && what.contains("bug.rs:"), "{what}");
-        let failure = report(&what);
+        let failure = Failure::bug(what);
         assert_eq!(failure.status(), Status::Bug);
         assert_eq!(failure.status() as u8, 3);
         assert!(failure.render(false).contains("this is a bug in pimc"));

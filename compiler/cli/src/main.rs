@@ -4,7 +4,9 @@
 mod args;
 mod bug;
 mod commands;
+mod files;
 mod outcome;
+mod progress;
 mod screen;
 
 use args::Cli;
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
     match bug::caught(|| commands::run(&cli.command)) {
         Ok(Ok(outcome)) => finish(&cli, name, outcome),
         Ok(Err(failure)) => give_up(&cli, name, &failure),
-        Err(what) => give_up(&cli, name, &bug::report(&what)),
+        Err(what) => give_up(&cli, name, &Failure::bug(what)),
     }
 }
 

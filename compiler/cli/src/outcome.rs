@@ -72,6 +72,17 @@ impl Failure {
         Failure::Other { status: Status::BadInput, message: message.into(), help: help.into() }
     }
 
+    /// Something that cannot happen, and did.
+    pub fn bug(what: String) -> Failure {
+        Failure::Other {
+            status: Status::Bug,
+            message: format!("this is a bug in pimc {}: {what}", env!("CARGO_PKG_VERSION")),
+            help:
+                "your input may be right; please report this with the command line and the input"
+                    .into(),
+        }
+    }
+
     /// A file that cannot be read or written.
     pub fn file(doing: &str, path: &Path, error: impl Display) -> Failure {
         Failure::input(format!("cannot {doing} {}: {error}", path.display()), "")

@@ -1,10 +1,11 @@
 //! `pimc fmt`: model files in the one standard form.
 
 use crate::args::Fmt;
+use crate::files::replace;
 use crate::outcome::{Failure, Outcome, Status};
 use pimc_ir::{format, read_source, Diagnostics};
 use serde_json::json;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 pub fn run(args: &Fmt) -> Result<Outcome, Failure> {
@@ -27,9 +28,9 @@ pub fn run(args: &Fmt) -> Result<Outcome, Failure> {
         let status = if changed.is_empty() { Status::Done } else { Status::CheckFailed };
         return Ok(Outcome { status, text, fields });
     }
-    for (path, tidy) in &changed {
-        replace(path, tidy).map_err(|e| Failure::file("write", path, e))?;
-    }
+    let files: Vec<(&Path, &[u8])> =
+        changed.iter().map(|(p, tidy)| (p.as_path(), tidy.as_bytes())).collect();
+    replace(&files)?;
     Ok(Outcome::done(text, fields))
 }
 
@@ -56,15 +57,4 @@ fn tidied(source: &str, name: &str) -> Result<String, Diagnostics> {
         d.set_file_name(name);
         d
     })
-}
-
-/// Replaces the file's contents in one step: a reader sees the old or the new, never half.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let path = path.canonicalize()?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(path.metadata()?.permissions())?;
-    file.persist(&path)?;
-    Ok(())
 }

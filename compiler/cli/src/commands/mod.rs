@@ -2,6 +2,7 @@
 
 mod explain;
 mod fmt;
+mod quantize;
 
 use crate::args::Command;
 use crate::outcome::{Failure, Outcome};
@@ -10,6 +11,8 @@ use crate::outcome::{Failure, Outcome};
 pub fn run(command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::Fmt(args) => fmt::run(args),
+        Command::Quantize(args) => quantize::run(args),
+        _ => panic!("later"),
         Command::Explain(args) => explain::run(args),
     }
 }

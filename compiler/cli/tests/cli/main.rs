@@ -2,4 +2,5 @@
 
 mod common;
 mod surface;
+mod quantize;
 mod text;
