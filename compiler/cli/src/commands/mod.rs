@@ -1,5 +1,6 @@
 //! One command, one file.
 
+mod doctor;
 mod explain;
 mod fmt;
 mod quantize;
@@ -12,7 +13,8 @@ pub fn run(command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::Fmt(args) => fmt::run(args),
         Command::Quantize(args) => quantize::run(args),
-        _ => panic!("later"),
         Command::Explain(args) => explain::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        _ => panic!("later"),
     }
 }
