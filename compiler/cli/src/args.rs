@@ -1,7 +1,7 @@
 //! What can be typed. The texts here are the command line's help; DESIGN of each option: one
 //! meaning, the same name in every command.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Compiles quantized models to in-memory-compute hardware and proves the result bit for bit.
@@ -15,17 +15,12 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 done and agreed, 1 a check failed, 2 the input or the usage \
+const EXIT_STATUS: &str =
+    "Exit status: 0 done and agreed, 1 a check failed, 2 the input or the usage \
     is wrong, 3 a bug in pimc.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Compile a model to Verilog, a schedule and memory images.
-    Compile(Compile),
-    /// Run a compiled model at several levels and compare them word for word.
-    Cosim(Cosim),
-    /// Check a waveform from any simulator against the golden trace.
-    Check(Check),
     /// Quantize real weights to a model and its tensors.
     Quantize(Quantize),
     /// Lay out model files in the one standard form.
@@ -34,95 +29,18 @@ pub enum Command {
     Explain(Explain),
     /// Say which tools pimc finds on this machine and what it can run with them.
     Doctor(Doctor),
-    /// List the built-in targets.
-    Targets,
-    /// Say what a compiled model is: sizes, cycles, and where its report lies.
-    Report(Report),
 }
 
 impl Command {
     /// The name as typed.
     pub fn name(&self) -> &'static str {
         match self {
-            Command::Compile(_) => "compile",
-            Command::Cosim(_) => "cosim",
-            Command::Check(_) => "check",
             Command::Quantize(_) => "quantize",
             Command::Fmt(_) => "fmt",
             Command::Explain(_) => "explain",
             Command::Doctor(_) => "doctor",
-            Command::Targets => "targets",
-            Command::Report(_) => "report",
         }
     }
-}
-
-#[derive(Debug, Args)]
-pub struct Compile {
-    /// The model.
-    #[arg(value_name = "MODEL.ir")]
-    pub model: PathBuf,
-    /// Folder for the output tree; replaced if pimc wrote it, else it must be new or empty.
-    #[arg(short, long, value_name = "DIR")]
-    pub output: PathBuf,
-    /// A built-in target or a target TOML, instead of the one the model names.
-    #[arg(long, value_name = "NAME_OR_TOML")]
-    pub target: Option<String>,
-}
-
-/// A level of execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Level {
-    /// What every op means, in exact integers.
-    Golden,
-    /// The schedule program on the memory images.
-    Schedule,
-    /// The rust-hdl simulation; needs nothing installed.
-    Native,
-    /// The generated SystemVerilog in Verilator.
-    Rtl,
-}
-
-#[derive(Debug, Args)]
-pub struct Cosim {
-    /// A folder written by `pimc compile`.
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
-    /// Input vectors, one tensor per parameter of the function, with a leading batch dimension.
-    #[arg(long, value_name = "F.safetensors", conflicts_with_all = ["random", "seed"])]
-    pub inputs: Option<PathBuf>,
-    /// Run this many random input vectors.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
-    pub random: u32,
-    /// Seed of the random inputs.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Levels to run and compare.
-    #[arg(long, value_name = "LEVELS", value_enum, value_delimiter = ',',
-          default_values = ["golden", "schedule", "native", "rtl"])]
-    pub level: Vec<Level>,
-    /// Write the outputs here, as tensor `result`.
-    #[arg(long, value_name = "F.safetensors")]
-    pub outputs: Option<PathBuf>,
-    /// Write the waveform of the rtl level here, as VCD.
-    #[arg(long, value_name = "F", conflicts_with = "fst")]
-    pub vcd: Option<PathBuf>,
-    /// Write the waveform of the rtl level here, as FST.
-    #[arg(long, value_name = "F")]
-    pub fst: Option<PathBuf>,
-    /// The Verilator to run: its program or its folder.
-    #[arg(long, value_name = "PATH")]
-    pub verilator: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Check {
-    /// A folder written by `pimc compile`.
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
-    /// The waveform, VCD or FST.
-    #[arg(long, value_name = "F")]
-    pub wave: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -160,11 +78,4 @@ pub struct Doctor {
     /// Look at this Verilator: its program or its folder.
     #[arg(long, value_name = "PATH")]
     pub verilator: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Report {
-    /// A folder written by `pimc compile`.
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
 }

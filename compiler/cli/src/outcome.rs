@@ -77,9 +77,8 @@ impl Failure {
         Failure::Other {
             status: Status::Bug,
             message: format!("this is a bug in pimc {}: {what}", env!("CARGO_PKG_VERSION")),
-            help:
-                "your input may be right; please report this with the command line and the input"
-                    .into(),
+            help: "your input may be right; please report this with the command line and the input"
+                .into(),
         }
     }
 

@@ -17,7 +17,8 @@ impl Stages {
     /// No stage as yet.
     pub fn new() -> Stages {
         let shown = std::io::stderr().is_terminal();
-        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         Stages { bar, shown, current: Mutex::new(None) }
     }

@@ -11,10 +11,9 @@ use crate::outcome::{Failure, Outcome};
 /// Runs a command.
 pub fn run(command: &Command) -> Result<Outcome, Failure> {
     match command {
-        Command::Fmt(args) => fmt::run(args),
         Command::Quantize(args) => quantize::run(args),
+        Command::Fmt(args) => fmt::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Doctor(args) => doctor::run(args),
-        _ => panic!("later"),
     }
 }

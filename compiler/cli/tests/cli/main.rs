@@ -1,6 +1,6 @@
 //! The command line from outside: arguments in, exit status, text, JSON and files out.
 
 mod common;
-mod surface;
 mod quantize;
+mod surface;
 mod text;
