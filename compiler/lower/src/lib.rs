@@ -3,5 +3,14 @@
 pub mod commands;
 mod diag;
 pub mod legality;
+mod mapping;
+pub mod plan;
+pub mod ranges;
+mod schedule;
+mod supermask;
 pub mod target;
 pub mod walk;
+
+pub use mapping::{Content, Region, StreamPlace};
+pub use plan::{lower, Plan, Step};
+pub use target::Target;

@@ -10,6 +10,7 @@ mod streams;
 
 pub use alloc::Region;
 pub use streams::{Content, StreamPlace};
+pub(crate) use streams::lookup_lanes;
 pub(crate) use shape::{shape, Fit};
 
 use crate::target::Target;

@@ -71,11 +71,6 @@ impl<'a> Builder<'a> {
         self.program.len()
     }
 
-    /// The clock of the last instruction.
-    pub(super) fn cycle(&self) -> u64 {
-        self.last
-    }
-
     /// Issues an action at `at`, or as soon after it as an instruction can.
     fn place(&mut self, action: Action, at: u64) -> u64 {
         let mut at = at.max(self.now);
@@ -285,13 +280,13 @@ impl<'a> Builder<'a> {
         start + others
     }
 
-    /// Ends the program when everything is done.
-    pub(super) fn finish(mut self) -> Vec<Instr> {
+    /// Ends the program when everything is done; the program and the clock of its end.
+    pub(super) fn finish(mut self) -> (Vec<Instr>, u64) {
         let done = self.vec_ready.max(self.data_ready).max(self.act_ready).max(self.ref_ready);
         self.refresh_until(done);
         // A refresh of the wait above must be over as well.
         let done = done.max(self.act_ready).max(self.ref_ready);
-        self.issue(Action::End, done);
-        self.program
+        let end = self.issue(Action::End, done);
+        (self.program, end)
     }
 }

@@ -1,0 +1,267 @@
+//! The shape of the hardware from the proof, and whether it fits the target.
+
+use super::streams::lookup_lanes;
+use super::{Content, Mapping, TaskKind};
+use crate::diag::error;
+use crate::ranges::{signed_bits, Proof};
+use crate::target::{Target, BEAT_BITS};
+use pimc_ir::{Code, Diagnostics, Model, OpKind, WeightType};
+use pimc_rtl::isa::{IsaShape, VecOp};
+use pimc_rtl::shape::{
+    BankShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape, RequantShape,
+};
+
+/// Reports what of a model does not fit its target.
+pub(crate) struct Fit<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) target: &'a Target,
+    pub(crate) found: Diagnostics,
+}
+
+impl<'a> Fit<'a> {
+    pub(crate) fn new(model: &'a Model, target: &'a Target) -> Fit<'a> {
+        let found = Diagnostics::new(model.file_name.clone(), model.source.clone());
+        Fit { model, target, found }
+    }
+
+    /// Reports a memory of `have` that must hold `need`, at an op.
+    pub(crate) fn memory(&mut self, op: usize, what: &str, need: u128, have: u128, unit: &str) {
+        if need <= have {
+            return;
+        }
+        let name = &self.target.name;
+        self.report(
+            op,
+            Code::P0606,
+            format!("the model does not fit target `{name}`: {what}"),
+            format!("needs {need} {unit}, there are {have}"),
+            "use a smaller layer or format, or a target with more of it",
+        );
+    }
+
+    fn report(&mut self, op: usize, code: Code, message: String, label: String, help: &str) {
+        let mut d = error(code, message).help(help);
+        if let Some(op) = self.model.module.func.ops.get(op) {
+            d = d.at(&op.span, label);
+        } else {
+            d = d.at(&self.model.module.func.span, label);
+        }
+        self.found.push(d);
+    }
+
+    /// What can be told before mapping, so that mapping cannot run out of the machine's own memory.
+    pub(crate) fn types(&mut self) {
+        let func = &self.model.module.func;
+        let mut tasks = 0u128;
+        for (i, op) in func.ops.iter().enumerate() {
+            let OpKind::Matvec { weight, .. } = op.kind else {
+                tasks += 8;
+                continue;
+            };
+            let weight = &self.model.module.weights[weight.0];
+            match weight.ty {
+                WeightType::Pq { sub, .. } if sub > 8 => {
+                    let mut d = error(
+                        Code::P0607,
+                        format!("no unit is built for sub-vectors of {sub} inputs"),
+                    )
+                    .at(&op.span, "this needs at most 8");
+                    d = d.also(&weight.span, format!("sub={sub}"));
+                    self.found.push(d.help("quantize @w again with sub of 8 or less"));
+                }
+                WeightType::Pq { cols, sub, k, .. } => {
+                    let lookup = lookup_lanes(k, sub);
+                    let blocks = (cols / sub).div_ceil(lookup.lanes as usize);
+                    let entries = blocks as u128 * k as u128 * u128::from(lookup.lanes);
+                    let have = u128::from(self.target.table_bytes);
+                    // An entry has at least a bit; the exact width is checked after the proof.
+                    self.memory(i, "lookup tables of a bank unit", entries / 8, have, "bytes");
+                }
+                WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
+                    let blocks = (rows / block_rows) as u128 * (cols / block_cols) as u128;
+                    tasks += blocks * (2 + 8 * bases as u128);
+                }
+                WeightType::Int { cols, group: Some(size), .. } => {
+                    tasks += 4 * (cols / size) as u128;
+                }
+                _ => {}
+            }
+        }
+        let last = func.ops.len().saturating_sub(1);
+        let have = u128::from(self.target.program_words);
+        // A task takes at least a word; requants may take eight.
+        self.memory(last, "program memory", tasks / 8, have, "words");
+    }
+
+    /// What the mapping needs of the DRAM and of vector memory, before words are proven.
+    pub(crate) fn mapping(&mut self, mapping: &Mapping) {
+        let last = self.model.module.func.ops.len().saturating_sub(1);
+        let rows = u128::from(self.target.rows);
+        self.memory(last, "rows of a bank", mapping.dram_rows.into(), rows, "rows");
+        let bytes = u128::from(self.target.vector_bytes);
+        // A word has at least a bit.
+        let need = u128::from(mapping.depth) / 8;
+        self.memory(last, "vector memory of the buffer unit", need, bytes, "bytes");
+    }
+
+    /// What the hardware needs, once widths are known.
+    pub(crate) fn hardware(&mut self, shape: &ChannelShape, proof: &Proof) {
+        let bytes = |bits: u128| bits.div_ceil(8);
+        let last = self.model.module.func.ops.len().saturating_sub(1);
+        let table_bits: u128 = shape.bank.lookups.iter().map(|l| lookup_bits(l)).sum();
+        let largest = shape.bank.lookups.iter().max_by_key(|l| lookup_bits(l));
+        if let Some(l) = largest {
+            let at = proof.lookups.get(&(l.k as usize, l.sub as usize)).map_or(last, |e| e.0.op);
+            let have = self.target.table_bytes.into();
+            self.memory(at, "lookup tables of a bank unit", bytes(table_bits), have, "bytes");
+        }
+        let planes = shape.bank.gated.map_or(0, |g| {
+            u128::from(g.planes) * u128::from(g.groups) * u128::from(BEAT_BITS)
+        });
+        let input_bits = u128::from(shape.bank.byte_words) * 64 + planes;
+        let have = self.target.input_bytes.into();
+        self.memory(last, "input memories of a bank unit", bytes(input_bits), have, "bytes");
+        let ones = shape.bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
+        let result_bits =
+            u128::from(shape.bank.result_depth) * u128::from(shape.bank.result_bits + ones);
+        let have = self.target.result_bytes.into();
+        self.memory(last, "result memory of a bank unit", bytes(result_bits), have, "bytes");
+        let vector_bits = u128::from(shape.buffer.depth) * u128::from(shape.buffer.word_bits);
+        let have = self.target.vector_bytes.into();
+        self.memory(last, "vector memory of the buffer unit", bytes(vector_bits), have, "bytes");
+        for (extent, what) in [
+            (&proof.word, "a word of vector memory"),
+            (&proof.gated, "the accumulator of the gated adder tree"),
+            (&proof.mac, "the accumulator of the multiply-add row"),
+        ] {
+            if extent.bits() > 64 {
+                let (lo, hi) = extent.range;
+                self.report(
+                    extent.op,
+                    Code::P0608,
+                    format!("{what} would need {} bits", extent.bits()),
+                    format!("proven range {lo} .. {hi}; a word has at most 64 bits"),
+                    "requantize the op's input to fewer bits",
+                );
+            }
+        }
+    }
+}
+
+fn lookup_bits(l: &LookupShape) -> u128 {
+    u128::from(l.lanes) * u128::from(l.blocks) * u128::from(l.k) * u128::from(l.entry_bits)
+}
+
+/// The hardware of a mapping. The field widths of the program word are left at 0: they follow from
+/// the program, whose delays follow from this.
+pub(crate) fn shape(
+    model: &Model,
+    target: &Target,
+    mapping: &Mapping,
+    proof: &Proof,
+) -> ChannelShape {
+    let mut bank = BankShape {
+        lookups: Vec::new(),
+        gated: None,
+        mac: None,
+        byte_words: 0,
+        result_bits: 1,
+        result_depth: 1,
+    };
+    let mut signs_inputs = 0;
+    let mut coats = None;
+    for place in &mapping.streams {
+        let ty = model.module.weights[place.weight.0].ty;
+        match (ty, place.content) {
+            (WeightType::Pq { cols, sub, k, .. }, _) => {
+                let mut l = lookup_lanes(k, sub);
+                let blocks = (cols / sub).div_ceil(l.lanes as usize) as u32;
+                bank.byte_words = bank.byte_words.max(blocks * l.chunks());
+                let extents = proof.lookups.get(&(k, sub));
+                l.blocks = blocks;
+                l.entry_bits = extents.map_or(1, |e| e.0.bits());
+                l.acc_bits = extents.map_or(1, |e| e.1.bits());
+                match bank.lookups.iter_mut().find(|o| (o.k, o.sub) == (l.k, l.sub)) {
+                    Some(other) => other.blocks = other.blocks.max(blocks),
+                    None => bank.lookups.push(l),
+                }
+            }
+            (WeightType::Int { .. }, _) => {
+                bank.byte_words = bank.byte_words.max(place.inputs.div_ceil(8));
+            }
+            (WeightType::Bqq { .. }, _) => signs_inputs = place.inputs.max(signs_inputs),
+            (WeightType::Supermask { .. }, _) => coats = coats.max(Some(place.coats)),
+        }
+        if place.content != Content::Codebook {
+            bank.result_depth = bank.result_depth.max(place.rows_per_bank());
+        }
+    }
+    if signs_inputs > 0 || coats.is_some() {
+        bank.gated = Some(GatedShape {
+            planes: proof.planes.bits(),
+            groups: groups(mapping),
+            acc_bits: proof.gated.bits(),
+            column_signs: (signs_inputs > 0).then(|| 32 - signs_inputs.leading_zeros()),
+            generated_signs: coats,
+        });
+    }
+    if mapping.streams.iter().any(|s| matches!(s.content, Content::Int { .. })) {
+        bank.mac = Some(MacShape { acc_bits: proof.mac.bits() });
+    }
+    let accumulators = bank.lookups.iter().map(|l| l.acc_bits);
+    let accumulators = accumulators.chain(bank.gated.map(|g| g.acc_bits));
+    bank.result_bits = accumulators.chain(bank.mac.map(|m| m.acc_bits)).max().unwrap_or(1);
+    let ops: Vec<VecOp> = VecOp::ALL.into_iter().filter(|op| uses(mapping, *op)).collect();
+    let multiplies =
+        ops.iter().any(|o| matches!(o, VecOp::Mul | VecOp::DrainMac | VecOp::DrainOnes));
+    let built = ops.contains(&VecOp::Requant);
+    ChannelShape {
+        banks: target.banks,
+        beats: target.beats(),
+        beat_bits: BEAT_BITS,
+        read_latency: target.timing.cl,
+        dram_rows: target.rows,
+        dram_cols: target.columns,
+        refi: target.timing.refi,
+        rfc: target.timing.rfc,
+        isa: IsaShape {
+            delay_bits: 0,
+            row_bits: 0,
+            col_bits: 0,
+            count_bits: 0,
+            mode_bits: 0,
+            columns_bits: 0,
+            beats_bits: 0,
+            coats_bits: 0,
+            key_bits: 0,
+            addr_bits: 0,
+        },
+        program_depth: 0,
+        bank,
+        buffer: BufferShape {
+            word_bits: signed_bits(proof.word.range),
+            depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX).max(2),
+            requant: mapping.requant.filter(|_| built).map(|r| RequantShape {
+                in_bits: proof.requant.bits(),
+                mul_bits: r.mul_bits,
+                shift_bits: r.shift_bits,
+                out_bits: r.out_bits,
+            }),
+            ops,
+            mul_bits: if multiplies { proof.factor.bits() } else { 0 },
+        },
+    }
+}
+
+fn uses(mapping: &Mapping, op: VecOp) -> bool {
+    mapping.tasks.iter().any(|t| matches!(&t.kind, TaskKind::Vec { vector, .. } if vector.op == op))
+}
+
+/// Most groups of inputs that are loaded as bit planes.
+fn groups(mapping: &Mapping) -> u32 {
+    let len = |t: &super::Task| match &t.kind {
+        TaskKind::Vec { vector, .. } if vector.op == VecOp::LoadPlanes => vector.len,
+        _ => 0,
+    };
+    mapping.tasks.iter().map(|t| len(t).div_ceil(BEAT_BITS)).max().unwrap_or(1)
+}

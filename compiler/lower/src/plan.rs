@@ -1,0 +1,116 @@
+//! The plan of a model on a target: everything that the output tree is made from.
+
+use crate::mapping::{self, Fit, Region, StreamPlace};
+use crate::ranges::{self, Proof};
+use crate::schedule;
+use crate::target::Target;
+use pimc_ir::{Diagnostics, Model};
+use pimc_rtl::isa::Instr;
+use pimc_rtl::shape::ChannelShape;
+
+/// A part of the program: from its first instruction to the next step's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The op of the function; none for the program's end.
+    pub op: Option<usize>,
+    /// Its first instruction.
+    pub first: usize,
+    /// The clock at which its own first action issues (refreshes and waits before it not counted).
+    pub cycle: u64,
+    /// The stream that it reads, by its index in [`Plan::streams`].
+    pub stream: Option<usize>,
+    /// What it does, for people.
+    pub what: String,
+}
+
+/// What is built, what lies where, and what happens when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The target.
+    pub target: Target,
+    /// The hardware.
+    pub shape: ChannelShape,
+    /// The schedule program.
+    pub program: Vec<Instr>,
+    /// Its steps, in order of `first`. Ops that need no instruction (slices) have none.
+    pub steps: Vec<Step>,
+    /// Where each value of the function lies in vector memory, indexed as `Func::values`. Regions
+    /// of values that are never needed at the same time overlap.
+    pub regions: Vec<Region>,
+    /// Where the host writes each input.
+    pub inputs: Vec<Region>,
+    /// Where the host reads the result.
+    pub result: Region,
+    /// Constants that the host writes once: address and word.
+    pub constants: Vec<(u32, i64)>,
+    /// Where each part of each weight lies in the banks.
+    pub streams: Vec<StreamPlace>,
+    /// DRAM rows used of every bank, from row 0.
+    pub dram_rows: u32,
+    /// The proof behind the widths.
+    pub proof: Proof,
+    /// The clock of the program's end.
+    pub cycles: u64,
+}
+
+impl Plan {
+    /// The step that an instruction belongs to.
+    pub fn step_of(&self, instr: usize) -> Option<&Step> {
+        let after = self.steps.partition_point(|s| s.first <= instr);
+        // What precedes the first step is its refresh.
+        self.steps.get(after.saturating_sub(1))
+    }
+
+    /// The op that an instruction belongs to.
+    pub fn op_of(&self, instr: usize) -> Option<usize> {
+        self.step_of(instr).and_then(|s| s.op)
+    }
+}
+
+/// Lowers a model to a target.
+///
+/// # Errors
+/// P0606 to P0608, at the op: what the target has no room or no unit for, with the number needed
+/// and the number there.
+pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
+    let mut fit = Fit::new(model, target);
+    fit.types();
+    if !fit.found.is_empty() {
+        return Err(fit.found);
+    }
+    let mapping = mapping::map(model, target);
+    fit.mapping(&mapping);
+    if !fit.found.is_empty() {
+        return Err(fit.found);
+    }
+    let proof = ranges::prove(model, &mapping);
+    let mut shape = mapping::shape(model, target, &mapping, &proof);
+    fit.hardware(&shape, &proof);
+    if !fit.found.is_empty() {
+        return Err(fit.found);
+    }
+    let schedule::Schedule { program, steps } = schedule::schedule(model, target, &shape, &mapping);
+    let last = model.module.func.ops.len().saturating_sub(1);
+    let have = u128::from(target.program_words);
+    fit.memory(last, "program memory", program.len() as u128, have, "words");
+    if !fit.found.is_empty() {
+        return Err(fit.found);
+    }
+    shape.isa = schedule::isa_shape(&program, &shape);
+    shape.program_depth = program.len() as u32;
+    let func = &model.module.func;
+    Ok(Plan {
+        target: target.clone(),
+        shape,
+        cycles: steps.last().map_or(0, |s| s.cycle),
+        program,
+        steps,
+        inputs: mapping.regions[..func.inputs].to_vec(),
+        result: mapping.regions[func.result.0],
+        regions: mapping.regions,
+        constants: mapping.constants,
+        streams: mapping.streams,
+        dram_rows: mapping.dram_rows as u32,
+        proof,
+    })
+}

@@ -1,0 +1,168 @@
+//! The scheduler: tasks to a program with exact delays.
+//!
+//! In order and plain: an instruction issues as soon as what it needs is done. The buffer unit does
+//! one operation at a time; a stream's first read waits for the last load or drain, so that its
+//! activate and the buffer unit's work overlap. Refreshes go where something waits anyway, or before
+//! a row that would not close in time.
+
+mod builder;
+
+use crate::mapping::{Mapping, StreamPlace, TaskKind};
+use crate::plan::Step;
+use crate::supermask::sign_key;
+use crate::target::Target;
+use builder::Builder;
+use pimc_ir::{Model, WeightType};
+use pimc_rtl::isa::{Action, Instr, IsaShape, Stream, VecOp, Vector};
+use pimc_rtl::shape::{index_bits, ChannelShape, StreamMode};
+use pimc_rtl::timing::{column_clocks, vec_clocks, SEED_CLOCKS};
+
+/// A program, its steps, and the clock of its end.
+pub(crate) struct Schedule {
+    pub(crate) program: Vec<Instr>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Schedules a mapping on hardware of that shape.
+pub(crate) fn schedule(
+    model: &Model,
+    target: &Target,
+    shape: &ChannelShape,
+    mapping: &Mapping,
+) -> Schedule {
+    let mut b = Builder::new(target);
+    let mut steps = Vec::with_capacity(mapping.tasks.len());
+    for task in &mapping.tasks {
+        let first = b.len();
+        let cycle = match &task.kind {
+            TaskKind::Vec { vector, .. } => issue_vec(&mut b, vector, shape),
+            TaskKind::Stream(s) => {
+                let place = &mapping.streams[*s];
+                issue_stream(&mut b, model, target, shape, place)
+            }
+        };
+        let stream = match task.kind {
+            TaskKind::Stream(s) => Some(s),
+            TaskKind::Vec { .. } => None,
+        };
+        steps.push(Step { op: Some(task.op), first, cycle, stream, what: task.what.clone() });
+    }
+    let first = b.len();
+    let (program, cycle) = b.finish();
+    steps.push(Step { op: None, first, cycle, stream: None, what: "end".into() });
+    Schedule { program, steps }
+}
+
+fn issue_vec(b: &mut Builder<'_>, vector: &Vector, shape: &ChannelShape) -> u64 {
+    let drains = matches!(vector.op, VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes);
+    let loads = matches!(vector.op, VecOp::LoadBytes | VecOp::LoadPlanes);
+    let mut at = b.vec_ready;
+    if drains || loads {
+        // Results must be there to drain; inputs may change when no column needs them any more.
+        at = at.max(b.data_ready);
+    }
+    let issued = b.issue(Action::Vec(*vector), at);
+    b.vec_ready = issued + u64::from(vec_clocks(vector.op, vector.len, shape));
+    if drains || loads {
+        b.unit_ready = b.vec_ready;
+    }
+    issued
+}
+
+fn issue_stream(
+    b: &mut Builder<'_>,
+    model: &Model,
+    target: &Target,
+    shape: &ChannelShape,
+    place: &StreamPlace,
+) -> u64 {
+    let action = Action::Stream(operands(model, shape, place));
+    // The last stream's columns must be through before its fields change.
+    let issued = b.issue(action, b.data_ready);
+    b.issue(Action::Row { row: place.first_row, col: 0 }, 0);
+    let mut interval = target.column_interval();
+    if mode(model, place, shape) == StreamMode::Mask {
+        interval = interval.max(SEED_CLOCKS.div_ceil(place.row_columns));
+    }
+    let data = u64::from(column_clocks(shape));
+    let whole = place.columns / target.columns;
+    let rest = place.columns % target.columns;
+    for (columns, rows) in [(target.columns, whole), (rest, 1)] {
+        if columns > 0 && rows > 0 {
+            let times = b.row_times(columns, interval.into());
+            b.rows(&times, rows.into(), b.unit_ready, data);
+        }
+    }
+    issued
+}
+
+fn mode(model: &Model, place: &StreamPlace, shape: &ChannelShape) -> StreamMode {
+    use crate::mapping::Content;
+    let lookup = |k: usize, sub: usize| {
+        let same = |l: &pimc_rtl::shape::LookupShape| (l.k, l.sub) == (k as u32, sub as u32);
+        shape.bank.lookups.iter().position(same).unwrap_or(0) as u32
+    };
+    match (model.module.weights[place.weight.0].ty, place.content) {
+        (WeightType::Pq { k, sub, .. }, Content::Codebook) => StreamMode::Build(lookup(k, sub)),
+        (WeightType::Pq { k, sub, .. }, _) => StreamMode::Lookup(lookup(k, sub)),
+        (WeightType::Bqq { .. }, _) => StreamMode::Signs,
+        (WeightType::Supermask { .. }, _) => StreamMode::Mask,
+        (WeightType::Int { .. }, _) => StreamMode::Mac,
+    }
+}
+
+fn operands(model: &Model, shape: &ChannelShape, place: &StreamPlace) -> Stream {
+    let mode = mode(model, place, shape);
+    let sign_key = match model.module.weights[place.weight.0].ty {
+        WeightType::Supermask { seed, layer, .. } => sign_key(seed, layer),
+        _ => 0,
+    };
+    Stream {
+        mode: shape.bank.modes().iter().position(|m| *m == mode).unwrap_or(0) as u32,
+        columns_less_1: place.row_columns - 1,
+        tail_beats_less_1: place.tail_beats - 1,
+        coats_less_1: place.coats - 1,
+        sign_key,
+    }
+}
+
+/// Bits that hold every number up to `n`; at least 1.
+fn bits_for(n: u32) -> u32 {
+    (32 - n.leading_zeros()).max(1)
+}
+
+/// The narrowest fields that hold a program.
+pub(crate) fn isa_shape(program: &[Instr], shape: &ChannelShape) -> IsaShape {
+    let mut isa = IsaShape {
+        delay_bits: 1,
+        row_bits: index_bits(shape.dram_rows),
+        col_bits: index_bits(shape.dram_cols),
+        count_bits: 1,
+        mode_bits: index_bits(shape.bank.modes().len() as u32),
+        columns_bits: 1,
+        beats_bits: index_bits(shape.beats),
+        coats_bits: 0,
+        key_bits: 0,
+        // The host addresses the whole of vector memory.
+        addr_bits: index_bits(shape.buffer.depth),
+    };
+    if let Some(coats) = shape.bank.gated.and_then(|g| g.generated_signs) {
+        isa.coats_bits = index_bits(coats);
+        isa.key_bits = 32;
+    }
+    for instr in program {
+        isa.delay_bits = isa.delay_bits.max(bits_for(instr.delay));
+        match instr.action {
+            Action::Loop { count } => isa.count_bits = isa.count_bits.max(bits_for(count)),
+            Action::Stream(s) => {
+                isa.columns_bits = isa.columns_bits.max(bits_for(s.columns_less_1));
+            }
+            Action::Vec(v) => {
+                let most = v.a.max(v.b).max(v.d).max(v.len);
+                isa.addr_bits = isa.addr_bits.max(bits_for(most));
+            }
+            _ => {}
+        }
+    }
+    isa
+}
