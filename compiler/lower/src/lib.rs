@@ -2,6 +2,8 @@
 
 pub mod commands;
 mod diag;
+pub mod images;
+pub mod interp;
 pub mod legality;
 mod mapping;
 pub mod plan;

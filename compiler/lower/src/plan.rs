@@ -5,7 +5,7 @@ use crate::ranges::{self, Proof};
 use crate::schedule;
 use crate::target::Target;
 use pimc_ir::{Diagnostics, Model};
-use pimc_rtl::isa::Instr;
+use pimc_rtl::isa::{Instr, IsaShape};
 use pimc_rtl::shape::ChannelShape;
 
 /// A part of the program: from its first instruction to the next step's.
@@ -96,7 +96,9 @@ pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
     if !fit.found.is_empty() {
         return Err(fit.found);
     }
-    shape.isa = schedule::isa_shape(&program, &shape);
+    let depth = shape.buffer.depth;
+    shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, depth);
+    let constants = mapping::constant_words(&mapping, &shape.buffer);
     shape.program_depth = program.len() as u32;
     let func = &model.module.func;
     Ok(Plan {
@@ -108,7 +110,7 @@ pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
         inputs: mapping.regions[..func.inputs].to_vec(),
         result: mapping.regions[func.result.0],
         regions: mapping.regions,
-        constants: mapping.constants,
+        constants,
         streams: mapping.streams,
         dram_rows: mapping.dram_rows as u32,
         proof,

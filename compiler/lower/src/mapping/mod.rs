@@ -11,7 +11,8 @@ mod streams;
 pub use alloc::Region;
 pub use streams::{Content, StreamPlace};
 pub(crate) use streams::lookup_lanes;
-pub(crate) use shape::{shape, Fit};
+pub(crate) use constants::Word;
+pub(crate) use shape::{constant_words, shape, Fit};
 
 use crate::target::Target;
 use alloc::{Allocator, Liveness};
@@ -63,11 +64,9 @@ pub(crate) struct Mapping {
     /// Where each value lies.
     pub(crate) regions: Vec<Region>,
     /// Constants: address and word.
-    pub(crate) constants: Vec<(u32, i64)>,
+    pub(crate) constants: Vec<(u32, Word)>,
     /// Words of vector memory.
     pub(crate) depth: u64,
-    /// The model's requantiser fields, when it has any.
-    pub(crate) requant: Option<constants::RequantFields>,
 }
 
 /// State while a model is mapped.
@@ -93,7 +92,7 @@ pub(crate) fn map(model: &Model, target: &Target) -> Mapping {
         tasks: Vec::new(),
         streams: Streams::new(target),
         memory: Allocator::default(),
-        constants: Constants::new(model),
+        constants: Constants::default(),
         regions: vec![none; func.values.len()],
         op: 0,
         scratch: Vec::new(),
@@ -149,7 +148,6 @@ impl Mapper<'_> {
             .map(|(i, &w)| (u32::try_from(base + i as u64).unwrap_or(u32::MAX), w))
             .collect();
         let (streams, dram_rows) = self.streams.finish();
-        let requant = self.constants.requant();
         Mapping {
             tasks: self.tasks,
             streams,
@@ -157,7 +155,6 @@ impl Mapper<'_> {
             regions: self.regions,
             constants,
             depth,
-            requant,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::streams::lookup_lanes;
 use super::{vector, Content, Known, Mapper};
-use pimc_ir::{IntTy, OpKind, Operand, ValueId, WeightId, WeightType};
+use pimc_ir::{OpKind, Operand, ValueId, WeightId, WeightType};
 use pimc_rtl::isa::{VecOp, Vector};
 
 impl Mapper<'_> {
@@ -22,16 +22,10 @@ impl Mapper<'_> {
                 self.vec_known("add", vector(VecOp::Add, at(self, *a), b, d, len), known);
             }
             OpKind::Requant { x, mul, shift } => {
-                let (b, b_step) = self.constants.requantiser(self.model, *mul, *shift, len);
+                let ty = self.model.module.func.values[value.0].ty;
+                let (b, b_step) = self.constants.requantiser(self.model, *mul, *shift, ty);
                 let v = Vector { b_step, ..vector(VecOp::Requant, at(self, *x), b, d, len) };
-                let bits = self.model.module.func.values[value.0].ty.elem.bits;
-                let built = self.constants.requant().map_or(bits, |r| r.out_bits);
-                if bits == built {
-                    self.vec_known("requant", v, known);
-                } else {
-                    self.vec("requant to the widest result type", v);
-                    self.clamp(IntTy { bits }, d, len, known);
-                }
+                self.vec_known("requant", v, known);
             }
             OpKind::Relu { x } => {
                 self.vec_known("relu", vector(VecOp::Relu, at(self, *x), 0, d, len), known);
@@ -55,25 +49,6 @@ impl Mapper<'_> {
             // A slice is an address.
             OpKind::Slice { .. } => {}
         }
-    }
-
-    /// Clamps the words at `d` to a type: lo + relu(x - lo) is max(x, lo), and
-    /// hi - relu(hi - x) is min(x, hi).
-    fn clamp(&mut self, ty: IntTy, d: u32, len: usize, known: Known) {
-        let (lo, hi) = (ty.min(), ty.max());
-        let minus = self.constants.scalar(-1);
-        let below = self.constants.scalar(-lo);
-        let span = self.constants.scalar(hi - lo);
-        let top = self.constants.scalar(hi);
-        let by = |op, b| Vector { b_step: 0, ..vector(op, d, b, d, len) };
-        let what = format!("clamp to {ty}");
-        self.vec(&what, by(VecOp::Add, below));
-        self.vec(&what, by(VecOp::Relu, d));
-        self.vec(&what, by(VecOp::Mul, minus));
-        self.vec(&what, by(VecOp::Add, span));
-        self.vec(&what, by(VecOp::Relu, d));
-        self.vec(&what, by(VecOp::Mul, minus));
-        self.vec_known(&what, by(VecOp::Add, top), known);
     }
 
     fn matvec(&mut self, weight: WeightId, x: ValueId, value: ValueId) {

@@ -1,7 +1,7 @@
 //! The shape of the hardware from the proof, and whether it fits the target.
 
 use super::streams::lookup_lanes;
-use super::{Content, Mapping, TaskKind};
+use super::{Content, Mapping, TaskKind, Word};
 use crate::diag::error;
 use crate::ranges::{signed_bits, Proof};
 use crate::target::{Target, BEAT_BITS};
@@ -214,7 +214,10 @@ pub(crate) fn shape(
     let ops: Vec<VecOp> = VecOp::ALL.into_iter().filter(|op| uses(mapping, *op)).collect();
     let multiplies =
         ops.iter().any(|o| matches!(o, VecOp::Mul | VecOp::DrainMac | VecOp::DrainOnes));
-    let built = ops.contains(&VecOp::Requant);
+    let requant = requantiser(mapping, proof);
+    let requant_bits = requant.map_or(0, |r| r.constant_bits().max(r.out_bits));
+    let mul_bits = if multiplies { proof.factor.bits() } else { 0 };
+    let word_bits = signed_bits(proof.word.range).max(requant_bits).max(mul_bits);
     ChannelShape {
         banks: target.banks,
         beats: target.beats(),
@@ -224,33 +227,50 @@ pub(crate) fn shape(
         dram_cols: target.columns,
         refi: target.timing.refi,
         rfc: target.timing.rfc,
-        isa: IsaShape {
-            delay_bits: 0,
-            row_bits: 0,
-            col_bits: 0,
-            count_bits: 0,
-            mode_bits: 0,
-            columns_bits: 0,
-            beats_bits: 0,
-            coats_bits: 0,
-            key_bits: 0,
-            addr_bits: 0,
-        },
+        isa: IsaShape::smallest(&[], &bank, target.beats(), 2),
         program_depth: 0,
-        bank,
         buffer: BufferShape {
-            word_bits: signed_bits(proof.word.range),
+            // Results and factors pass through words, so none is wider.
+            word_bits: word_bits.max(bank.result_bits),
             depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX).max(2),
-            requant: mapping.requant.filter(|_| built).map(|r| RequantShape {
-                in_bits: proof.requant.bits(),
-                mul_bits: r.mul_bits,
-                shift_bits: r.shift_bits,
-                out_bits: r.out_bits,
-            }),
+            requant,
             ops,
-            mul_bits: if multiplies { proof.factor.bits() } else { 0 },
+            mul_bits,
         },
+        bank,
     }
+}
+
+/// The narrowest requantiser that does every requant of a model.
+fn requantiser(mapping: &Mapping, proof: &Proof) -> Option<RequantShape> {
+    let all = || {
+        mapping.constants.iter().filter_map(|(_, word)| match *word {
+            Word::Requant { mul, shift, bits } => Some((mul, shift, bits)),
+            Word::Int(_) => None,
+        })
+    };
+    let unsigned = |n: u32| 32 - n.leading_zeros();
+    let out_bits = all().map(|r| r.2).max()?;
+    Some(RequantShape {
+        in_bits: proof.requant.bits(),
+        mul_bits: all().map(|r| signed_bits((r.0.into(), r.0.into()))).max().unwrap_or(1),
+        shift_bits: all().map(|r| unsigned(r.1)).max().unwrap_or(1).max(1),
+        out_bits,
+        narrow_bits: all().map(|r| unsigned(out_bits - r.2)).max().unwrap_or(0),
+    })
+}
+
+/// The words of the constants, as vector memory holds them.
+pub(crate) fn constant_words(mapping: &Mapping, buffer: &BufferShape) -> Vec<(u32, i64)> {
+    let word = |word: Word| match (word, buffer.requant) {
+        (Word::Int(n), _) => n,
+        (Word::Requant { mul, shift, bits }, Some(fields)) => {
+            // The fields are made to hold every constant.
+            fields.constant(mul, shift, bits, buffer.word_bits).unwrap_or(0)
+        }
+        (Word::Requant { .. }, None) => 0,
+    };
+    mapping.constants.iter().map(|&(addr, w)| (addr, word(w))).collect()
 }
 
 fn uses(mapping: &Mapping, op: VecOp) -> bool {

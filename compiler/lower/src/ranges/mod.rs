@@ -7,7 +7,7 @@
 
 mod streams;
 
-use crate::mapping::{Content, Known, Mapping, Task, TaskKind};
+use crate::mapping::{Content, Known, Mapping, Task, TaskKind, Word};
 use crate::supermask::EffectiveMask;
 use pimc_ir::{Model, WeightId, WeightType, WeightView};
 use pimc_rtl::isa::{VecOp, Vector};
@@ -115,6 +115,8 @@ struct Prover<'a> {
     sums: Vec<Wide>,
     ones: Vec<u32>,
     masks: BTreeMap<WeightId, EffectiveMask>,
+    /// Requantiser constants by address.
+    requants: BTreeMap<usize, Word>,
     proof: Proof,
 }
 
@@ -130,6 +132,7 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
         sums: Vec::new(),
         ones: Vec::new(),
         masks: BTreeMap::new(),
+        requants: BTreeMap::new(),
         proof: Proof {
             word: Extent::NONE,
             factor: Extent::NONE,
@@ -148,9 +151,16 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
         prover.memory[at..at + value.ty.len].fill(range);
     }
     for &(addr, word) in &mapping.constants {
-        let word = (i128::from(word), i128::from(word));
-        prover.proof.word.add(word, 0);
-        prover.memory[addr as usize] = word;
+        match word {
+            Word::Int(n) => {
+                let word = (i128::from(n), i128::from(n));
+                prover.proof.word.add(word, 0);
+                prover.memory[addr as usize] = word;
+            }
+            Word::Requant { .. } => {
+                prover.requants.insert(addr as usize, word);
+            }
+        }
     }
     for task in &mapping.tasks {
         match &task.kind {
@@ -218,7 +228,10 @@ impl Prover<'_> {
                     times(x(), y())
                 }
                 VecOp::Relu => (x().0.max(0), x().1.max(0)),
-                VecOp::Requant => self.requant(op, x(), y()),
+                VecOp::Requant => {
+                    let x = x();
+                    self.requant(op, x, b + if v.b_step == 0 { 0 } else { i })
+                }
                 VecOp::Table => {
                     let (lo, hi) = (x().0 + 128, x().1 + 128);
                     let entries = &self.memory[b + lo as usize..=b + hi as usize];
@@ -245,13 +258,13 @@ impl Prover<'_> {
         }
     }
 
-    fn requant(&mut self, op: usize, x: Wide, word: Wide) -> Wide {
+    /// Range of a requantised x, the constants at `at`.
+    fn requant(&mut self, op: usize, x: Wide, at: usize) -> Wide {
         self.proof.requant.add(x, op);
-        let Some(fields) = self.mapping.requant else { return x };
-        let mul = (word.0 << (128 - fields.mul_bits)) >> (128 - fields.mul_bits);
-        let shift = (word.0 >> fields.mul_bits) as u32;
-        let (p, q) = (requant(x.0, mul, shift), requant(x.1, mul, shift));
-        let (hi, lo) = ((1i128 << (fields.out_bits - 1)) - 1, -(1i128 << (fields.out_bits - 1)));
+        let Some(&Word::Requant { mul, shift, bits }) = self.requants.get(&at) else { return x };
+        // Monotone in x, upward or downward by the sign of mul.
+        let (p, q) = (requant(x.0, mul.into(), shift), requant(x.1, mul.into(), shift));
+        let (lo, hi) = (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1);
         (p.min(q).clamp(lo, hi), p.max(q).clamp(lo, hi))
     }
 

@@ -13,8 +13,8 @@ use crate::supermask::sign_key;
 use crate::target::Target;
 use builder::Builder;
 use pimc_ir::{Model, WeightType};
-use pimc_rtl::isa::{Action, Instr, IsaShape, Stream, VecOp, Vector};
-use pimc_rtl::shape::{index_bits, ChannelShape, StreamMode};
+use pimc_rtl::isa::{Action, Instr, Stream, VecOp, Vector};
+use pimc_rtl::shape::{ChannelShape, StreamMode};
 use pimc_rtl::timing::{column_clocks, vec_clocks, SEED_CLOCKS};
 
 /// A program, its steps, and the clock of its end.
@@ -124,45 +124,4 @@ fn operands(model: &Model, shape: &ChannelShape, place: &StreamPlace) -> Stream 
         coats_less_1: place.coats - 1,
         sign_key,
     }
-}
-
-/// Bits that hold every number up to `n`; at least 1.
-fn bits_for(n: u32) -> u32 {
-    (32 - n.leading_zeros()).max(1)
-}
-
-/// The narrowest fields that hold a program.
-pub(crate) fn isa_shape(program: &[Instr], shape: &ChannelShape) -> IsaShape {
-    let mut isa = IsaShape {
-        delay_bits: 1,
-        row_bits: index_bits(shape.dram_rows),
-        col_bits: index_bits(shape.dram_cols),
-        count_bits: 1,
-        mode_bits: index_bits(shape.bank.modes().len() as u32),
-        columns_bits: 1,
-        beats_bits: index_bits(shape.beats),
-        coats_bits: 0,
-        key_bits: 0,
-        // The host addresses the whole of vector memory.
-        addr_bits: index_bits(shape.buffer.depth),
-    };
-    if let Some(coats) = shape.bank.gated.and_then(|g| g.generated_signs) {
-        isa.coats_bits = index_bits(coats);
-        isa.key_bits = 32;
-    }
-    for instr in program {
-        isa.delay_bits = isa.delay_bits.max(bits_for(instr.delay));
-        match instr.action {
-            Action::Loop { count } => isa.count_bits = isa.count_bits.max(bits_for(count)),
-            Action::Stream(s) => {
-                isa.columns_bits = isa.columns_bits.max(bits_for(s.columns_less_1));
-            }
-            Action::Vec(v) => {
-                let most = v.a.max(v.b).max(v.d).max(v.len);
-                isa.addr_bits = isa.addr_bits.max(bits_for(most));
-            }
-            _ => {}
-        }
-    }
-    isa
 }

@@ -1,0 +1,322 @@
+//! The schedule interpreter: executes a program on memory images, as the units would.
+//!
+//! Written from the meaning of the program word and the stream modes, in plain integers, and from
+//! nothing that the scheduler knows. It also keeps the hardware's rules about time: who may issue
+//! while what is under way, from the latencies in `pimc_rtl::timing`. A sum that leaves its proven
+//! width is a fault, where anything reads it.
+
+mod bank;
+mod buffer;
+
+use crate::commands::Command;
+use crate::images::Banks;
+use crate::plan::Plan;
+use crate::walk::{ProgramError, Walk};
+use bank::{BankUnit, Streaming};
+use pimc_rtl::isa::{Action, Instr, VecOp};
+use pimc_rtl::shape::{ChannelShape, StreamMode};
+use pimc_rtl::timing::{column_clocks, vec_clocks, SEED_CLOCKS};
+use thiserror::Error;
+
+/// When and where an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct At {
+    /// Clock of the instruction's issue, from the program's first one.
+    pub cycle: u64,
+    /// The instruction; [`Plan::op_of`] tells its op.
+    pub instr: usize,
+}
+
+/// What happens, in the order in which the hardware shows it per kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A DRAM command.
+    Command {
+        /// Where.
+        at: At,
+        /// What.
+        command: Command,
+    },
+    /// A column of a lookup, sign, mask or mac stream is in the accumulator.
+    Column {
+        /// The read.
+        at: At,
+        /// The bank.
+        bank: u32,
+        /// The accumulator then.
+        acc: i64,
+    },
+    /// A matrix row is done.
+    Result {
+        /// The read of its last column.
+        at: At,
+        /// The bank.
+        bank: u32,
+        /// Index in the result memory.
+        index: u32,
+        /// The accumulator.
+        data: i64,
+    },
+    /// A word of vector memory is written by the buffer unit.
+    Write {
+        /// The vector operation.
+        at: At,
+        /// Address.
+        addr: u32,
+        /// Word.
+        data: i64,
+    },
+}
+
+/// Takes events as they happen.
+pub trait Sink {
+    /// The next event.
+    fn event(&mut self, event: &Event);
+}
+
+/// Takes no notice.
+pub struct Ignore;
+
+impl Sink for Ignore {
+    fn event(&mut self, _: &Event) {}
+}
+
+impl Sink for Vec<Event> {
+    fn event(&mut self, event: &Event) {
+        self.push(*event);
+    }
+}
+
+/// Why a run stopped: the program or the images ask for what the hardware cannot do.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("clock {cycle}, instruction {instr}: {why}")]
+pub struct Fault {
+    /// Clock of the instruction.
+    pub cycle: u64,
+    /// Which instruction.
+    pub instr: usize,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// One channel with its state.
+pub struct Machine<'a> {
+    shape: &'a ChannelShape,
+    program: &'a [Instr],
+    banks: &'a dyn Banks,
+    modes: Vec<StreamMode>,
+    memory: Vec<i64>,
+    units: Vec<BankUnit>,
+}
+
+/// Clocks that rules about time need.
+#[derive(Default)]
+struct Clocks {
+    /// When the buffer unit is idle.
+    buffer: u64,
+    /// When the last load has written the bank units' inputs.
+    load: u64,
+    /// When the last drain has read the results.
+    drain: u64,
+    /// When the results of the last column are there.
+    data: u64,
+    read: Option<u64>,
+    /// First column of the last matrix row.
+    row: Option<u64>,
+}
+
+impl<'a> Machine<'a> {
+    /// A channel of that shape with its program, on what the banks hold. Memories are zero.
+    pub fn new(shape: &'a ChannelShape, program: &'a [Instr], banks: &'a dyn Banks) -> Machine<'a> {
+        Machine {
+            shape,
+            program,
+            banks,
+            modes: shape.bank.modes(),
+            memory: vec![0; shape.buffer.depth as usize],
+            units: (0..shape.banks).map(|b| BankUnit::new(b, shape)).collect(),
+        }
+    }
+
+    /// Writes a word through the host port.
+    ///
+    /// # Errors
+    /// If the address or the word is too large.
+    pub fn host_write(&mut self, addr: u32, word: i64) -> Result<(), Fault> {
+        let fault = |why| Fault { cycle: 0, instr: 0, why };
+        if !fits(word.into(), self.shape.buffer.word_bits) {
+            return Err(fault(format!("the host writes {word}: wider than a word")));
+        }
+        let slot = self.memory.get_mut(addr as usize);
+        *slot.ok_or_else(|| fault(format!("the host writes address {addr}: past the end")))? = word;
+        Ok(())
+    }
+
+    /// Reads a word through the host port; none past the end.
+    pub fn host_read(&self, addr: u32) -> Option<i64> {
+        self.memory.get(addr as usize).copied()
+    }
+
+    /// Runs the program once; the clock of its end.
+    ///
+    /// # Errors
+    /// What the hardware cannot do.
+    pub fn run(&mut self, sink: &mut dyn Sink) -> Result<u64, Fault> {
+        let mut clocks = Clocks::default();
+        let (mut row, mut col, mut open) = (0u32, 0u32, None);
+        let mut streaming: Option<Streaming> = None;
+        for step in Walk::new(self.program) {
+            let issue = step.map_err(|e| program_fault(&e))?;
+            let at = At { cycle: issue.cycle, instr: issue.index };
+            let fault = |why: String| Fault { cycle: at.cycle, instr: at.instr, why };
+            let mut command = |command| sink.event(&Event::Command { at, command });
+            match issue.action {
+                Action::End => return Ok(at.cycle),
+                Action::Wait | Action::Loop { .. } | Action::Next => {}
+                Action::Row { row: r, col: c } => (row, col) = (r, c),
+                Action::Act => {
+                    command(Command::Act { row });
+                    open = Some(row);
+                }
+                Action::Pre => {
+                    command(Command::Pre);
+                    open = None;
+                    row = row.wrapping_add(1);
+                }
+                Action::Ref => command(Command::Ref),
+                Action::Read => {
+                    let row = open.ok_or_else(|| fault("a read with no open row".into()))?;
+                    command(Command::Read { row, col });
+                    let s = streaming
+                        .as_mut()
+                        .ok_or_else(|| fault("a read outside of a stream".into()))?;
+                    self.read_rules(&mut clocks, at.cycle, s).map_err(fault)?;
+                    for unit in &mut self.units {
+                        let bank = unit.bank();
+                        let column = self.banks.column(bank, row, col).ok_or_else(|| {
+                            fault(format!("bank {bank} holds nothing at row {row} column {col}"))
+                        })?;
+                        unit.column(s, &column, at, sink).map_err(fault)?;
+                    }
+                    s.count();
+                    col = if col + 1 >= self.shape.dram_cols { 0 } else { col + 1 };
+                }
+                Action::Stream(s) => {
+                    if at.cycle < clocks.data {
+                        return Err(fault("a stream begins while columns are under way".into()));
+                    }
+                    let mode = *self
+                        .modes
+                        .get(s.mode as usize)
+                        .ok_or_else(|| fault(format!("there is no stream mode {}", s.mode)))?;
+                    streaming = Some(Streaming::new(s, mode, self.shape));
+                    col = 0;
+                    clocks.row = None;
+                    self.units.iter_mut().for_each(BankUnit::begin);
+                }
+                Action::Vec(v) => {
+                    let drains =
+                        matches!(v.op, VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes);
+                    let loads = matches!(v.op, VecOp::LoadBytes | VecOp::LoadPlanes);
+                    if at.cycle < clocks.buffer {
+                        return Err(fault("the buffer unit is still busy".into()));
+                    }
+                    if (drains || loads) && at.cycle < clocks.data {
+                        return Err(fault("the last columns are still under way".into()));
+                    }
+                    let busy = at.cycle + u64::from(vec_clocks(v.op, v.len, self.shape));
+                    clocks.buffer = busy;
+                    if loads {
+                        clocks.load = busy;
+                    }
+                    if drains {
+                        clocks.drain = busy;
+                    }
+                    self.vector(&v, at, sink).map_err(fault)?;
+                }
+            }
+        }
+        Err(program_fault(&ProgramError::End))
+    }
+
+    /// The rules of a column read at `cycle`.
+    fn read_rules(&self, clocks: &mut Clocks, cycle: u64, s: &Streaming) -> Result<(), String> {
+        let latency = u64::from(self.shape.read_latency);
+        if clocks.read.is_some_and(|last| cycle < last + u64::from(self.shape.beats)) {
+            return Err("the bank units are still chewing the last column".into());
+        }
+        if cycle + latency < clocks.load {
+            return Err("the inputs of the stream are not loaded yet".into());
+        }
+        if cycle + u64::from(column_clocks(self.shape)) < clocks.drain {
+            return Err("results are overwritten while they are drained".into());
+        }
+        if s.mode() == StreamMode::Mask && s.at_row_start() {
+            let seed = u64::from(SEED_CLOCKS);
+            if clocks.row.is_some_and(|last| cycle < last + seed) {
+                return Err("the sign generator is still busy with the last row".into());
+            }
+            clocks.row = Some(cycle);
+        }
+        clocks.read = Some(cycle);
+        clocks.data = cycle + u64::from(column_clocks(self.shape));
+        Ok(())
+    }
+}
+
+fn program_fault(e: &ProgramError) -> Fault {
+    let instr = match *e {
+        ProgramError::Delay { index, .. }
+        | ProgramError::Next { index }
+        | ProgramError::Depth { index }
+        | ProgramError::Count { index } => index,
+        ProgramError::End => 0,
+    };
+    Fault { cycle: 0, instr, why: e.to_string() }
+}
+
+/// Whether a signed word of `bits` holds `x`.
+fn fits(x: i128, bits: u32) -> bool {
+    let limit = 1i128 << (bits.clamp(1, 127) - 1);
+    (-limit..limit).contains(&x)
+}
+
+/// `x` cut to a signed word of `bits`, at most 64.
+fn wrap(x: i128, bits: u32) -> i64 {
+    let cut = 128 - bits.clamp(1, 64);
+    (x << cut >> cut) as i64
+}
+
+impl Plan {
+    /// A channel with the plan's program, its constants loaded.
+    ///
+    /// # Errors
+    /// If a constant does not fit (which a plan's constants do).
+    pub fn machine<'a>(&'a self, banks: &'a dyn Banks) -> Result<Machine<'a>, Fault> {
+        let mut machine = Machine::new(&self.shape, &self.program, banks);
+        for &(addr, word) in &self.constants {
+            machine.host_write(addr, word)?;
+        }
+        Ok(machine)
+    }
+
+    /// Runs a machine of this plan on one set of inputs, one vector per input of the function;
+    /// the result.
+    ///
+    /// # Errors
+    /// If an input does not fit, or what the hardware cannot do.
+    pub fn run(
+        &self,
+        machine: &mut Machine<'_>,
+        inputs: &[Vec<i64>],
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<i64>, Fault> {
+        for (region, words) in self.inputs.iter().zip(inputs) {
+            for (i, &word) in words.iter().take(region.len as usize).enumerate() {
+                machine.host_write(region.addr + i as u32, word)?;
+            }
+        }
+        machine.run(sink)?;
+        Ok((0..self.result.len).filter_map(|i| machine.host_read(self.result.addr + i)).collect())
+    }
+}
