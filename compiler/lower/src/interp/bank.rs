@@ -89,9 +89,8 @@ pub(super) struct BankUnit {
 
 impl BankUnit {
     pub(super) fn new(bank: u32, shape: &ChannelShape) -> BankUnit {
-        let table = |l: &LookupShape| {
-            vec![vec![0; l.blocks as usize * l.k as usize]; l.lanes as usize]
-        };
+        let table =
+            |l: &LookupShape| vec![vec![0; l.blocks as usize * l.k as usize]; l.lanes as usize];
         let inputs = shape.bank.gated.map_or(0, |g| g.groups * shape.beat_bits);
         BankUnit {
             bank,

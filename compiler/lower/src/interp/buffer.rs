@@ -14,12 +14,7 @@ fn requant(x: i64, mul: i64, shift: u32, bits: u32) -> i128 {
 
 impl Machine<'_> {
     /// Executes a vector operation, element by element.
-    pub(super) fn vector(
-        &mut self,
-        v: &Vector,
-        at: At,
-        sink: &mut dyn Sink,
-    ) -> Result<(), String> {
+    pub(super) fn vector(&mut self, v: &Vector, at: At, sink: &mut dyn Sink) -> Result<(), String> {
         if !self.shape.buffer.ops.contains(&v.op) {
             return Err(format!("operation {:?} is not built", v.op));
         }
@@ -204,9 +199,8 @@ fn overlap(v: &Vector) -> Result<(), String> {
     };
     let reads_a = v.op != VecOp::Drain;
     let reads_b = !matches!(v.op, VecOp::Copy | VecOp::Relu | VecOp::Drain | VecOp::Table);
-    let table = v.op == VecOp::Table
-        && v.b < v.d.saturating_add(v.len)
-        && v.d < v.b.saturating_add(256);
+    let table =
+        v.op == VecOp::Table && v.b < v.d.saturating_add(v.len) && v.d < v.b.saturating_add(256);
     if (reads_a && clash(v.a, v.a_step)) || (reads_b && clash(v.b, v.b_step)) || table {
         return Err("an operand is overwritten before it is read".into());
     }

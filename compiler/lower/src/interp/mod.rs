@@ -215,8 +215,7 @@ impl<'a> Machine<'a> {
                     self.units.iter_mut().for_each(BankUnit::begin);
                 }
                 Action::Vec(v) => {
-                    let drains =
-                        matches!(v.op, VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes);
+                    let drains = matches!(v.op, VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes);
                     let loads = matches!(v.op, VecOp::LoadBytes | VecOp::LoadPlanes);
                     if at.cycle < clocks.buffer {
                         return Err(fault("the buffer unit is still busy".into()));

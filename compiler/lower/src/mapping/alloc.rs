@@ -125,7 +125,8 @@ mod tests {
             } else {
                 let got = a.take(1 + (state >> 12) % 37);
                 for other in &live {
-                    let apart = got.addr + got.len <= other.addr || other.addr + other.len <= got.addr;
+                    let apart =
+                        got.addr + got.len <= other.addr || other.addr + other.len <= got.addr;
                     assert!(apart, "{got:?} overlaps {other:?}");
                 }
                 live.push(got);

@@ -105,9 +105,7 @@ impl Constants {
     /// The address of the scales of group `group` of an integer weight, one per row.
     pub(super) fn scales(&mut self, model: &Model, weight: WeightId, group: usize) -> u32 {
         self.run(Run::Scales(weight, group), || match model.weight(weight) {
-            WeightView::Int(v) => {
-                (0..v.rows()).map(|r| Word::Int(v.scale(r, group))).collect()
-            },
+            WeightView::Int(v) => (0..v.rows()).map(|r| Word::Int(v.scale(r, group))).collect(),
             _ => Vec::new(),
         })
     }

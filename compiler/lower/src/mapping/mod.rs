@@ -9,10 +9,10 @@ mod shape;
 mod streams;
 
 pub use alloc::Region;
-pub use streams::{Content, StreamPlace};
-pub(crate) use streams::lookup_lanes;
 pub(crate) use constants::Word;
 pub(crate) use shape::{constant_words, shape, Fit};
+pub(crate) use streams::lookup_lanes;
+pub use streams::{Content, StreamPlace};
 
 use crate::target::Target;
 use alloc::{Allocator, Liveness};
@@ -148,14 +148,7 @@ impl Mapper<'_> {
             .map(|(i, &w)| (u32::try_from(base + i as u64).unwrap_or(u32::MAX), w))
             .collect();
         let (streams, dram_rows) = self.streams.finish();
-        Mapping {
-            tasks: self.tasks,
-            streams,
-            dram_rows,
-            regions: self.regions,
-            constants,
-            depth,
-        }
+        Mapping { tasks: self.tasks, streams, dram_rows, regions: self.regions, constants, depth }
     }
 
     fn scratch(&mut self, len: usize) -> u32 {

@@ -115,9 +115,10 @@ impl<'a> Fit<'a> {
             let have = self.target.table_bytes.into();
             self.memory(at, "lookup tables of a bank unit", bytes(table_bits), have, "bytes");
         }
-        let planes = shape.bank.gated.map_or(0, |g| {
-            u128::from(g.planes) * u128::from(g.groups) * u128::from(BEAT_BITS)
-        });
+        let planes = shape
+            .bank
+            .gated
+            .map_or(0, |g| u128::from(g.planes) * u128::from(g.groups) * u128::from(BEAT_BITS));
         let input_bits = u128::from(shape.bank.byte_words) * 64 + planes;
         let have = self.target.input_bytes.into();
         self.memory(last, "input memories of a bank unit", bytes(input_bits), have, "bytes");

@@ -170,10 +170,7 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
     }
     for (i, op) in prover.proof.ops.iter_mut().enumerate() {
         let range = model.range(func.value_of_op(i));
-        op.value = range
-            .iter()
-            .map(|r| (i128::from(r.0), i128::from(r.1)))
-            .reduce(join);
+        op.value = range.iter().map(|r| (i128::from(r.0), i128::from(r.1))).reduce(join);
     }
     prover.proof
 }
@@ -208,7 +205,9 @@ impl Prover<'_> {
                 let words = &self.memory[a..a + len];
                 let prefix = words.iter().fold((0, 0), |s, &x| plus(s, or_zero(x)));
                 let (prefix, sum) = match known {
-                    Known::RowSum { stream, first, rows, x } => self.row_sum(stream, first, rows, x),
+                    Known::RowSum { stream, first, rows, x } => {
+                        self.row_sum(stream, first, rows, x)
+                    }
                     _ => (prefix, words.iter().fold((0, 0), |s, &x| plus(s, x))),
                 };
                 self.running(op, prefix);

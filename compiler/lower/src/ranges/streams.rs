@@ -1,6 +1,8 @@
 //! Accumulators of the bank units on intervals.
 
-use super::{join, or_zero, plus, Content, EffectiveMask, Extent, Prover, Wide, WeightType, WeightView};
+use super::{
+    join, or_zero, plus, Content, EffectiveMask, Extent, Prover, WeightType, WeightView, Wide,
+};
 use crate::mapping::StreamPlace;
 use crate::supermask::{sign_key, RowGenerator};
 
@@ -88,10 +90,8 @@ impl Prover<'_> {
                     WeightType::Supermask { seed, layer, .. } => sign_key(seed, layer),
                     _ => 0,
                 };
-                let mask = self
-                    .masks
-                    .entry(place.weight)
-                    .or_insert_with(|| EffectiveMask::new(&v, &ty));
+                let mask =
+                    self.masks.entry(place.weight).or_insert_with(|| EffectiveMask::new(&v, &ty));
                 let x = &self.loaded;
                 let rows: Vec<Running> = (0..v.rows())
                     .map(|r| {
@@ -116,9 +116,7 @@ impl Prover<'_> {
                 };
                 let x = &self.loaded;
                 let rows: Vec<Running> = (0..v.rows())
-                    .map(|r| {
-                        sum(x.iter().enumerate().map(|(c, &x)| scaled(v.q(r, first + c), x)))
-                    })
+                    .map(|r| sum(x.iter().enumerate().map(|(c, &x)| scaled(v.q(r, first + c), x))))
                     .collect();
                 let any = self.rows(op, &rows);
                 self.proof.mac.add(any, op);
@@ -144,13 +142,7 @@ impl Prover<'_> {
 
     /// A sum of results of a stream of B rows over the inputs at `x`, which is the dot product of x
     /// and the rows' column sums: any prefix of it, and the whole.
-    pub(super) fn row_sum(
-        &self,
-        stream: usize,
-        first: usize,
-        rows: usize,
-        x: u32,
-    ) -> (Wide, Wide) {
+    pub(super) fn row_sum(&self, stream: usize, first: usize, rows: usize, x: u32) -> (Wide, Wide) {
         let place: &StreamPlace = &self.mapping.streams[stream];
         let (WeightView::Bqq(v), Content::BqqB { bc }) =
             (self.model.weight(place.weight), place.content)

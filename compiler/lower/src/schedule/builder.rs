@@ -130,8 +130,7 @@ impl<'a> Builder<'a> {
     /// Places the refreshes of a wait until `at`, with all banks closed. After it an instruction
     /// can issue at `at`, and the next refresh is not overdue before that.
     pub(super) fn refresh_until(&mut self, at: u64) {
-        let (refi, rfc) =
-            (u64::from(self.target.timing.refi), u64::from(self.target.timing.rfc));
+        let (refi, rfc) = (u64::from(self.target.timing.refi), u64::from(self.target.timing.rfc));
         loop {
             let soonest = self.now.max(self.ref_ready);
             // A refresh inside a wait that is long enough costs nothing.
