@@ -1,9 +1,18 @@
 //! Hardware units of pimc.
 
 pub mod bank_unit;
+pub mod buffer_unit;
+pub mod buffer_unit_alu;
+pub mod buffer_unit_bytes;
+pub mod buffer_unit_drain;
+pub mod buffer_unit_planes;
 pub mod hdl;
 pub mod isa;
 pub mod program;
 pub mod requantiser;
+pub mod sequencer;
+pub mod sequencer_columns;
+pub mod sequencer_commands;
+pub mod sequencer_vectors;
 pub mod shape;
 pub mod timing;

@@ -11,16 +11,14 @@ pub struct Requantiser {
 
     /// The value.
     pub x: Wire<In>,
-    /// The factor.
-    pub mul: Wire<In>,
-    /// The shift.
-    pub shift: Wire<In>,
-    /// By how many bits the result is narrower than `y`; only when the shape has the field.
-    pub narrow: Vec<Wire<In>>,
+    /// The constants word: mul lowest, shift above it, and above that by how many bits the result
+    /// is narrower than `y`, when the shape has that field.
+    pub constants: Wire<In>,
 
     /// The result, two clocks later.
     pub y: Wire<Out>,
 
+    mul: Wire<Local>,
     product: Reg,
     s1_shift: Reg,
     s1_narrow: Vec<Reg>,
@@ -33,10 +31,14 @@ pub struct Requantiser {
     largest: Wire<Local>,
     smallest: Wire<Local>,
     limit: Const,
+    shift_at: Const,
+    narrow_at: Const,
     _narrow: usize,
+    _mul_bits: u32,
+    _shift_bits: u32,
+    _narrow_bits: u32,
     _product_bits: u32,
     _out_bits: u32,
-    _shape: Option<RequantShape>,
 }
 
 impl Logic for Requantiser {
@@ -49,10 +51,13 @@ impl Logic for Requantiser {
         }
 
         comment!("---- multiply ----");
+        self.mul.next = signed_cast(bit_cast(self.constants.val(), self._mul_bits));
         self.product.d.next = self.x.val() * self.mul.val();
-        self.s1_shift.d.next = self.shift.val();
+        self.s1_shift.d.next =
+            bit_cast(self.constants.val() >> self.shift_at.val(), self._shift_bits);
         for i in 0..self._narrow {
-            self.s1_narrow[i].d.next = self.narrow[i].val();
+            self.s1_narrow[i].d.next =
+                bit_cast(self.constants.val() >> self.narrow_at.val(), self._narrow_bits);
         }
 
         comment!("---- round half up: one bit below the result is kept, then added ----");
@@ -89,9 +94,8 @@ impl Requantiser {
         let out = s(shape.out_bits);
         Requantiser {
             x: Wire::new(s(shape.in_bits)),
+            constants: Wire::new(u(shape.constant_bits())),
             mul: Wire::new(s(shape.mul_bits)),
-            shift: Wire::new(u(shape.shift_bits)),
-            narrow: vec![Wire::new(u(shape.narrow_bits)); narrow],
             y: Wire::new(out),
             product: Reg::new(s(product)),
             s1_shift: Reg::new(u(shape.shift_bits)),
@@ -105,10 +109,14 @@ impl Requantiser {
             largest: Wire::new(out),
             smallest: Wire::new(out),
             limit: Const::new((1usize << (shape.out_bits - 1)) - 1),
+            shift_at: Const::new(shape.mul_bits as usize),
+            narrow_at: Const::new((shape.mul_bits + shape.shift_bits) as usize),
             _narrow: narrow,
+            _mul_bits: shape.mul_bits,
+            _shift_bits: shape.shift_bits,
+            _narrow_bits: shape.narrow_bits,
             _product_bits: product,
             _out_bits: shape.out_bits,
-            _shape: Some(shape),
             ..Requantiser::default()
         }
     }
@@ -116,38 +124,46 @@ impl Requantiser {
 
 impl Unit for Requantiser {
     fn module(&self) -> String {
-        let narrow = self.narrow.first().map_or(String::new(), |w| format!("_n{}", w.ty().width));
+        let narrow = match self._narrow {
+            0 => String::new(),
+            _ => format!("_n{}", self._narrow_bits),
+        };
         format!(
             "pimc_requantiser_x{}_m{}_s{}_y{}{narrow}",
             self.x.ty().width,
-            self.mul.ty().width,
-            self.shift.ty().width,
-            self.y.ty().width,
+            self._mul_bits,
+            self._shift_bits,
+            self._out_bits,
         )
     }
 
     fn contract(&self) -> Contract {
-        let width = self.y.ty().width;
-        let clamp = if self._narrow > 0 {
-            format!("{width} - narrow_i signed bits")
-        } else {
-            format!("{width} signed bits")
+        let (width, mul) = (self._out_bits, self._mul_bits);
+        let shift_at = |at: u32| format!("shift in bits {}:{mul}", at - 1);
+        let end = mul + self._shift_bits;
+        let (clamp, narrow, precondition) = match self._narrow {
+            0 => (format!("{width} signed bits"), String::new(), String::new()),
+            _ => (
+                format!("{width} - narrow signed bits"),
+                format!(", narrow above it"),
+                format!("narrow is less than {width}."),
+            ),
         };
         Contract {
             summary: "Requantiser: multiplies, rounds half up, shifts and clamps.".into(),
             formula: format!(
-                "y_o = clamp((x_i * mul_i + 2^(shift_i - 1)) >> shift_i) to {clamp}; the shift is \
-                 arithmetic, and a shift of 0 adds nothing. Computed as (((2 * x_i * mul_i) >> \
-                 shift_i) + 1) >> 1, which is the same for every shift and cannot overflow."
+                "y_o = clamp((x_i * mul + 2^(shift - 1)) >> shift) to {clamp}; the shift is \
+                 arithmetic, and a shift of 0 adds nothing. Computed as (((2 * x_i * mul) >> \
+                 shift) + 1) >> 1, which is the same for every shift and cannot overflow."
             ),
             latency: "2 clocks from the inputs to y_o.".into(),
             throughput: "One value per clock.".into(),
-            preconditions: if self._narrow > 0 {
-                format!("narrow_i is less than {width}.")
-            } else {
-                String::new()
-            },
-            ..Contract::default()
+            layout: format!(
+                "constants_i holds mul (signed) in bits {}:0, {}{narrow}.",
+                mul - 1,
+                shift_at(end)
+            ),
+            preconditions: precondition,
         }
     }
 
@@ -174,11 +190,8 @@ mod tests {
         for at in 0..cases.len() + 2 {
             let (x, mul, shift, bits) = cases[at.min(cases.len() - 1)];
             uut.x.set(x);
-            uut.mul.set(mul);
-            uut.shift.set(i128::from(shift));
-            for narrow in &mut uut.narrow {
-                narrow.set(i128::from(shape.out_bits - bits));
-            }
+            let above = i128::from(shift) | i128::from(shape.out_bits - bits) << shape.shift_bits;
+            uut.constants.set(u(shape.mul_bits).wrap(mul) | above << shape.mul_bits);
             settle(&mut uut);
             if at >= 2 {
                 out.push(uut.y.get());

@@ -41,6 +41,18 @@ pub struct ChannelShape {
     pub buffer: BufferShape,
 }
 
+impl ChannelShape {
+    /// Words of vector memory that are built: those asked for, and more where the program's address
+    /// fields, which also hold the lengths of blocks, reach further.
+    pub fn vector_depth(&self) -> u32 {
+        let reached = self.isa.addr_bits.checked_sub(1).and_then(|n| 1u32.checked_shl(n));
+        match reached {
+            Some(half) if self.buffer.depth <= half && half > 1 => half + 1,
+            _ => self.buffer.depth,
+        }
+    }
+}
+
 /// What a column means to the bank unit. The modes that a model uses are numbered in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamMode {

@@ -25,9 +25,9 @@ pub mod prelude {
     };
     pub use crate::{comment, dff_setup};
     pub use rust_hdl_core::prelude::{
-        ast, block, hdl_gen, logic, probe, synth, type_descriptor, Bit, Block, Clock, In, Local,
-        Logic, LogicBlock, LogicState, Out, Synth, TypeDescriptor, TypeKind, VCDValue,
-        VerilogLiteral,
+        ast, block, clog2, hdl_gen, logic, probe, synth, type_descriptor, Bit, Bits, Block, Clock,
+        In, Local, Logic, LogicBlock, LogicState, Out, Synth, ToBits, TypeDescriptor, TypeKind,
+        VCDValue, VerilogLiteral,
     };
 }
 

@@ -1,0 +1,149 @@
+//! Packs the bytes of a vector into words for the banks' byte memories.
+
+use crate::hdl::prelude::*;
+use crate::shape::{index_bits, ChannelShape};
+
+/// Bytes of a word of byte memory.
+pub const WORD_BYTES: usize = 8;
+
+/// One byte in per clock; a word out when it is full, when its block ends and after the last byte.
+#[derive(LogicBlock, Default)]
+pub struct BytePacker {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+
+    /// An operation begins: the next word is word 0.
+    pub start: Signal<In, Bit>,
+    /// Bytes that a word takes, 1 to 8; held during the operation.
+    pub word_bytes: Wire<In>,
+    /// Bytes that a block of words takes; held during the operation.
+    pub block_bytes: Wire<In>,
+    /// A byte is there.
+    pub valid: Signal<In, Bit>,
+    /// It is the last one.
+    pub last: Signal<In, Bit>,
+    /// The byte.
+    pub x: Wire<In>,
+
+    /// A word is written.
+    pub we: Signal<Out, Bit>,
+    /// Its address.
+    pub addr: Wire<Out>,
+    /// Its bytes, the first lowest.
+    pub data: Wire<Out>,
+
+    in_word: Reg,
+    in_block: Reg,
+    word_ends: Signal<Local, Bit>,
+    block_ends: Signal<Local, Bit>,
+    bytes: Vec<Reg>,
+    full: Flop<Bit>,
+    word_addr: Reg,
+    word: Join,
+    _bytes: usize,
+}
+
+impl Logic for BytePacker {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, in_word, in_block, full, word_addr);
+        for i in 0..self._bytes {
+            self.bytes[i].clock.next = self.clock.val();
+            self.bytes[i].d.next = self.bytes[i].q.val();
+        }
+
+        comment!("---- where a word and a block end ----");
+        self.block_ends.next = self.in_block.q.val() + 1.into() == self.block_bytes.val();
+        self.word_ends.next = (self.in_word.q.val() + 1.into() == self.word_bytes.val())
+            | self.block_ends.val()
+            | self.last.val();
+        if self.valid.val() {
+            self.in_word.d.next = self.in_word.q.val() + 1.into();
+            self.in_block.d.next = self.in_block.q.val() + 1.into();
+            if self.word_ends.val() {
+                self.in_word.d.next = 0.into();
+            }
+            if self.block_ends.val() {
+                self.in_block.d.next = 0.into();
+            }
+        }
+        if self.start.val() {
+            self.in_word.d.next = 0.into();
+            self.in_block.d.next = 0.into();
+        }
+
+        comment!("---- the word: its first byte clears the others ----");
+        for i in 0..self._bytes {
+            if self.valid.val() {
+                if self.in_word.q.val() == i {
+                    self.bytes[i].d.next = self.x.val();
+                } else if self.in_word.q.val() == 0 {
+                    self.bytes[i].d.next = 0.into();
+                }
+            }
+            self.word.x[i].next = self.bytes[i].q.val();
+        }
+        self.data.next = self.word.y.val();
+
+        comment!("---- write ----");
+        self.full.d.next = self.valid.val() & self.word_ends.val();
+        self.we.next = self.full.q.val();
+        self.addr.next = self.word_addr.q.val();
+        if self.full.q.val() {
+            self.word_addr.d.next = self.word_addr.q.val() + 1.into();
+        }
+        if self.start.val() {
+            self.word_addr.d.next = 0.into();
+        }
+    }
+}
+
+impl BytePacker {
+    /// The packer of a channel's buffer unit.
+    pub fn new(shape: &ChannelShape) -> Self {
+        let count = u(shape.isa.addr_bits);
+        let addr = u(index_bits(shape.bank.byte_words));
+        BytePacker {
+            word_bytes: Wire::new(count),
+            block_bytes: Wire::new(count),
+            x: Wire::new(u(8)),
+            addr: Wire::new(addr),
+            data: Wire::new(u(64)),
+            in_word: Reg::new(u(index_bits(WORD_BYTES as u32))),
+            in_block: Reg::new(count),
+            bytes: vec![Reg::new(u(8)); WORD_BYTES],
+            word_addr: Reg::new(addr),
+            word: Join::new(WORD_BYTES, u(8)),
+            _bytes: WORD_BYTES,
+            ..BytePacker::default()
+        }
+    }
+}
+
+impl Unit for BytePacker {
+    fn module(&self) -> String {
+        let (count, addr) = (self.word_bytes.ty().width, self.addr.ty().width);
+        format!("pimc_byte_packer_c{count}_a{addr}")
+    }
+
+    fn contract(&self) -> Contract {
+        Contract {
+            summary: "Byte packer: packs a vector of bytes into words for the banks' byte memories."
+                .into(),
+            layout: "Word 0 first. A word takes word_bytes_i bytes, the first lowest, and 0 in the \
+                     others; it ends early where a block of block_bytes_i bytes ends, and after the \
+                     last byte."
+                .into(),
+            latency: "1 clock from the last byte of a word to we_o.".into(),
+            throughput: "One byte per clock.".into(),
+            preconditions: "word_bytes_i is 1 to 8, block_bytes_i at least 1; both are held from \
+                            start_i to the last word."
+                .into(),
+            ..Contract::default()
+        }
+    }
+
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        Some(&mut self.clock)
+    }
+}

@@ -1,0 +1,424 @@
+//! The sequencer: runs the schedule program.
+
+use crate::hdl::prelude::*;
+use crate::isa::{Action, Stream, VecOp, Vector, LOOP_DEPTH, OPCODE_BITS};
+use crate::sequencer_columns::ColumnControl;
+use crate::sequencer_commands::DramCommands;
+use crate::sequencer_vectors::VectorIssue;
+use crate::shape::{index_bits, ChannelShape};
+
+/// Clocks by which an idle refresh comes before its deadline: a start in the last of them, whose
+/// program begins with a refresh of its own, still keeps it.
+const START_CLOCKS: u32 = 2;
+
+/// What the sequencer does.
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum State {
+    /// Waits for a start, and for the time of a refresh.
+    Idle,
+    /// Waits for the end of a refresh of its own.
+    Refresh,
+    /// Runs the program.
+    Run,
+}
+
+/// Program memory and control flow. An instruction is decoded in one clock and shows on the ports
+/// in the next. Optional ports are `Vec`s of none or one.
+#[derive(LogicBlock, Default)]
+pub struct Sequencer {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+
+    /// Host: write a program word.
+    pub prog_we: Signal<In, Bit>,
+    /// Host: its address.
+    pub prog_addr: Wire<In>,
+    /// Host: the word.
+    pub prog_data: Wire<In>,
+    /// Runs the program from word 0.
+    pub start: Signal<In, Bit>,
+    /// A program runs or will.
+    pub busy: Signal<Out, Bit>,
+    /// The program ends in this clock.
+    pub done: Signal<Out, Bit>,
+
+    /// A DRAM command, to every bank.
+    pub cmd_valid: Signal<Out, Bit>,
+    /// Which, as [`crate::sequencer_commands`] numbers them.
+    pub cmd: Wire<Out>,
+    /// Row of an activate.
+    pub cmd_row: Wire<Out>,
+    /// Column of a read.
+    pub cmd_col: Wire<Out>,
+
+    /// A stream begins. Mode, coats and key are held until the next one.
+    pub stream_start: Signal<Out, Bit>,
+    /// Index of its mode; only when there are two or more.
+    pub mode: Vec<Wire<Out>>,
+    /// Coats less 1; only when there may be two or more.
+    pub coats_less_1: Vec<Wire<Out>>,
+    /// Key of the sign generator.
+    pub sign_key: Vec<Wire<Out>>,
+    /// Seeds the sign generator.
+    pub sign_start: Vec<Signal<Out, Bit>>,
+    /// The data of a column are there.
+    pub col_valid: Signal<Out, Bit>,
+    /// It is the first of its matrix row.
+    pub col_first: Signal<Out, Bit>,
+    /// It is the last of its matrix row.
+    pub col_last: Signal<Out, Bit>,
+    /// Beats of it that are used, less 1.
+    pub col_beats: Wire<Out>,
+
+    /// A vector operation starts. Its operands are held until the next one.
+    pub vec_start: Signal<Out, Bit>,
+    /// Which.
+    pub vec_op: Wire<Out>,
+    /// Step of A.
+    pub vec_a_step: Wire<Out>,
+    /// Step of B.
+    pub vec_b_step: Wire<Out>,
+    /// Address of A.
+    pub vec_a: Wire<Out>,
+    /// Address of B.
+    pub vec_b: Wire<Out>,
+    /// Address of the result.
+    pub vec_d: Wire<Out>,
+    /// Elements less 1.
+    pub vec_len_less_1: Wire<Out>,
+
+    program: Ram,
+    opcode: Wire<Local>,
+    delay: Wire<Local>,
+    state: Flop<State>,
+    pending: Flop<Bit>,
+    ended: Flop<Bit>,
+    wait: Reg,
+    issue: Signal<Local, Bit>,
+    idle_refresh: Signal<Local, Bit>,
+    any_refresh: Signal<Local, Bit>,
+    reading: Signal<Local, Bit>,
+    refresh_in: Reg,
+    pc: Reg,
+    pc_next: Wire<Local>,
+    loop_start: Vec<Reg>,
+    loop_left: Vec<Reg>,
+    commands: Inst<DramCommands>,
+    columns: Inst<ColumnControl>,
+    vectors: Inst<VectorIssue>,
+
+    op_end: Const,
+    op_row: Const,
+    op_act: Const,
+    op_read: Const,
+    op_pre: Const,
+    op_ref: Const,
+    op_loop: Const,
+    op_next: Const,
+    op_stream: Const,
+    op_vec: Const,
+    refresh_interval: Const,
+    refresh_wait: Const,
+    delay_at: Const,
+    operands_at: Const,
+
+    _loops: usize,
+    _inner_loops: usize,
+    _mode: usize,
+    _coats: usize,
+    _masked: usize,
+    _delay_bits: u32,
+    _count_bits: u32,
+    _row_operands: u32,
+    _stream_operands: u32,
+    _vec_operands: u32,
+    _refi: u32,
+    _rfc: u32,
+}
+
+impl Logic for Sequencer {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, state, pending, ended, wait, refresh_in, pc);
+        self.program.clock.next = self.clock.val();
+        self.commands.clock.next = self.clock.val();
+        self.columns.clock.next = self.clock.val();
+        self.vectors.clock.next = self.clock.val();
+        for i in 0..self._loops {
+            self.loop_start[i].clock.next = self.clock.val();
+            self.loop_left[i].clock.next = self.clock.val();
+            self.loop_start[i].d.next = self.loop_start[i].q.val();
+            self.loop_left[i].d.next = self.loop_left[i].q.val();
+        }
+
+        comment!("---- program memory: the word at pc ----");
+        self.program.we.next = self.prog_we.val();
+        self.program.waddr.next = self.prog_addr.val();
+        self.program.wdata.next = self.prog_data.val();
+        self.program.raddr.next = self.pc.q.val();
+        self.opcode.next = bit_cast(self.program.rdata.val(), 4);
+        self.delay.next =
+            bit_cast(self.program.rdata.val() >> self.delay_at.val(), self._delay_bits);
+
+        comment!("---- state: an instruction issues when the wait of the one before is over ----");
+        self.issue.next = false;
+        self.idle_refresh.next = false;
+        self.ended.d.next = false;
+        if self.wait.q.val() != 0 {
+            self.wait.d.next = self.wait.q.val() - 1.into();
+        }
+        match self.state.q.val() {
+            State::Idle => {
+                if self.start.val() {
+                    self.state.d.next = State::Run;
+                } else if self.refresh_in.q.val() == 0 {
+                    self.idle_refresh.next = true;
+                    self.wait.d.next = self.refresh_wait.val().into();
+                    self.state.d.next = State::Refresh;
+                }
+            }
+            State::Refresh => {
+                if self.start.val() {
+                    self.pending.d.next = true;
+                }
+                if self.wait.q.val() == 0 {
+                    self.pending.d.next = false;
+                    self.state.d.next = State::Idle;
+                    if self.pending.q.val() | self.start.val() {
+                        self.state.d.next = State::Run;
+                    }
+                }
+            }
+            State::Run => {
+                if self.wait.q.val() == 0 {
+                    self.issue.next = true;
+                    self.wait.d.next = self.delay.val() - 1.into();
+                    if self.opcode.val() == self.op_end.val() {
+                        self.wait.d.next = 0.into();
+                        self.ended.d.next = true;
+                        self.state.d.next = State::Idle;
+                    }
+                }
+            }
+        }
+        self.busy.next = (self.state.q.val() == State::Run) | self.pending.q.val();
+        self.done.next = self.ended.q.val();
+
+        comment!("---- control flow: innermost loop first in the stack ----");
+        self.pc_next.next = self.pc.q.val() + 1.into();
+        if self.issue.val() {
+            self.pc.d.next = self.pc_next.val();
+            if self.opcode.val() == self.op_end.val() {
+                self.pc.d.next = 0.into();
+            }
+            if (self.opcode.val() == self.op_next.val()) & (self.loop_left[0].q.val() != 1) {
+                self.pc.d.next = self.loop_start[0].q.val();
+            }
+        }
+        if self.issue.val() & (self.opcode.val() == self.op_loop.val()) {
+            self.loop_start[0].d.next = self.pc_next.val();
+            self.loop_left[0].d.next =
+                bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._count_bits);
+            for i in 0..self._inner_loops {
+                self.loop_start[i + 1].d.next = self.loop_start[i].q.val();
+                self.loop_left[i + 1].d.next = self.loop_left[i].q.val();
+            }
+        }
+        if self.issue.val() & (self.opcode.val() == self.op_next.val()) {
+            self.loop_left[0].d.next = self.loop_left[0].q.val() - 1.into();
+            if self.loop_left[0].q.val() == 1 {
+                for i in 0..self._inner_loops {
+                    self.loop_start[i].d.next = self.loop_start[i + 1].q.val();
+                    self.loop_left[i].d.next = self.loop_left[i + 1].q.val();
+                }
+            }
+        }
+
+        comment!("---- DRAM commands ----");
+        self.any_refresh.next =
+            self.idle_refresh.val() | (self.issue.val() & (self.opcode.val() == self.op_ref.val()));
+        self.reading.next = self.issue.val() & (self.opcode.val() == self.op_read.val());
+        self.commands.set.next = self.issue.val() & (self.opcode.val() == self.op_row.val());
+        self.commands.operands.next =
+            bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._row_operands);
+        self.commands.act.next = self.issue.val() & (self.opcode.val() == self.op_act.val());
+        self.commands.read.next = self.reading.val();
+        self.commands.pre.next = self.issue.val() & (self.opcode.val() == self.op_pre.val());
+        self.commands.refresh.next = self.any_refresh.val();
+        self.cmd_valid.next = self.commands.cmd_valid.val();
+        self.cmd.next = self.commands.cmd.val();
+        self.cmd_row.next = self.commands.cmd_row.val();
+        self.cmd_col.next = self.commands.cmd_col.val();
+
+        comment!("---- clocks until an idle refresh ----");
+        if self.refresh_in.q.val() != 0 {
+            self.refresh_in.d.next = self.refresh_in.q.val() - 1.into();
+        }
+        if self.any_refresh.val() {
+            self.refresh_in.d.next = self.refresh_interval.val().into();
+        }
+
+        comment!("---- columns ----");
+        self.columns.stream.next = self.issue.val() & (self.opcode.val() == self.op_stream.val());
+        self.columns.operands.next =
+            bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._stream_operands);
+        self.columns.read.next = self.reading.val();
+        self.stream_start.next = self.columns.stream_start.val();
+        for i in 0..self._mode {
+            self.mode[i].next = self.columns.mode[i].val();
+        }
+        for i in 0..self._coats {
+            self.coats_less_1[i].next = self.columns.coats_less_1[i].val();
+        }
+        for i in 0..self._masked {
+            self.sign_key[i].next = self.columns.sign_key[i].val();
+            self.sign_start[i].next = self.columns.sign_start[i].val();
+        }
+        self.col_valid.next = self.columns.col_valid.val();
+        self.col_first.next = self.columns.col_first.val();
+        self.col_last.next = self.columns.col_last.val();
+        self.col_beats.next = self.columns.col_beats.val();
+
+        comment!("---- vector operations ----");
+        self.vectors.issue.next = self.issue.val() & (self.opcode.val() == self.op_vec.val());
+        self.vectors.operands.next =
+            bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._vec_operands);
+        self.vec_start.next = self.vectors.start.val();
+        self.vec_op.next = self.vectors.op.val();
+        self.vec_a_step.next = self.vectors.a_step.val();
+        self.vec_b_step.next = self.vectors.b_step.val();
+        self.vec_a.next = self.vectors.a.val();
+        self.vec_b.next = self.vectors.b.val();
+        self.vec_d.next = self.vectors.d.val();
+        self.vec_len_less_1.next = self.vectors.len_less_1.val();
+    }
+}
+
+impl Sequencer {
+    /// The sequencer of a channel.
+    pub fn new(shape: &ChannelShape) -> Self {
+        let isa = &shape.isa;
+        let word = u(isa.word_bits());
+        let pc = u(index_bits(shape.program_depth));
+        let addr = || Wire::new(u(isa.addr_bits));
+        let code = |action: Action| Const::new(action.opcode() as usize);
+        let stream = Stream {
+            mode: 0,
+            columns_less_1: 0,
+            tail_beats_less_1: 0,
+            coats_less_1: 0,
+            sign_key: 0,
+        };
+        let vector = Vector { op: VecOp::Copy, a: 0, a_step: 0, b: 0, b_step: 0, d: 0, len: 1 };
+        let columns = ColumnControl::new(shape);
+        let commands = DramCommands::new(shape);
+        let vectors = VectorIssue::new(shape);
+        let refresh_wait = shape.rfc.saturating_sub(2);
+        let interval = shape.refi.saturating_sub(START_CLOCKS);
+        let wait_bits = isa.delay_bits.max(index_bits(refresh_wait + 1));
+        Sequencer {
+            prog_addr: Wire::new(pc),
+            prog_data: Wire::new(word),
+            cmd: Wire::new(commands.cmd.ty()),
+            cmd_row: Wire::new(commands.cmd_row.ty()),
+            cmd_col: Wire::new(commands.cmd_col.ty()),
+            mode: columns.mode.clone(),
+            coats_less_1: columns.coats_less_1.clone(),
+            sign_key: columns.sign_key.clone(),
+            sign_start: columns.sign_start.clone(),
+            col_beats: Wire::new(columns.col_beats.ty()),
+            vec_op: Wire::new(vectors.op.ty()),
+            vec_a_step: Wire::new(u(1)),
+            vec_b_step: Wire::new(u(1)),
+            vec_a: addr(),
+            vec_b: addr(),
+            vec_d: addr(),
+            vec_len_less_1: addr(),
+            program: Ram::with_depth(shape.program_depth as usize, pc.width, word),
+            opcode: Wire::new(u(OPCODE_BITS)),
+            delay: Wire::new(u(isa.delay_bits)),
+            wait: Reg::new(u(wait_bits)),
+            refresh_in: Reg::new(u(index_bits(interval + 1))),
+            pc: Reg::new(pc),
+            pc_next: Wire::new(pc),
+            loop_start: vec![Reg::new(pc); LOOP_DEPTH],
+            loop_left: vec![Reg::new(u(isa.count_bits)); LOOP_DEPTH],
+            op_end: code(Action::End),
+            op_row: code(Action::Row { row: 0, col: 0 }),
+            op_act: code(Action::Act),
+            op_read: code(Action::Read),
+            op_pre: code(Action::Pre),
+            op_ref: code(Action::Ref),
+            op_loop: code(Action::Loop { count: 1 }),
+            op_next: code(Action::Next),
+            op_stream: code(Action::Stream(stream)),
+            op_vec: code(Action::Vec(vector)),
+            refresh_interval: Const::new(interval as usize),
+            refresh_wait: Const::new(refresh_wait as usize),
+            delay_at: Const::new(OPCODE_BITS as usize),
+            operands_at: Const::new(isa.operands_at() as usize),
+            _loops: LOOP_DEPTH,
+            _inner_loops: LOOP_DEPTH - 1,
+            _mode: columns.mode.len(),
+            _coats: columns.coats_less_1.len(),
+            _masked: columns.sign_key.len(),
+            _delay_bits: isa.delay_bits,
+            _count_bits: isa.count_bits,
+            _row_operands: commands.operands.ty().width,
+            _stream_operands: columns.operands.ty().width,
+            _vec_operands: vectors.operands.ty().width,
+            _refi: shape.refi,
+            _rfc: shape.rfc,
+            commands: Inst::new(commands),
+            columns: Inst::new(columns),
+            vectors: Inst::new(vectors),
+            ..Sequencer::default()
+        }
+    }
+
+    /// Fills program memory from word 0 without the host port.
+    pub fn load(&mut self, words: impl IntoIterator<Item = u128>) {
+        self.program.load(words.into_iter().map(|w| w as i128));
+    }
+}
+
+impl Unit for Sequencer {
+    fn module(&self) -> String {
+        "pimc_sequencer".into()
+    }
+
+    fn contract(&self) -> Contract {
+        Contract {
+            summary: format!(
+                "Sequencer: runs a program of at most {} words.",
+                self.program.words().len()
+            ),
+            formula: "An instruction issues, and the next one as many clocks later as its delay says; \
+                      its effect is on the ports one clock after it issues. Loop repeats what \
+                      follows, up to its Next, count times."
+                .into(),
+            latency: format!(
+                "start_i to the program's first effect: 2 clocks, or the end of an idle refresh. \
+                 When no program runs, a refresh comes at most {} clocks after the last one and \
+                 takes {}; the first comes after reset.",
+                self._refi, self._rfc
+            ),
+            throughput: "One instruction in two clocks.".into(),
+            layout: format!(
+                "A program word holds, lowest first, opcode (4 bits), delay ({}), operands. Opcodes: \
+                 0 end, 1 wait, 2 row, 3 activate, 4 read, 5 precharge, 6 refresh, 7 loop, 8 next, 9 \
+                 stream, 10 vector operation.",
+                self._delay_bits
+            ),
+            preconditions: format!(
+                "Delays are at least 2. Loops nest at most {} deep. A program begins with a refresh \
+                 and ends with all banks precharged; program memory is not written while it runs.",
+                self._loops
+            ),
+        }
+    }
+
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        Some(&mut self.clock)
+    }
+}

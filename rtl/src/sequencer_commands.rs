@@ -1,0 +1,156 @@
+//! DRAM commands: the row and column counters and the command port.
+
+use crate::hdl::prelude::*;
+use crate::shape::{index_bits, ChannelShape};
+
+/// `cmd_o` of an activate.
+pub const CMD_ACT: u32 = 0;
+/// `cmd_o` of a read.
+pub const CMD_READ: u32 = 1;
+/// `cmd_o` of a precharge.
+pub const CMD_PRE: u32 = 2;
+/// `cmd_o` of a refresh.
+pub const CMD_REF: u32 = 3;
+
+/// One strobe per clock, at most; the command is on the port one clock later.
+#[derive(LogicBlock, Default)]
+pub struct DramCommands {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+
+    /// Sets the counters from `operands`.
+    pub set: Signal<In, Bit>,
+    /// Column above row.
+    pub operands: Wire<In>,
+    /// Activates the counted row.
+    pub act: Signal<In, Bit>,
+    /// Reads the counted column, and counts it up.
+    pub read: Signal<In, Bit>,
+    /// Precharges, and counts the row up.
+    pub pre: Signal<In, Bit>,
+    /// Refreshes.
+    pub refresh: Signal<In, Bit>,
+
+    /// A command, to every bank.
+    pub cmd_valid: Signal<Out, Bit>,
+    /// Which.
+    pub cmd: Wire<Out>,
+    /// Row of an activate.
+    pub cmd_row: Wire<Out>,
+    /// Column of a read.
+    pub cmd_col: Wire<Out>,
+
+    row: Reg,
+    col: Reg,
+    command_valid: Flop<Bit>,
+    command: Reg,
+    command_row: Reg,
+    command_col: Reg,
+    cmd_act: Const,
+    cmd_read: Const,
+    cmd_pre: Const,
+    cmd_ref: Const,
+    col_at: Const,
+    last_col: Const,
+    _row_bits: u32,
+    _col_bits: u32,
+}
+
+impl Logic for DramCommands {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, row, col, command_valid, command, command_row, command_col);
+
+        comment!("---- counters; the column wraps at the end of the DRAM row ----");
+        if self.read.val() {
+            self.col.d.next = self.col.q.val() + 1.into();
+            if self.col.q.val() == self.last_col.val() {
+                self.col.d.next = 0.into();
+            }
+        }
+        if self.pre.val() {
+            self.row.d.next = self.row.q.val() + 1.into();
+        }
+        if self.set.val() {
+            self.row.d.next = bit_cast(self.operands.val(), self._row_bits);
+            self.col.d.next = bit_cast(self.operands.val() >> self.col_at.val(), self._col_bits);
+        }
+
+        comment!("---- command port ----");
+        self.command_valid.d.next =
+            self.act.val() | self.read.val() | self.pre.val() | self.refresh.val();
+        if self.act.val() {
+            self.command.d.next = self.cmd_act.val().into();
+            self.command_row.d.next = self.row.q.val();
+        }
+        if self.read.val() {
+            self.command.d.next = self.cmd_read.val().into();
+            self.command_col.d.next = self.col.q.val();
+        }
+        if self.pre.val() {
+            self.command.d.next = self.cmd_pre.val().into();
+        }
+        if self.refresh.val() {
+            self.command.d.next = self.cmd_ref.val().into();
+        }
+        self.cmd_valid.next = self.command_valid.q.val();
+        self.cmd.next = self.command.q.val();
+        self.cmd_row.next = self.command_row.q.val();
+        self.cmd_col.next = self.command_col.q.val();
+    }
+}
+
+impl DramCommands {
+    /// The command port of a channel.
+    pub fn new(shape: &ChannelShape) -> Self {
+        let (row, col) = (u(index_bits(shape.dram_rows)), u(index_bits(shape.dram_cols)));
+        let isa = &shape.isa;
+        DramCommands {
+            operands: Wire::new(u(isa.row_bits + isa.col_bits)),
+            cmd: Wire::new(u(2)),
+            cmd_row: Wire::new(row),
+            cmd_col: Wire::new(col),
+            row: Reg::new(row),
+            col: Reg::new(col),
+            command: Reg::new(u(2)),
+            command_row: Reg::new(row),
+            command_col: Reg::new(col),
+            cmd_act: Const::new(CMD_ACT as usize),
+            cmd_read: Const::new(CMD_READ as usize),
+            cmd_pre: Const::new(CMD_PRE as usize),
+            cmd_ref: Const::new(CMD_REF as usize),
+            col_at: Const::new(isa.row_bits as usize),
+            last_col: Const::new(shape.dram_cols as usize - 1),
+            _row_bits: isa.row_bits,
+            _col_bits: isa.col_bits,
+            ..DramCommands::default()
+        }
+    }
+}
+
+impl Unit for DramCommands {
+    fn module(&self) -> String {
+        "pimc_dram_commands".into()
+    }
+
+    fn contract(&self) -> Contract {
+        Contract {
+            summary: "DRAM commands: the row and column counters and the command port.".into(),
+            formula: format!(
+                "cmd_o is {CMD_ACT} to activate, {CMD_READ} to read, {CMD_PRE} to precharge, \
+                 {CMD_REF} to refresh."
+            ),
+            latency: "1 clock from a strobe to the command.".into(),
+            layout: format!(
+                "operands_i holds the row in bits {}:0 and the column above it.",
+                self._row_bits - 1
+            ),
+            preconditions: "At most one strobe in a clock.".into(),
+            ..Contract::default()
+        }
+    }
+
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        Some(&mut self.clock)
+    }
+}

@@ -1,0 +1,4 @@
+//! The units of the channel against independent models, and whole channels against arithmetic.
+
+mod buffer;
+mod shapes;

@@ -1,0 +1,103 @@
+//! Shapes and random numbers for the tests.
+
+use pimc_rtl::isa::{Instr, IsaShape, VecOp};
+use pimc_rtl::shape::{
+    BankShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape, RequantShape,
+};
+
+/// SplitMix64: the same numbers every time.
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    /// Below `n`.
+    pub fn below(&mut self, n: u32) -> u32 {
+        (self.next() % u64::from(n)) as u32
+    }
+
+    /// A signed value of `bits`; the ends come often.
+    pub fn signed(&mut self, bits: u32) -> i64 {
+        let limit = 1i64 << (bits - 1);
+        match self.below(8) {
+            0 => -limit,
+            1 => limit - 1,
+            _ => (self.next() as i64) >> (64 - bits),
+        }
+    }
+}
+
+/// A channel with every block, for programs of `isa`.
+pub fn everything() -> ChannelShape {
+    ChannelShape {
+        banks: 16,
+        beats: 4,
+        beat_bits: 64,
+        read_latency: 9,
+        dram_rows: 64,
+        dram_cols: 8,
+        refi: 300,
+        rfc: 20,
+        isa: IsaShape {
+            delay_bits: 10,
+            row_bits: 6,
+            col_bits: 3,
+            count_bits: 7,
+            mode_bits: 3,
+            columns_bits: 4,
+            beats_bits: 2,
+            coats_bits: 2,
+            key_bits: 32,
+            addr_bits: 9,
+        },
+        program_depth: 200,
+        bank: BankShape {
+            lookups: vec![LookupShape {
+                k: 4,
+                sub: 2,
+                code_bits: 2,
+                lanes: 32,
+                chunk: 4,
+                blocks: 2,
+                entry_bits: 17,
+                acc_bits: 22,
+            }],
+            gated: Some(GatedShape {
+                planes: 9,
+                groups: 3,
+                acc_bits: 18,
+                column_signs: Some(8),
+                generated_signs: Some(3),
+            }),
+            mac: Some(MacShape { acc_bits: 22 }),
+            byte_words: 20,
+            result_bits: 22,
+            result_depth: 5,
+        },
+        buffer: BufferShape {
+            word_bits: 28,
+            depth: 500,
+            ops: VecOp::ALL.to_vec(),
+            requant: Some(RequantShape {
+                in_bits: 20,
+                mul_bits: 16,
+                shift_bits: 5,
+                out_bits: 12,
+                narrow_bits: 4,
+            }),
+            mul_bits: 14,
+        },
+    }
+}
+
+/// `shape` with the field widths and the depth of `program`.
+pub fn fit(shape: &ChannelShape, program: &[Instr]) -> ChannelShape {
+    let isa = IsaShape::smallest(program, &shape.bank, shape.beats, shape.buffer.depth);
+    ChannelShape { isa, program_depth: program.len() as u32, ..shape.clone() }
+}
