@@ -12,6 +12,8 @@
 pub mod anneal;
 pub mod scalars;
 pub mod signed;
+#[cfg(test)]
+mod tests;
 
 use crate::matrix::{bytes_of_i16, bytes_of_i32, pack_rows, Matrix, QuantizedMatrix};
 use crate::random::Rng;
