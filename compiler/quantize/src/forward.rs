@@ -1,6 +1,6 @@
 //! The float network, run on calibration data.
 
-use crate::gemm::{plain, product, transposed};
+use crate::gemm::{plain, transposed, Gemm};
 use crate::matrix::Matrix;
 use crate::recipe::Activation;
 
@@ -59,7 +59,8 @@ pub fn float_layer(
 ) -> LayerOutputs {
     let (samples, outputs) = (x.rows, w.rows);
     let mut pre = vec![0.0f32; samples * outputs];
-    product(1.0, plain(&x.data, samples, x.cols), transposed(&w.data, outputs, w.cols), &mut pre);
+    let (left, right) = (plain(&x.data, samples, x.cols), transposed(&w.data, outputs, w.cols));
+    Gemm::default().product(1.0, left, right, &mut pre);
     if let Some(bias) = bias {
         for row in pre.chunks_mut(outputs) {
             row.iter_mut().zip(bias).for_each(|(v, b)| *v += b);

@@ -29,6 +29,7 @@ mod section;
 mod source;
 pub mod supermask;
 pub mod uniform;
+mod wide;
 
 pub use emit::METADATA_KEY;
 pub use quantize::{quantize, Progress, Quantized, Request, Silent};

@@ -5,9 +5,10 @@
 //! linearly, so that the minimum moves from the centre of the cube to a corner. Each step moves
 //! with momentum 1 along the gradient taken at a point ahead (arXiv 2510.18650).
 
-use super::scalars::{solve_scalars, Scalars, Shape};
-use crate::gemm::{plain, product, transposed};
+use super::scalars::{ScalarSolver, Scalars, Shape};
+use crate::gemm::{plain, transposed, Gemm};
 use crate::random::Rng;
+use crate::wide::widest;
 
 /// The constants of the search. The defaults are the published ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +48,7 @@ pub struct Gradient {
     y2_k: Vec<f32>,
     z_k: Vec<f32>,
     z2_k: Vec<f32>,
+    gemm: Gemm,
 }
 
 impl Gradient {
@@ -67,6 +69,7 @@ impl Gradient {
             y2_k: zeros(l),
             z_k: zeros(l),
             z2_k: zeros(l),
+            gemm: Gemm::default(),
         }
     }
 
@@ -76,84 +79,94 @@ impl Gradient {
     /// the sums over a row of Z of the values and of their squares; gZ likewise.
     pub fn at(&mut self, x: &[f32], y: &[f32], z: &[f32], a: Scalars) {
         let Shape { m, n, l } = self.shape;
-        let (r, s, t, u) = (a.r as f32, a.s as f32, a.t as f32, a.u as f32);
-        self.bit_sums(y, z);
-        product(r, plain(y, m, l), plain(z, l, n), &mut self.error);
-        self.p_col.fill(0.0);
-        for i in 0..m {
-            let row = &mut self.error[i * n..][..n];
-            let base = s * self.y_row[i] + u;
-            for j in 0..n {
-                row[j] = x[i * n + j] - (row[j] + base + t * self.z_col[j]);
-                self.p_col[j] += row[j];
-            }
-            self.p_row[i] = sum(row);
+        let r = a.r as f32;
+        self.gemm.product(r, plain(y, m, l), plain(z, l, n), &mut self.error);
+        errors(self, x, y, z, a);
+        let error = plain(&self.error, m, n);
+        self.gemm.product(-2.0 * r, error, transposed(z, l, n), &mut self.y);
+        self.gemm.product(-2.0 * r, transposed(y, m, l), error, &mut self.z);
+        single_terms(self, y, z, a);
+    }
+}
+
+widest! {
+    /// Sums of the bits, and from r Y Z the error P with its row and column sums.
+    fn errors(g: &mut Gradient, x: &[f32], y: &[f32], z: &[f32], a: Scalars) {
+        let Shape { n, l, .. } = g.shape;
+        let (s, t, u) = (a.s as f32, a.t as f32, a.u as f32);
+        for sums in [&mut g.y_k, &mut g.y2_k, &mut g.z_col, &mut g.p_col] {
+            sums.fill(0.0);
         }
-        product(-2.0 * r, plain(&self.error, m, n), transposed(z, l, n), &mut self.y);
-        product(-2.0 * r, transposed(y, m, l), plain(&self.error, m, n), &mut self.z);
+        for (row, total) in y.chunks_exact(l).zip(&mut g.y_row) {
+            *total = sum(row);
+            for ((total, squares), v) in g.y_k.iter_mut().zip(&mut g.y2_k).zip(row) {
+                *total += v;
+                *squares += v * v;
+            }
+        }
+        for (k, row) in z.chunks_exact(n).enumerate() {
+            g.z_k[k] = sum(row);
+            g.z2_k[k] = sum_of_squares(row);
+            g.z_col.iter_mut().zip(row).for_each(|(total, v)| *total += v);
+        }
+        for (i, (row, x)) in g.error.chunks_exact_mut(n).zip(x.chunks_exact(n)).enumerate() {
+            let base = s * g.y_row[i] + u;
+            for ((e, x), z) in row.iter_mut().zip(x).zip(&g.z_col) {
+                *e = x - (*e + base + t * z);
+            }
+            g.p_col.iter_mut().zip(&*row).for_each(|(total, e)| *total += e);
+            g.p_row[i] = sum(row);
+        }
+    }
+}
+
+widest! {
+    /// Adds to the products of the gradient the terms of one factor alone.
+    fn single_terms(g: &mut Gradient, y: &[f32], z: &[f32], a: Scalars) {
+        let Shape { m, n, l } = g.shape;
+        let (r, s, t) = (a.r as f32, a.s as f32, a.t as f32);
         let (mf, nf) = (m as f32, n as f32);
-        for i in 0..m {
-            let common = -2.0 * s * self.p_row[i];
-            for k in 0..l {
-                let v = y[i * l + k];
+        for (i, (out, y)) in g.y.chunks_exact_mut(l).zip(y.chunks_exact(l)).enumerate() {
+            let common = -2.0 * s * g.p_row[i];
+            for ((out, &v), (zs, zs2)) in out.iter_mut().zip(y).zip(g.z_k.iter().zip(&g.z2_k)) {
                 let flip = 1.0 - 2.0 * v;
-                self.y[i * l + k] += common
-                    + (r * r + 2.0 * r * s * flip + 2.0 * r * t) * self.z_k[k]
-                    - 2.0 * (r * t + r * r * v) * self.z2_k[k]
+                *out += common
+                    + (r * r + 2.0 * r * s * flip + 2.0 * r * t) * zs
+                    - 2.0 * (r * t + r * r * v) * zs2
                     + s * s * flip * nf;
             }
         }
-        for k in 0..l {
-            let (ys, ys2) = (self.y_k[k], self.y2_k[k]);
-            for j in 0..n {
-                let v = z[k * n + j];
+        for (k, (out, z)) in g.z.chunks_exact_mut(n).zip(z.chunks_exact(n)).enumerate() {
+            let (ys, ys2) = (g.y_k[k], g.y2_k[k]);
+            for ((out, &v), p) in out.iter_mut().zip(z).zip(&g.p_col) {
                 let flip = 1.0 - 2.0 * v;
-                self.z[k * n + j] += -2.0 * t * self.p_col[j]
+                *out += -2.0 * t * p
                     + (r * r + 2.0 * r * s + 2.0 * r * t * flip) * ys
                     - 2.0 * (r * r * v + r * s) * ys2
                     + t * t * flip * mf;
             }
         }
     }
-
-    fn bit_sums(&mut self, y: &[f32], z: &[f32]) {
-        let Shape { m, n, l } = self.shape;
-        self.y_k.fill(0.0);
-        self.y2_k.fill(0.0);
-        for i in 0..m {
-            let row = &y[i * l..][..l];
-            self.y_row[i] = sum(row);
-            for ((total, squares), v) in self.y_k.iter_mut().zip(&mut self.y2_k).zip(row) {
-                *total += v;
-                *squares += v * v;
-            }
-        }
-        self.z_col.fill(0.0);
-        for k in 0..l {
-            let row = &z[k * n..][..n];
-            for (total, v) in self.z_col.iter_mut().zip(row) {
-                *total += v;
-            }
-            self.z_k[k] = sum(row);
-            self.z2_k[k] = sum_of_squares(row);
-        }
-    }
 }
 
-/// Sum in eight lanes, which the compiler may keep in vector registers.
+/// Sums go in this many lanes, whatever the registers hold.
+const LANES: usize = 16;
+
+#[inline(always)]
 fn sum(values: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let chunks = values.chunks_exact(8);
+    let mut lanes = [0.0f32; LANES];
+    let chunks = values.chunks_exact(LANES);
     let tail: f32 = chunks.remainder().iter().sum();
-    chunks.for_each(|c| (0..8).for_each(|i| lanes[i] += c[i]));
+    chunks.for_each(|c| (0..LANES).for_each(|i| lanes[i] += c[i]));
     lanes.iter().sum::<f32>() + tail
 }
 
+#[inline(always)]
 fn sum_of_squares(values: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let chunks = values.chunks_exact(8);
+    let mut lanes = [0.0f32; LANES];
+    let chunks = values.chunks_exact(LANES);
     let tail: f32 = chunks.remainder().iter().map(|v| v * v).sum();
-    chunks.for_each(|c| (0..8).for_each(|i| lanes[i] += c[i] * c[i]));
+    chunks.for_each(|c| (0..LANES).for_each(|i| lanes[i] += c[i] * c[i]));
     lanes.iter().sum::<f32>() + tail
 }
 
@@ -190,9 +203,11 @@ pub fn anneal(residual: &[f32], shape: Shape, settings: &Anneal, rng: &mut Rng) 
     let mut z = Relaxed::starting_at(random(l * n, rng), settings.eta);
     let mut gradient = Gradient::new(shape);
     let mut yz = vec![0.0f32; m * n];
+    let mut solver = ScalarSolver::new(&x, shape);
+    let mut gemm = Gemm::default();
     let mut solve = |y: &[f32], z: &[f32]| {
-        product(1.0, plain(y, m, l), plain(z, l, n), &mut yz);
-        solve_scalars(&x, y, z, &yz, shape)
+        gemm.product(1.0, plain(y, m, l), plain(z, l, n), &mut yz);
+        solver.solve(y, z, &yz)
     };
     let mut scalars = solve(&y.now, &z.now);
     let fall = (settings.t_start - settings.t_end) / (settings.steps.max(2) - 1) as f32;

@@ -1,6 +1,7 @@
 //! The closed solve of the four scalars of one basis, on bit probabilities.
 
 use crate::linalg::solve_symmetric;
+use crate::wide::widest;
 
 /// The scalars of one basis in the {0,1} form: W ~ r Y Z + s rowsum(Y) + t colsum(Z) + u.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,87 +16,93 @@ pub struct Scalars {
     pub u: f64,
 }
 
-/// Minimises the expected squared error over r, s, t, u, for independent bits with
-/// probabilities Y (m x l) and Z (l x n) of being 1, given S = Y Z and the matrix x (m x n).
-///
-/// The Hessian follows from y^2 = y for a bit (arXiv 2510.18650): the square of a sum over k has
-/// the square of the mean plus the variance of its independent terms. On 0/1 values it is the plain
-/// least squares solution; where it is singular, the pseudo-inverse decides.
-pub fn solve_scalars(x: &[f32], y: &[f32], z: &[f32], product: &[f32], shape: Shape) -> Scalars {
-    let Shape { m, n, l } = shape;
-    let sums = Sums::of(y, z, shape);
-    let (mut h00, mut h01, mut h02, mut h03) = (0.0f64, 0.0f64, 0.0f64, 0.0f64);
-    let (mut v0, mut v1, mut v3) = (0.0f64, 0.0f64, 0.0f64);
-    let mut x_col = vec![0.0f64; n];
-    let mut s_col = vec![0.0f64; n];
-    for a in 0..m {
-        let (xs, ps) = (&x[a * n..][..n], &product[a * n..][..n]);
-        let [square, dot, p_row, x_row] = row_sums(xs, ps);
-        for j in 0..n {
-            x_col[j] += f64::from(xs[j]);
-            s_col[j] += f64::from(ps[j]);
-        }
-        h00 += square + p_row;
-        h01 += (sums.y_row[a] + 1.0) * p_row;
-        h03 += p_row;
-        v0 += dot;
-        v1 += x_row * sums.y_row[a];
-        v3 += x_row;
-    }
-    let mut v2 = 0.0f64;
-    for j in 0..n {
-        h02 += (1.0 + sums.z_col[j]) * s_col[j];
-        v2 += x_col[j] * sums.z_col[j];
-    }
-    for k in 0..l {
-        h00 -= sums.y2_k[k] * sums.z2_k[k];
-        h01 -= sums.y2_k[k] * sums.z_k[k];
-        h02 -= sums.y_k[k] * sums.z2_k[k];
-    }
-    let (mf, nf) = (m as f64, n as f64);
-    let y_total: f64 = sums.y_row.iter().sum();
-    let z_total: f64 = sums.z_col.iter().sum();
-    let y2_total: f64 = sums.y2_k.iter().sum();
-    let z2_total: f64 = sums.z2_k.iter().sum();
-    let y_squares: f64 = sums.y_row.iter().map(|s| s * s).sum();
-    let z_squares: f64 = sums.z_col.iter().map(|s| s * s).sum();
-    let h11 = nf * (y_squares + y_total - y2_total);
-    let h22 = mf * (z_squares + z_total - z2_total);
-    let h12 = y_total * z_total;
-    let (h13, h23, h33) = (nf * y_total, mf * z_total, mf * nf);
-    #[rustfmt::skip]
-    let h = [
-        h00, h01, h02, h03,
-        h01, h11, h12, h13,
-        h02, h12, h22, h23,
-        h03, h13, h23, h33,
-    ];
-    let a = solve_symmetric(&h, &[v0, v1, v2, v3]);
-    Scalars { r: a[0], s: a[1], t: a[2], u: a[3] }
+/// Solves for the scalars of one block again and again, with buffers of its own.
+pub struct ScalarSolver<'a> {
+    x: &'a [f32],
+    shape: Shape,
+    x_row: Vec<f64>,
+    x_col: Vec<f64>,
+    sums: Sums,
 }
 
-/// sum p^2, sum p x, sum p and sum x of one row, in f64 because the solve is a difference of large
-/// terms; in four lanes, so that the compiler may keep them in one register each.
-fn row_sums(x: &[f32], p: &[f32]) -> [f64; 4] {
-    const LANES: usize = 4;
-    let (mut square, mut dot, mut sum_p, mut sum_x) =
-        ([0.0f64; LANES], [0.0f64; LANES], [0.0f64; LANES], [0.0f64; LANES]);
-    let (xs, ps) = (x.chunks_exact(LANES), p.chunks_exact(LANES));
-    let tail = xs.remainder().iter().zip(ps.remainder());
-    for (i, (&x, &p)) in tail.enumerate() {
-        let (x, p) = (f64::from(x), f64::from(p));
-        (square[i], dot[i], sum_p[i], sum_x[i]) = (p * p, p * x, p, x);
-    }
-    for (x, p) in xs.zip(ps) {
-        for i in 0..LANES {
-            let (x, p) = (f64::from(x[i]), f64::from(p[i]));
-            square[i] += p * p;
-            dot[i] += p * x;
-            sum_p[i] += p;
-            sum_x[i] += x;
+impl<'a> ScalarSolver<'a> {
+    /// For the block `x`, m x n.
+    pub fn new(x: &'a [f32], shape: Shape) -> ScalarSolver<'a> {
+        let (mut x_row, mut x_col) = (vec![0.0; shape.m], vec![0.0; shape.n]);
+        for (i, row) in x.chunks(shape.n).enumerate() {
+            for (col, &v) in x_col.iter_mut().zip(row) {
+                x_row[i] += f64::from(v);
+                *col += f64::from(v);
+            }
         }
+        ScalarSolver { x, shape, x_row, x_col, sums: Sums::new(shape) }
     }
-    [square, dot, sum_p, sum_x].map(|lanes| (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]))
+
+    /// Minimises the expected squared error over r, s, t, u, for independent bits with
+    /// probabilities Y (m x l) and Z (l x n) of being 1, given S = Y Z.
+    ///
+    /// The Hessian follows from y^2 = y for a bit (arXiv 2510.18650): the square of a sum over k has
+    /// the square of the mean plus the variance of its independent terms. On 0/1 values it is the
+    /// plain least squares solution; where it is singular, the pseudo-inverse decides.
+    pub fn solve(&mut self, y: &[f32], z: &[f32], product: &[f32]) -> Scalars {
+        fill(&mut self.sums, y, z, self.shape);
+        let Shape { m, n, .. } = self.shape;
+        let sums = &self.sums;
+        let (squares, v0) = square_and_dot(product, self.x);
+        let v1 = dot64(&self.x_row, &sums.y_row);
+        let v2 = dot64(&self.x_col, &sums.z_col);
+        let v3: f64 = self.x_row.iter().sum();
+        // Row and column sums of S need no S.
+        let h03: f64 = sums.s_row.iter().sum();
+        let h00 = squares + h03 - dot64(&sums.y2_k, &sums.z2_k);
+        let h01 = dot64(&sums.y_row, &sums.s_row) + h03 - dot64(&sums.y2_k, &sums.z_k);
+        let h02 = dot64(&sums.z_col, &sums.s_col) + h03 - dot64(&sums.y_k, &sums.z2_k);
+        let (mf, nf) = (m as f64, n as f64);
+        let y_total: f64 = sums.y_row.iter().sum();
+        let z_total: f64 = sums.z_col.iter().sum();
+        let y2_total: f64 = sums.y2_k.iter().sum();
+        let z2_total: f64 = sums.z2_k.iter().sum();
+        let h11 = nf * (dot64(&sums.y_row, &sums.y_row) + y_total - y2_total);
+        let h22 = mf * (dot64(&sums.z_col, &sums.z_col) + z_total - z2_total);
+        let h12 = y_total * z_total;
+        let (h13, h23, h33) = (nf * y_total, mf * z_total, mf * nf);
+        #[rustfmt::skip]
+        let h = [
+            h00, h01, h02, h03,
+            h01, h11, h12, h13,
+            h02, h12, h22, h23,
+            h03, h13, h23, h33,
+        ];
+        let a = solve_symmetric(&h, &[v0, v1, v2, v3]);
+        Scalars { r: a[0], s: a[1], t: a[2], u: a[3] }
+    }
+}
+
+fn dot64(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// Sums go in this many lanes, whatever the registers hold.
+const LANES: usize = 16;
+
+widest! {
+    /// sum s^2 and sum s x, in f64 because the solve is a difference of large terms.
+    fn square_and_dot(s: &[f32], x: &[f32]) -> (f64, f64) {
+        let (mut square, mut dot) = ([0.0f64; LANES], [0.0f64; LANES]);
+        let (ss, xs) = (s.chunks_exact(LANES), x.chunks_exact(LANES));
+        for (i, (&s, &x)) in ss.remainder().iter().zip(xs.remainder()).enumerate() {
+            square[i] = f64::from(s) * f64::from(s);
+            dot[i] = f64::from(s) * f64::from(x);
+        }
+        for (s, x) in ss.zip(xs) {
+            for i in 0..LANES {
+                let s = f64::from(s[i]);
+                square[i] += s * s;
+                dot[i] += s * f64::from(x[i]);
+            }
+        }
+        (square.iter().sum(), dot.iter().sum())
+    }
 }
 
 /// Sizes of a block: m x n, with inner dimension l.
@@ -109,10 +116,12 @@ pub struct Shape {
     pub l: usize,
 }
 
-/// Sums of bit probabilities and of their squares.
+/// Sums of bit probabilities and of their squares, and of rows and columns of S = Y Z.
 struct Sums {
     y_row: Vec<f64>,
     z_col: Vec<f64>,
+    s_row: Vec<f64>,
+    s_col: Vec<f64>,
     y_k: Vec<f64>,
     y2_k: Vec<f64>,
     z_k: Vec<f64>,
@@ -120,26 +129,60 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(y: &[f32], z: &[f32], shape: Shape) -> Sums {
+    fn new(shape: Shape) -> Sums {
         let Shape { m, n, l } = shape;
-        let (mut y_row, mut y_k, mut y2_k) = (vec![0.0; m], vec![0.0; l], vec![0.0; l]);
-        for a in 0..m {
-            for k in 0..l {
-                let v = f64::from(y[a * l + k]);
-                y_row[a] += v;
-                y_k[k] += v;
-                y2_k[k] += v * v;
-            }
+        let zeros = |len: usize| vec![0.0; len];
+        Sums {
+            y_row: zeros(m),
+            z_col: zeros(n),
+            s_row: zeros(m),
+            s_col: zeros(n),
+            y_k: zeros(l),
+            y2_k: zeros(l),
+            z_k: zeros(l),
+            z2_k: zeros(l),
         }
-        let (mut z_col, mut z_k, mut z2_k) = (vec![0.0; n], vec![0.0; l], vec![0.0; l]);
-        for k in 0..l {
-            for j in 0..n {
-                let v = f64::from(z[k * n + j]);
-                z_col[j] += v;
-                z_k[k] += v;
-                z2_k[k] += v * v;
-            }
-        }
-        Sums { y_row, z_col, y_k, y2_k, z_k, z2_k }
     }
+}
+
+widest! {
+    fn fill(sums: &mut Sums, y: &[f32], z: &[f32], shape: Shape) {
+        let Shape { n, l, .. } = shape;
+        for zeroed in [&mut sums.y_k, &mut sums.y2_k, &mut sums.z_col, &mut sums.s_col] {
+            zeroed.fill(0.0);
+        }
+        for (total, row) in sums.y_row.iter_mut().zip(y.chunks_exact(l)) {
+            *total = sum_products(row, |_| 1.0);
+            for ((sum, squares), &v) in sums.y_k.iter_mut().zip(&mut sums.y2_k).zip(row) {
+                let v = f64::from(v);
+                *sum += v;
+                *squares += v * v;
+            }
+        }
+        for (k, row) in z.chunks_exact(n).enumerate() {
+            sums.z_k[k] = sum_products(row, |_| 1.0);
+            sums.z2_k[k] = sum_products(row, |j| f64::from(row[j]));
+            let weight = sums.y_k[k];
+            for ((sum, s), &v) in sums.z_col.iter_mut().zip(&mut sums.s_col).zip(row) {
+                let v = f64::from(v);
+                *sum += v;
+                *s += weight * v;
+            }
+        }
+        for (total, row) in sums.s_row.iter_mut().zip(y.chunks_exact(l)) {
+            *total = sum_products(row, |k| sums.z_k[k]);
+        }
+    }
+}
+
+/// Sum of values times `factor` of their index.
+#[inline(always)]
+fn sum_products(values: &[f32], factor: impl Fn(usize) -> f64) -> f64 {
+    let mut lanes = [0.0f64; LANES];
+    for (at, chunk) in values.chunks(LANES).enumerate() {
+        for (i, (lane, &v)) in lanes.iter_mut().zip(chunk).enumerate() {
+            *lane += f64::from(v) * factor(at * LANES + i);
+        }
+    }
+    lanes.iter().sum()
 }

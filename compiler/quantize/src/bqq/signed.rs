@@ -5,6 +5,7 @@
 
 use super::anneal::Basis;
 use super::scalars::{Scalars, Shape};
+use crate::gemm::{plain, Gemm};
 use crate::linalg::solve_symmetric;
 
 /// The scalars of one basis in the +-1 form; U is kept per block.
@@ -191,8 +192,7 @@ impl SignedBlock {
         each.fold(0.0, |m, v| m.max(v.abs()))
     }
 
-    /// Rounds every scalar to a multiple of `step`, R first; after each kind the remaining ones are
-    /// not solved again, but U is, since it stands for the mean of what is left.
+    /// Rounds R, S and T to multiples of `step`; then U to the mean of what they leave.
     pub fn round_scalars(&mut self, w: &[f32], step: f64) {
         let round = |v: f64| (v / step).round() * step;
         for c in &mut self.scalars {
@@ -225,12 +225,8 @@ impl Features {
         let Shape { m, n, l } = shape;
         let mut product = vec![0.0f32; m * n];
         // Sums of at most l terms of +-1: exact in f32.
-        crate::gemm::product(
-            1.0,
-            crate::gemm::plain(&signs.a, m, l),
-            crate::gemm::plain(&signs.b, l, n),
-            &mut product,
-        );
+        let (a, b) = (plain(&signs.a, m, l), plain(&signs.b, l, n));
+        Gemm::default().product(1.0, a, b, &mut product);
         let a_row = signs.a.chunks(l).map(|row| row.iter().map(|&v| f64::from(v)).sum()).collect();
         let mut b_col = vec![0.0; n];
         for row in signs.b.chunks(n) {

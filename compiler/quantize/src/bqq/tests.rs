@@ -2,7 +2,7 @@
 //! plain least squares.
 
 use super::anneal::{anneal, Anneal, Gradient};
-use super::scalars::{solve_scalars, Scalars, Shape};
+use super::scalars::{ScalarSolver, Scalars, Shape};
 use super::signed::SignedBlock;
 use super::*;
 use crate::matrix::Matrix;
@@ -83,7 +83,7 @@ fn the_scalars_are_a_minimum_of_the_expected_squared_error() {
     for _ in 0..5 {
         let x = normal(&mut rng, 6);
         let (y, z) = (uniform(&mut rng, 4), uniform(&mut rng, 6));
-        let a = solve_scalars(&x, &y, &z, &product_of(&y, &z, SMALL), SMALL);
+        let a = ScalarSolver::new(&x, SMALL).solve(&y, &z, &product_of(&y, &z, SMALL));
         let p: Vec<f64> = y.iter().chain(&z).map(|&v| f64::from(v)).collect();
         let best = expected_error(&x, &p, a);
         for d in [-1e-2, 1e-2] {
@@ -108,7 +108,7 @@ fn on_bits_the_scalars_are_the_least_squares_solution() {
     let mut bits = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.below(2) as f32).collect() };
     let (y, z) = (bits(m * l), bits(l * n));
     let product = product_of(&y, &z, shape);
-    let a = solve_scalars(&x, &y, &z, &product, shape);
+    let a = ScalarSolver::new(&x, shape).solve(&y, &z, &product);
     let mut along = [0.0f64; 4];
     for i in 0..m {
         for j in 0..n {
