@@ -45,7 +45,11 @@ pub enum GoldenError {
         got: usize,
     },
     /// An input element outside its type.
-    #[error("input %{name} is {ty}, but element {index} is {got}: give values of {low}..={high}", low = ty.elem.min(), high = ty.elem.max())]
+    #[error(
+        "input %{name} is {ty}, but element {index} is {got}: give values of {low}..={high}",
+        low = ty.elem.min(),
+        high = ty.elem.max()
+    )]
     InputRange {
         /// The input's name.
         name: String,

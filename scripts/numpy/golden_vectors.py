@@ -10,6 +10,7 @@ dimension, in the narrowest of i8, i16, i32 and i64 that holds its type; the ret
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def container(bits):
 
 def generate():
     names = set()
+    # Cases that are no longer made must not stay behind.
+    shutil.rmtree(VECTORS, ignore_errors=True)
     for case in vector_cases.all_cases():
         assert case.name not in names, f"two cases are named {case.name}"
         names.add(case.name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pimc_np import program
+from pimc_np import program, weights
 from pimc_np.tensors import pack_bits
 from pimc_np.weights import inner
 
@@ -92,7 +92,7 @@ def pq(name, rows, parts, sub, k, shared=False, book=None, codes=None):
     case = Case(name, x=batch(parts * sub))
     ty = f"pq<{rows}x{parts * sub}, sub={sub}, k={k}{', shared' * shared}>"
     case.weight("w", ty, codes=codes, codebook=book)
-    return case.matvec("w", program.weights.pq(codes, book))
+    return case.matvec("w", weights.pq(codes, book))
 
 
 def bqq(name, grid, block, bases, fill=None, scalars=None):
@@ -111,7 +111,7 @@ def bqq(name, grid, block, bases, fill=None, scalars=None):
     }
     case = Case(name, x=batch(gc * n))
     case.weight("w", f"bqq<{gr * m}x{gc * n}, bases={bases}, block={m}x{n}>", **parts)
-    return case.matvec("w", program.weights.bqq(*parts.values(), block))
+    return case.matvec("w", weights.bqq(*parts.values(), block))
 
 
 def supermask(name, rows, cols, coats=1, density=0.4, seed=0x5EED, layer=0, pruned=0, locked=0):
@@ -141,7 +141,7 @@ def plain(name, rows, cols, bits, group=None, fill=None, scale=None):
         parts["scale"] = ints(16, *shape) if scale is None else np.full(shape, scale, np.int16)
         grouped = f", group={group}"
     case = Case(name, x=batch(cols)).weight("w", f"int<{rows}x{cols}, bits={bits}{grouped}>", **parts)
-    return case.matvec("w", program.weights.grouped_int(*parts.values()))
+    return case.matvec("w", weights.grouped_int(*parts.values()))
 
 
 def requant(name, x, to, mul, shift):
