@@ -29,6 +29,8 @@ pub enum Command {
     Explain(Explain),
     /// Say which tools pimc finds on this machine and what it can run with them.
     Doctor(Doctor),
+    /// List the built-in targets.
+    Targets,
 }
 
 impl Command {
@@ -39,6 +41,7 @@ impl Command {
             Command::Fmt(_) => "fmt",
             Command::Explain(_) => "explain",
             Command::Doctor(_) => "doctor",
+            Command::Targets => "targets",
         }
     }
 }

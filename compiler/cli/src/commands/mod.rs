@@ -4,6 +4,7 @@ mod doctor;
 mod explain;
 mod fmt;
 mod quantize;
+mod targets;
 
 use crate::args::Command;
 use crate::outcome::{Failure, Outcome};
@@ -15,5 +16,6 @@ pub fn run(command: &Command) -> Result<Outcome, Failure> {
         Command::Fmt(args) => fmt::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Targets => targets::run(),
     }
 }
