@@ -61,6 +61,16 @@ pub fn assemble(
     let recipe = layer.recipe;
     let name = recipe.name.value.clone();
     let unit: Vec<f64> = matrix.scale.iter().map(|s| s * x_step).collect();
+    if let Some(bad) = unit.iter().find(|u| !u.is_normal()) {
+        problems.error(
+            Code::P0415,
+            &recipe.scale.span,
+            format!("one step of the accumulator of layer `{name}` stands for {bad:e}"),
+            "the scale of its input times that of its weights",
+            "check the scales given as numbers: one is far from the size of its values",
+        );
+        return None;
+    }
     let bias = match &layer.bias {
         None => None,
         Some(bias) => Some(integer_bias(layer, bias, &unit, problems)?),

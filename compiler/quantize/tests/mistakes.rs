@@ -177,6 +177,10 @@ fn no_usable_scale() {
     let second = LAYER.replace("\"a\"", "\"b\"").replace("a.weight", "b.weight");
     one(&format!("{HEAD}{LAYER}scale = 1e-20\n{second}"), "P0415", "1e-20");
     one(&format!("{HEAD}{LAYER}scale = 1e30\n{second}"), "P0415", "1e30");
+    for far in ["1e-320", "1e308"] {
+        let all = found(&format!("[input]\nscale = {far}\n{HEAD}{LAYER}{second}"));
+        assert_eq!(all[0].0, "P0415", "{far}");
+    }
 }
 
 /// A network of one layer `a` with these weights and samples.
