@@ -7,10 +7,10 @@ use crate::shape::ChannelShape;
 /// From the last element of a vector operation being issued to its result being readable.
 pub const VEC_LATENCY: u32 = 6;
 /// From the last beat of a column entering the data path to its result word being readable.
-pub const UNIT_LATENCY: u32 = 6;
+pub const UNIT_LATENCY: u32 = 3;
 /// From the key and row entering the sign generator to its first word being ready; also the
 /// fewest clocks between the first columns of two matrix rows in mode `Mask`.
-pub const SEED_CLOCKS: u32 = 6;
+pub const SEED_CLOCKS: u32 = 4;
 
 /// Clocks that the buffer unit is busy with an operation, from its issue to the issue of one that
 /// reads what it wrote.

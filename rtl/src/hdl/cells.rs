@@ -152,6 +152,11 @@ impl Popcount {
     pub fn new(width: u32) -> Self {
         Popcount { x: Wire::new(u(width)), y: Wire::new(u(32 - width.leading_zeros())) }
     }
+
+    /// Of a word of `width` bits; the count is of type `count`, and wraps if that is too small.
+    pub fn modular(width: u32, count: Ty) -> Self {
+        Popcount { x: Wire::new(u(width)), y: Wire::new(count) }
+    }
 }
 
 impl Logic for Popcount {
@@ -238,24 +243,26 @@ impl Logic for Join {
     }
 }
 
-/// Bits that nobody reads, said out loud so that lint knows. Costs nothing. By the convention of
-/// the lint tools its field is named `unused_...`.
+/// The bits of a word above those that are used, said out loud so that lint knows. Costs nothing. By
+/// the convention of the lint tools its field is named `unused_...`; it is driven with a signal.
 #[derive(Clone, Debug, Default, LogicBlock)]
 pub struct Unused {
-    /// The bits.
+    /// The word.
     pub x: Wire<In>,
+    _used: u32,
 }
 
 impl Unused {
-    /// Of a word of `width` bits.
-    pub fn new(width: u32) -> Self {
-        Unused { x: Wire::new(u(width)) }
+    /// The bits of a word of type `ty` from bit `used` up; nothing when all are used.
+    pub fn above(ty: Ty, used: u32) -> Vec<Unused> {
+        let there = (used < ty.width) as usize;
+        vec![Unused { x: Wire::new(ty), _used: used }; there]
     }
 }
 
 impl Logic for Unused {
     fn update(&mut self) {}
     fn hdl(&self) -> Verilog {
-        cell(&Cell::Unused)
+        cell(&Cell::Unused { used: self._used })
     }
 }

@@ -24,8 +24,11 @@ pub enum Cell {
     Split,
     /// Word y of the parts x.
     Join,
-    /// Bits x that nobody reads.
-    Unused,
+    /// The bits of x from `used` up are read by nobody.
+    Unused {
+        /// The first of them.
+        used: u32,
+    },
 }
 
 const CELL: &str = "pimc cell ";
@@ -38,7 +41,7 @@ pub(super) fn cell(cell: &Cell) -> Verilog {
         Cell::Popcount => "popcount".into(),
         Cell::Split => "split".into(),
         Cell::Join => "join".into(),
-        Cell::Unused => "unused".into(),
+        Cell::Unused { used } => format!("unused {used}"),
     };
     Verilog::Blackbox(BlackBox { name: format!("{CELL}{name}"), code: String::new() })
 }
@@ -49,8 +52,11 @@ fn read_cell(name: &str) -> Option<Cell> {
         "popcount" => Cell::Popcount,
         "split" => Cell::Split,
         "join" => Cell::Join,
-        "unused" => Cell::Unused,
-        ram => Cell::Ram { depth: ram.strip_prefix("ram ")?.parse().ok()? },
+        other => match other.split_once(' ')? {
+            ("ram", depth) => Cell::Ram { depth: depth.parse().ok()? },
+            ("unused", used) => Cell::Unused { used: used.parse().ok()? },
+            _ => return None,
+        },
     })
 }
 
@@ -247,6 +253,10 @@ struct Elaborator {
     scopes: Vec<Scope>,
 }
 
+fn is_port(net: &Net) -> bool {
+    matches!(net.kind, NetKind::Input | NetKind::Output)
+}
+
 /// `name$3` is element 3 of the `Vec` called name.
 fn split_element(name: &str) -> (&str, Option<usize>) {
     match name.rsplit_once('$') {
@@ -282,7 +292,7 @@ impl Probe for Elaborator {
             AtomKind::InputParameter => NetKind::Input,
             AtomKind::OutputParameter => NetKind::Output,
             AtomKind::LocalSignal => NetKind::Local,
-            AtomKind::Constant => NetKind::Constant(atom.verilog().as_usize()),
+            AtomKind::Constant => NetKind::Constant(literal(&atom.verilog()) as usize),
             other => panic!("{name}: a signal of kind {other:?}"),
         };
         let states = match d.kind {
@@ -322,6 +332,13 @@ impl Probe for Elaborator {
         if at.is_some_and(|at| at > 0) {
             if let Some(child) = parent.children.iter_mut().find(|c| c.name == name) {
                 child.kinds.push(kind);
+                let widths = |nets: &[Net]| -> Vec<(Ty, Option<usize>)> {
+                    nets.iter().filter(|n| is_port(n)).map(|n| (n.ty, n.count)).collect()
+                };
+                assert!(
+                    widths(&child.ports) == widths(&open.nets),
+                    "{name}: the instances of a `Vec` have ports of unlike width"
+                );
                 return;
             }
         }

@@ -20,6 +20,8 @@ pub struct Contract {
     pub layout: String,
     /// What it relies on.
     pub preconditions: String,
+    /// Groups of ports: the field that begins one, and the comment above it.
+    pub ports: Vec<(&'static str, &'static str)>,
 }
 
 /// A block that is a module.

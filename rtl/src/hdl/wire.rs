@@ -138,7 +138,7 @@ impl<D: Direction> Atom for Wire<D> {
 pub struct Signal<D: Direction, T: Synth> {
     /// What drives it.
     pub next: T,
-    val: T,
+    settled: T,
     changed: bool,
     claimed: bool,
     id: usize,
@@ -158,7 +158,7 @@ impl Signal<In, Clock> {
     /// every change is a rising edge: nothing here acts on a falling one.
     #[inline]
     pub fn edge(&self) -> bool {
-        self.next != self.val
+        self.next != self.settled
     }
 }
 
@@ -166,7 +166,7 @@ impl<D: Direction, T: Synth> Default for Signal<D, T> {
     fn default() -> Self {
         Signal {
             next: T::default(),
-            val: T::default(),
+            settled: T::default(),
             changed: false,
             claimed: false,
             id: get_signal_id(),
@@ -186,12 +186,12 @@ impl<D: Direction, T: Synth> Block for Signal<D, T> {
     fn connect_all(&mut self) {}
     #[inline]
     fn update_all(&mut self) {
-        self.changed = self.val != self.next;
-        self.val = self.next;
+        self.changed = self.settled != self.next;
+        self.settled = self.next;
     }
     #[inline]
     fn has_changed(&self) -> bool {
-        self.changed || self.val != self.next
+        self.changed || self.settled != self.next
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
         probe.visit_atom(name, self);
@@ -215,13 +215,13 @@ impl<D: Direction, T: Synth> Atom for Signal<D, T> {
         T::descriptor()
     }
     fn vcd(&self) -> VCDValue {
-        self.val.vcd()
+        self.settled.vcd()
     }
     fn id(&self) -> usize {
         self.id
     }
     fn verilog(&self) -> VerilogLiteral {
-        self.val.verilog()
+        self.settled.verilog()
     }
     fn constraints(&self) -> Vec<PinConstraint> {
         vec![]

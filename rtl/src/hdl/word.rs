@@ -51,7 +51,7 @@ impl Ty {
 /// Arithmetic is exact until the value reaches a wire, a cast, a comparison or a right shift, and
 /// wraps there: a sum assigned to a wider wire keeps its carry. This is Verilog's rule that an
 /// expression is computed in the width of its context; the back end writes the casts out.
-/// Operands must agree in sign; a narrower one is extended.
+/// Operands must agree in sign; a narrower one is extended. The complement of a single bit is one.
 #[derive(Clone, Copy, Debug)]
 pub struct Word {
     x: i128,
@@ -197,7 +197,9 @@ impl Not for Word {
     type Output = Word;
     #[inline]
     fn not(self) -> Word {
-        Word { x: !self.x, ty: self.ty }
+        // A single bit is a truth value: its complement does not grow with the context.
+        let x = if self.ty == u(1) { !self.x & 1 } else { !self.x };
+        Word { x, ty: self.ty }
     }
 }
 

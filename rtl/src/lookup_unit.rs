@@ -1,0 +1,182 @@
+//! Lookup unit: a table builder and the tables it fills, for one shape of codebook.
+//!
+//! Its ports have the widths of the bank unit, the same for every shape.
+
+use crate::hdl::prelude::*;
+use crate::shape::{index_bits, LookupShape};
+use crate::table_build::{name_of, TableBuild};
+use crate::table_lookup::TableLookup;
+
+/// Widths that the units of a bank share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupPorts {
+    /// Bits of a beat.
+    pub beat_bits: u32,
+    /// Bits of a beat's number in its matrix row.
+    pub step_bits: u32,
+    /// Words of the input memory.
+    pub byte_words: u32,
+    /// Bits of a word of the input memory.
+    pub byte_bits: u32,
+    /// Bits of the sum.
+    pub sum_bits: u32,
+}
+
+/// Product-quantized weights: builds tables from a codebook, then looks codes up.
+#[derive(LogicBlock)]
+pub struct LookupUnit {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+    /// The next beat of a codebook is the first.
+    pub restart: Signal<In, Bit>,
+    /// The beat is of a codebook.
+    pub build_valid: Signal<In, Bit>,
+    /// The beat is of codes.
+    pub lookup_valid: Signal<In, Bit>,
+    /// The beat is the first of a matrix row.
+    pub first: Signal<In, Bit>,
+    /// The beat's number in its matrix row.
+    pub step: Wire<In>,
+    /// The beat.
+    pub word: Wire<In>,
+    /// The word of the input that goes with a beat of a codebook.
+    pub byte_addr: Wire<Out>,
+    /// That word, one clock later.
+    pub bytes: Wire<In>,
+    /// Sum of the matrix row so far, two clocks after its beat.
+    pub sum: Wire<Out>,
+    build: Inst<TableBuild>,
+    lookup: Inst<TableLookup>,
+    unused_word: Vec<Unused>,
+    unused_bytes: Vec<Unused>,
+    unused_step: Vec<Unused>,
+    _shape: LookupShape,
+    _centroid_bits: u32,
+    _codes_bits: u32,
+    _block_bits: u32,
+    _chunk: usize,
+    _many_parts: usize,
+    _many_blocks: usize,
+    _spare_word: usize,
+    _spare_bytes: usize,
+    _spare_step: usize,
+}
+
+impl LookupUnit {
+    /// The unit of a shape behind a bank's ports.
+    pub fn new(p: &LookupShape, ports: &LookupPorts) -> Self {
+        let centroid_bits = p.chunk * p.sub * 8;
+        let codes_bits = p.lanes * p.code_bits;
+        let word_bits = centroid_bits.max(codes_bits);
+        let block_bits = if p.blocks > 1 { index_bits(p.blocks) } else { 0 };
+        let unused_word = Unused::above(u(ports.beat_bits), word_bits);
+        let unused_bytes = Unused::above(u(ports.byte_bits), centroid_bits);
+        let unused_step = Unused::above(u(ports.step_bits), block_bits);
+        LookupUnit {
+            clock: Signal::default(),
+            restart: Signal::default(),
+            build_valid: Signal::default(),
+            lookup_valid: Signal::default(),
+            first: Signal::default(),
+            step: Wire::new(u(ports.step_bits)),
+            word: Wire::new(u(ports.beat_bits)),
+            byte_addr: Wire::new(u(index_bits(ports.byte_words))),
+            bytes: Wire::new(u(ports.byte_bits)),
+            sum: Wire::new(s(ports.sum_bits)),
+            build: Inst::new(TableBuild::new(p, ports.byte_words)),
+            lookup: Inst::new(TableLookup::new(p)),
+            _spare_word: unused_word.len(),
+            _spare_bytes: unused_bytes.len(),
+            _spare_step: unused_step.len(),
+            unused_word,
+            unused_bytes,
+            unused_step,
+            _shape: *p,
+            _centroid_bits: centroid_bits,
+            _codes_bits: codes_bits,
+            _block_bits: block_bits,
+            _chunk: p.chunk as usize,
+            _many_parts: (p.chunks() > 1) as usize,
+            _many_blocks: (p.blocks > 1) as usize,
+        }
+    }
+}
+
+impl Logic for LookupUnit {
+    #[hdl_gen]
+    fn update(&mut self) {
+        comment!("---- codebook beats: build the tables ----");
+        self.build.clock.next = self.clock.val();
+        self.build.restart.next = self.restart.val();
+        self.build.valid.next = self.build_valid.val();
+        self.build.centroids.next = bit_cast(self.word.val(), self._centroid_bits);
+        self.build.bytes.next = bit_cast(self.bytes.val(), self._centroid_bits);
+        self.byte_addr.next = self.build.byte_addr.val();
+
+        comment!("---- code beats: look up and add ----");
+        self.lookup.clock.next = self.clock.val();
+        self.lookup.we.next = self.build.we.val();
+        self.lookup.waddr.next = self.build.addr.val();
+        for i in 0..self._many_parts {
+            self.lookup.part[i].next = self.build.part[i].val();
+        }
+        for c in 0..self._chunk {
+            self.lookup.entry[c].next = self.build.entry[c].val();
+        }
+        self.lookup.valid.next = self.lookup_valid.val();
+        self.lookup.first.next = self.first.val();
+        self.lookup.codes.next = bit_cast(self.word.val(), self._codes_bits);
+        for i in 0..self._many_blocks {
+            self.lookup.block[i].next = bit_cast(self.step.val(), self._block_bits);
+        }
+        self.sum.next = self.lookup.sum.val();
+
+        for i in 0..self._spare_word {
+            self.unused_word[i].x.next = self.word.val();
+        }
+        for i in 0..self._spare_bytes {
+            self.unused_bytes[i].x.next = self.bytes.val();
+        }
+        for i in 0..self._spare_step {
+            self.unused_step[i].x.next = self.step.val();
+        }
+    }
+}
+
+impl Unit for LookupUnit {
+    fn module(&self) -> String {
+        let e = crate::table_build::entry_bits(&self._shape);
+        format!("pimc_lookup_unit_{}_e{e}_a{}", name_of(&self._shape), self._shape.acc_bits)
+    }
+
+    fn contract(&self) -> Contract {
+        let p = &self._shape;
+        Contract {
+            summary: format!(
+                "Lookup unit for product-quantized weights: codebooks of {} centroids of {} bytes, {} \
+                 lookups per clock.",
+                p.k, p.sub, p.lanes
+            ),
+            formula: "sum += sum over lanes of centroid[code] . x, by way of tables of the products."
+                .into(),
+            latency: "2 clocks from word_i to sum_o, or to the entries of the tables.".into(),
+            throughput: "a beat every clock.".into(),
+            layout: format!(
+                "tables for {} blocks of {} sub-vectors; step_i is the block. Bits of word_i and \
+                 bytes_i above those used are ignored.",
+                p.blocks, p.lanes
+            ),
+            preconditions: "a codebook is complete, and one clock has passed, before its first codes."
+                .into(),
+            ports: vec![
+                ("restart", "column beat"),
+                ("byte_addr", "input memory, read in the next clock"),
+                ("sum", "sum of the matrix row so far"),
+            ],
+        }
+    }
+
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        Some(&mut self.clock)
+    }
+}

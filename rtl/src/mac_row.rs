@@ -1,0 +1,182 @@
+//! Multiply-add row: eight int8 weights of a beat times eight int8 inputs per clock.
+
+use crate::hdl::prelude::*;
+use crate::shape::MacShape;
+
+/// Products per beat.
+pub const LANES: usize = 8;
+
+/// acc += sum of eight products.
+#[derive(LogicBlock)]
+pub struct MacRow {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+    /// A beat is on `weights`.
+    pub valid: Signal<In, Bit>,
+    /// It is the first of a matrix row.
+    pub first: Signal<In, Bit>,
+    /// Eight weights, the first lowest.
+    pub weights: Wire<In>,
+    /// Their inputs, one clock after `weights`.
+    pub inputs: Wire<In>,
+    /// Sum so far, two clocks after `weights`.
+    pub sum: Wire<Out>,
+    valid_e: Flop<Bit>,
+    first_e: Flop<Bit>,
+    weights_e: Reg,
+    weight: Split,
+    x: Split,
+    product: Vec<Wire<Local>>,
+    beat_sum: Wire<Local>,
+    kept: Wire<Local>,
+    acc: Reg,
+    _lanes: usize,
+}
+
+impl MacRow {
+    /// The row of a shape.
+    pub fn new(p: &MacShape) -> Self {
+        let acc_bits = Self::sum_bits(p);
+        let word = 8 * LANES as u32;
+        MacRow {
+            clock: Signal::default(),
+            valid: Signal::default(),
+            first: Signal::default(),
+            weights: Wire::new(u(word)),
+            inputs: Wire::new(u(word)),
+            sum: Wire::new(s(acc_bits)),
+            valid_e: Flop::default(),
+            first_e: Flop::default(),
+            weights_e: Reg::new(u(word)),
+            weight: Split::signed(LANES, 8),
+            x: Split::signed(LANES, 8),
+            product: vec![Wire::new(s(acc_bits.min(16))); LANES],
+            beat_sum: Wire::new(s(acc_bits)),
+            kept: Wire::new(s(acc_bits)),
+            acc: Reg::new(s(acc_bits)),
+            _lanes: LANES,
+        }
+    }
+
+    /// Width of `sum`: sums are modular and need the bits of the proven result, at least a weight's.
+    pub fn sum_bits(p: &MacShape) -> u32 {
+        p.acc_bits.max(8)
+    }
+}
+
+impl Logic for MacRow {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, valid_e, first_e, weights_e, acc);
+        self.valid_e.d.next = self.valid.val();
+        self.first_e.d.next = self.first.val();
+        self.weights_e.d.next = self.weights.val();
+
+        comment!("---- products ----");
+        self.weight.x.next = self.weights_e.q.val();
+        self.x.x.next = self.inputs.val();
+        for i in 0..self._lanes {
+            self.product[i].next = self.weight.y[i].val() * self.x.y[i].val();
+        }
+
+        comment!("---- adder tree and accumulator ----");
+        self.beat_sum.next = 0.into();
+        for i in 0..self._lanes {
+            self.beat_sum.next = self.beat_sum.val() + self.product[i].val();
+        }
+        self.kept.next = self.acc.q.val();
+        if self.first_e.q.val() {
+            self.kept.next = 0.into();
+        }
+        if self.valid_e.q.val() {
+            self.acc.d.next = self.kept.val() + self.beat_sum.val();
+        }
+        self.sum.next = self.acc.q.val();
+    }
+}
+
+impl Unit for MacRow {
+    fn module(&self) -> String {
+        format!("pimc_mac_row_a{}", self.sum.ty().width)
+    }
+
+    fn contract(&self) -> Contract {
+        Contract {
+            summary: "Multiply-add row: eight int8 weights times eight int8 inputs per clock.".into(),
+            formula: "sum += sum over j of weights[j] * inputs[j], from 0 at first_i.".into(),
+            latency: "2 clocks from weights_i to sum_o.".into(),
+            throughput: "a beat every clock.".into(),
+            layout: "weight j and input j are byte j, the lowest first.".into(),
+            preconditions: format!(
+                "inputs_i come one clock after weights_i. The sum of a row fits {} bits: proven from \
+                 the weights and the range of the inputs, so that wrapping in between does no harm.",
+                self.sum.ty().width
+            ),
+            ports: vec![
+                ("valid", "column beat"),
+                ("inputs", "inputs, one clock later"),
+                ("sum", "sum of the matrix row so far"),
+            ],
+        }
+    }
+
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        Some(&mut self.clock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_rng::Rng;
+
+    fn pack(bytes: &[i8]) -> i128 {
+        bytes.iter().rev().fold(0, |w, b| w << 8 | (*b as u8) as i128)
+    }
+
+    fn check(acc_bits: u32, rows: &[Vec<([i8; 8], [i8; 8])>]) {
+        let mut uut = Inst::new(MacRow::new(&MacShape { acc_bits }));
+        for row in rows {
+            let mut sum = 0i64;
+            for (at, (w, x)) in row.iter().enumerate() {
+                uut.valid.next = true;
+                uut.first.next = at == 0;
+                uut.weights.set(pack(w));
+                clock(&mut uut);
+                uut.valid.next = false;
+                uut.inputs.set(pack(x));
+                clock(&mut uut);
+                sum += w.iter().zip(x).map(|(w, x)| *w as i64 * *x as i64).sum::<i64>();
+                assert_eq!(uut.sum.get() as i64, sum, "beat {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_the_extremes_and_of_random_bytes() {
+        let mut rng = Rng::new(3);
+        let mut rows = vec![
+            vec![([-128; 8], [-128; 8]); 3],
+            vec![([-128; 8], [127; 8]); 3],
+            vec![([0; 8], [-128; 8])],
+        ];
+        for beats in [1, 2, 9] {
+            let mut byte = || rng.below(256) as u8 as i8;
+            rows.push(
+                (0..beats)
+                    .map(|_| ([0; 8].map(|_: i8| byte()), [0; 8].map(|_: i8| byte())))
+                    .collect(),
+            );
+        }
+        check(24, &rows);
+        check(20, &rows);
+    }
+
+    #[test]
+    fn a_narrow_accumulator_wraps_in_between_only() {
+        // 120 * 120 leaves nine bits twice over and comes back.
+        let row = vec![([120, 120, 1, 0, 0, 0, 0, 0], [120, -120, -128, 0, 0, 0, 0, 0])];
+        check(9, &[row]);
+        check(1, &[vec![([0; 8], [-128; 8])]]);
+    }
+}

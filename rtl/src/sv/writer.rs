@@ -1,0 +1,618 @@
+//! The text of one module below its header.
+
+use super::expr::Printer;
+use super::library;
+use super::names::{child_decls, key, port, substitute, whole_type, Decl, Names};
+use super::process::{processes, read, single, Process};
+use super::text::statement;
+use crate::hdl::tree::{Cell, Child, ChildKind, Expr, Index, Net, NetKind, Ref, Scope, Stmt};
+use crate::hdl::{u, Ty};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest expression that is put into a port connection rather than on a net of its own.
+const PIN_WIDTH: usize = 64;
+
+/// `logic`, with its range.
+fn type_text(ty: Ty) -> String {
+    let sign = if ty.signed { " signed" } else { "" };
+    if ty == u(1) {
+        "logic".into()
+    } else {
+        format!("logic{sign} [{}:0]", ty.width - 1)
+    }
+}
+
+fn decl_text(decl: &Decl) -> String {
+    decl.states.clone().unwrap_or_else(|| type_text(decl.ty))
+}
+
+/// Prints the module of `scope`; `scopes` holds the modules of its children.
+pub fn module(scope: &Scope, scopes: &[Scope]) -> String {
+    Writer::new(scope, scopes).write()
+}
+
+struct Writer<'a> {
+    scope: &'a Scope,
+    scopes: &'a [Scope],
+    names: Names,
+    processes: Vec<Process>,
+    /// Child inputs that are connected to an expression: key of the port to the assignment, and the
+    /// loop variable that numbers the children.
+    pins: BTreeMap<String, (Stmt, Option<String>)>,
+    /// Registers whose next value is an expression: key of `d` to its text.
+    next: BTreeMap<String, String>,
+    /// Nets that are not declared: they are pins, folded or renamed.
+    gone: BTreeSet<String>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(scope: &'a Scope, scopes: &'a [Scope]) -> Self {
+        let names = Names::new(scope);
+        let processes = processes(scope, &names);
+        let mut writer = Writer {
+            scope,
+            scopes,
+            names,
+            processes,
+            pins: BTreeMap::new(),
+            next: BTreeMap::new(),
+            gone: BTreeSet::new(),
+        };
+        writer.check_driven();
+        writer.take_outputs();
+        writer.take_pins();
+        writer
+    }
+
+    fn printer(&self) -> Printer<'_> {
+        Printer { names: &self.names, module: &self.scope.card.module }
+    }
+
+    fn child(&self, r: &Ref) -> Option<&'a Child> {
+        self.scope.children.iter().find(|c| r.0.len() == 2 && c.name == r.0[0].0)
+    }
+
+    /// Every local, output and child input has a driver.
+    fn check_driven(&self) {
+        let written: BTreeSet<&String> = self.processes.iter().flat_map(|p| &p.writes).collect();
+        let module = &self.scope.card.module;
+        for net in &self.scope.nets {
+            let driven = matches!(net.kind, NetKind::Local | NetKind::Output);
+            if let Some(signal) = self.names.by_key(&net.name).filter(|_| driven) {
+                assert!(written.contains(&signal.net), "{module}: nothing drives {}", net.name);
+            }
+        }
+        for child in &self.scope.children {
+            for port in child.ports.iter().filter(|p| p.kind == NetKind::Input && !p.is_clock) {
+                let key = format!("{}${}", child.name, port.name);
+                if matches!(child.kinds[0], ChildKind::Cell(Cell::Popcount)) {
+                    continue;
+                }
+                if let Some(signal) = self.names.by_key(&key) {
+                    assert!(written.contains(&signal.net), "{module}: nothing drives {key}");
+                }
+            }
+        }
+    }
+
+    /// Reads of every net, except by the process at `skip`.
+    fn readers(&self, net: &str) -> usize {
+        let reads = |process: &Process| {
+            let mut reads = BTreeSet::new();
+            fn collect(body: &[Stmt], names: &Names, reads: &mut BTreeSet<String>) {
+                for stmt in body {
+                    match stmt {
+                        Stmt::Assign(t, e) => {
+                            read(e, names, reads);
+                            read(&Expr::Ref(index_only(t)), names, reads);
+                        }
+                        Stmt::If(c, a, b) => {
+                            read(c, names, reads);
+                            collect(a, names, reads);
+                            collect(b, names, reads);
+                        }
+                        Stmt::Case(e, cases) => {
+                            read(e, names, reads);
+                            cases.iter().for_each(|(_, body)| collect(body, names, reads));
+                        }
+                        Stmt::For { body, .. } => collect(body, names, reads),
+                        Stmt::Comment(_) => {}
+                    }
+                }
+            }
+            collect(&process.body, &self.names, &mut reads);
+            reads.contains(net)
+        };
+        self.processes.iter().filter(|p| reads(p)).count()
+    }
+
+    /// An output of a child that only becomes a signal of this module is connected to it.
+    fn take_outputs(&mut self) {
+        let mut at = 0;
+        while at < self.processes.len() {
+            let found = single(&self.processes[at]).and_then(|(_, target, value)| {
+                let Expr::Ref(source) = value else { return None };
+                let child = self.child(source)?;
+                let unit = matches!(
+                    child.kinds[0],
+                    ChildKind::Unit(_) | ChildKind::Cell(Cell::Ram { .. })
+                );
+                let (from, to) = (self.names.by_key(&key(source))?, self.names.signal(target));
+                let plain = target.0.len() == 1 && from.count == 1 && to.count == 1;
+                (unit && plain && from.ty == to.ty && self.readers(&from.net) == 1)
+                    .then(|| (key(source), from.net.clone(), to.net.clone()))
+            });
+            match found {
+                Some((key, from, to)) => {
+                    self.names.rename(&key, &to);
+                    self.gone.insert(from);
+                    let comments = self.processes.remove(at).comments;
+                    if let Some(next) = self.processes.get_mut(at) {
+                        next.comments.splice(0..0, comments);
+                    }
+                }
+                None => at += 1,
+            }
+        }
+    }
+
+    /// Child inputs and next values that are one expression need no net.
+    fn take_pins(&mut self) {
+        for process in &self.processes {
+            let (target, value, loop_of) = match &process.body[..] {
+                [Stmt::Assign(target, value)] => (target, value, None),
+                [Stmt::For { var, from: 0, to, body }] => match &body[..] {
+                    [Stmt::Assign(target, value)] => (target, value, Some((var, *to))),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let Some(child) = self.child(target) else { continue };
+            let signal = self.names.signal(target);
+            let whole = match loop_of {
+                None => signal.count == 1 || self.names.element(target).is_none(),
+                Some((var, to)) => {
+                    let by_var = target.0[0].1 == Some(Index::Var(var.clone()));
+                    by_var && signal.per_child == 1 && to == child.kinds.len()
+                }
+            };
+            if !whole || self.readers(&signal.net) > 0 {
+                continue;
+            }
+            let text = self.printer().value(value, signal.ty);
+            match &child.kinds[0] {
+                ChildKind::Cell(Cell::Register) if loop_of.is_none() => {
+                    self.next.insert(key(target), text);
+                    self.gone.insert(signal.net.clone());
+                }
+                ChildKind::Unit(_) | ChildKind::Cell(Cell::Ram { .. })
+                    if text.len() <= PIN_WIDTH =>
+                {
+                    let stmt = Stmt::Assign(target.clone(), value.clone());
+                    let var = loop_of.map(|(var, _)| var.clone());
+                    self.pins.insert(key(target), (stmt, var));
+                    self.gone.insert(signal.net.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the instances of a `Vec` are all of one module.
+    fn is_uniform(&self, child: &Child) -> bool {
+        let module = |k: &ChildKind| match k {
+            ChildKind::Unit(at) => format!("{at}"),
+            ChildKind::Cell(cell) => format!("{cell:?}"),
+        };
+        child.kinds.iter().all(|k| module(k) == module(&child.kinds[0]))
+    }
+
+    fn has_clock(&self) -> bool {
+        self.scope.nets.iter().any(|n| n.is_clock)
+    }
+
+    fn write(&self) -> String {
+        let name = &self.scope.card.module;
+        let mut out = format!("module {name} (\n{}\n);\n\n", self.ports());
+        out += &self.enums();
+        let decls = self.declarations();
+        if !decls.is_empty() {
+            out += &decls;
+            out.push('\n');
+        }
+        out += &self.body();
+        out += &self.registers();
+        out + &format!("endmodule : {name}\n")
+    }
+
+    fn ports(&self) -> String {
+        let nets: Vec<&Net> = self
+            .scope
+            .nets
+            .iter()
+            .filter(|n| matches!(n.kind, NetKind::Input | NetKind::Output))
+            .collect();
+        let text = |n: &Net| match self.names.by_key(&n.name) {
+            Some(s) => decl_text(&Decl { ty: whole_type(s), states: s.states.clone() }),
+            None => String::new(),
+        };
+        let width = nets.iter().map(|n| text(n).len()).max().unwrap_or(0);
+        let mut lines: Vec<String> = vec![];
+        for net in nets {
+            let direction = if net.kind == NetKind::Input { "input " } else { "output" };
+            let group = self.scope.card.contract.ports.iter().find(|(first, _)| *first == net.name);
+            let banner = match group {
+                Some((_, comment)) => format!("\n  // {comment}\n"),
+                None => String::new(),
+            };
+            let text = text(net);
+            lines.push(format!("{banner}  {direction} {text:width$} {}", port(net)));
+            if net.is_clock {
+                lines.push(format!("  input  {:width$} rst_ni", "logic"));
+            }
+        }
+        lines.join(",\n")
+    }
+
+    /// The enums of the states that registers hold.
+    fn enums(&self) -> String {
+        let children = self.scope.children.iter().flat_map(|c| &c.ports);
+        let mut done = BTreeSet::new();
+        let mut out = String::new();
+        for net in self.scope.nets.iter().chain(children).filter(|n| !n.states.is_empty()) {
+            let Some((ty, _)) = net.states[0].split_once('$') else { continue };
+            if !done.insert(ty) {
+                continue;
+            }
+            let labels =
+                net.states.iter().map(|l| format!("    St{}", l.rsplit('$').next().unwrap_or(l)));
+            let labels = labels.collect::<Vec<_>>().join(",\n");
+            let base = type_text(net.ty);
+            out += &format!(
+                "  typedef enum {base} {{\n{labels}\n  }} {}_e;\n\n",
+                super::names::snake(ty)
+            );
+        }
+        out
+    }
+
+    fn declarations(&self) -> String {
+        let mut decls: Vec<(String, Decl)> = vec![];
+        for net in self.scope.nets.iter().filter(|n| n.kind == NetKind::Local) {
+            if let Some(s) = self.names.by_key(&net.name) {
+                let decl = Decl { ty: whole_type(s), states: s.states.clone() };
+                decls.push((s.net.clone(), decl));
+            }
+        }
+        for child in &self.scope.children {
+            decls.extend(child_decls(child, &self.names));
+        }
+        let ports: BTreeSet<String> = self
+            .scope
+            .nets
+            .iter()
+            .filter(|n| matches!(n.kind, NetKind::Input | NetKind::Output))
+            .map(port)
+            .collect();
+        let mut seen = BTreeSet::new();
+        decls.retain(|(name, _)| {
+            !self.gone.contains(name) && !ports.contains(name) && seen.insert(name.clone())
+        });
+        for (name, _) in &decls {
+            assert!(
+                !KEYWORDS.contains(&name.as_str()),
+                "{}: {name} is a keyword of SystemVerilog",
+                self.scope.card.module
+            );
+        }
+        decls.iter().map(|(name, d)| format!("  {} {name};\n", decl_text(d))).collect()
+    }
+
+    /// Processes in order, each instance behind the last process that drives it.
+    fn body(&self) -> String {
+        let mut place: BTreeMap<usize, Vec<&Child>> = BTreeMap::new();
+        for child in self.scope.children.iter().filter(|c| is_instance(c)) {
+            let inputs: Vec<String> = child
+                .ports
+                .iter()
+                .filter_map(|p| self.names.by_key(&format!("{}${}", child.name, p.name)))
+                .map(|s| s.net.clone())
+                .collect();
+            let last = self
+                .processes
+                .iter()
+                .rposition(|p| inputs.iter().any(|i| p.writes.contains(i)))
+                .unwrap_or(0);
+            place.entry(last).or_default().push(child);
+        }
+        let mut out = String::new();
+        for (at, process) in self.processes.iter().enumerate() {
+            for comment in &process.comments {
+                if !out.is_empty() && !out.ends_with("\n\n") && !ends_with_comment(&out) {
+                    out.push('\n');
+                }
+                out += &format!("  // {comment}\n");
+            }
+            let text = self.process(process);
+            let block = text.starts_with("  always_comb");
+            if block && !out.is_empty() && !out.ends_with("\n\n") && !ends_with_comment(&out) {
+                out.push('\n');
+            }
+            out += &text;
+            for child in place.get(&at).into_iter().flatten() {
+                if !out.is_empty() && !out.ends_with("\n\n") && !ends_with_comment(&out) {
+                    out.push('\n');
+                }
+                out += &self.instances(child);
+                out.push('\n');
+            }
+        }
+        if !out.is_empty() && !out.ends_with("\n\n") {
+            out.push('\n');
+        }
+        out
+    }
+
+    fn process(&self, process: &Process) -> String {
+        if process.writes.iter().all(|w| self.gone.contains(w)) {
+            return String::new();
+        }
+        if let Some((_, target, value)) = single(process) {
+            let ty = self.names.signal(target).ty;
+            let p = self.printer();
+            let value = match (self.child(target).map(|c| &c.kinds[0]), value) {
+                (Some(ChildKind::Cell(Cell::Unused { used })), Expr::Ref(r)) => {
+                    let reduce = if used + 1 == ty.width { "" } else { "^" };
+                    format!("{reduce}{}", p.slice(r, *used, ty.width - used))
+                }
+                _ => p.value(value, ty),
+            };
+            return statement(2, &format!("assign {} = {value};", p.target(target)));
+        }
+        let mut out = String::from("  always_comb begin\n");
+        self.block(&process.body, 4, &mut out);
+        out + "  end\n\n"
+    }
+
+    fn block(&self, body: &[Stmt], indent: usize, out: &mut String) {
+        let pad = " ".repeat(indent);
+        let p = self.printer();
+        for stmt in body {
+            match stmt {
+                Stmt::Comment(c) => *out += &format!("{pad}// {c}\n"),
+                Stmt::Assign(target, value) => {
+                    let ty = self.names.signal(target).ty;
+                    let text = format!("{} = {};", p.target(target), p.value(value, ty));
+                    *out += &statement(indent, &text);
+                }
+                Stmt::If(..) => self.conditional(stmt, indent, out),
+                Stmt::Case(e, cases) => {
+                    *out += &format!("{pad}case ({})\n", p.own(e));
+                    for (label, body) in cases {
+                        let label = match label.as_str() {
+                            "default" => "default".to_string(),
+                            label => p.own(&Expr::Ref(Ref(label
+                                .split('$')
+                                .map(|s| (s.to_string(), None))
+                                .collect()))),
+                        };
+                        if body.is_empty() {
+                            *out += &format!("{pad}  {label}: ;\n");
+                        } else {
+                            *out += &format!("{pad}  {label}: begin\n");
+                            self.block(body, indent + 4, out);
+                            *out += &format!("{pad}  end\n");
+                        }
+                    }
+                    *out += &format!("{pad}endcase\n");
+                }
+                Stmt::For { var, from, to, body } => {
+                    *out +=
+                        &format!("{pad}for (int {var} = {from}; {var} < {to}; {var}++) begin\n");
+                    self.block(body, indent + 2, out);
+                    *out += &format!("{pad}end\n");
+                }
+            }
+        }
+    }
+
+    fn conditional(&self, stmt: &Stmt, indent: usize, out: &mut String) {
+        let pad = " ".repeat(indent);
+        let mut stmt = stmt;
+        let mut head = pad.clone();
+        while let Stmt::If(test, then, otherwise) = stmt {
+            let line = format!("{head}if ({}) begin", self.printer().own(test));
+            *out += &statement(indent, line.trim_start());
+            self.block(then, indent + 2, out);
+            match &otherwise[..] {
+                [] => break,
+                [next @ Stmt::If(..)] => {
+                    head = format!("{pad}end else ");
+                    stmt = next;
+                }
+                body => {
+                    *out += &format!("{pad}end else begin\n");
+                    self.block(body, indent + 2, out);
+                    break;
+                }
+            }
+        }
+        *out += &format!("{pad}end\n");
+    }
+
+    /// The instances of a child: one, a generate loop, or one by one when their shapes differ.
+    fn instances(&self, child: &Child) -> String {
+        let count = child.kinds.len();
+        if count == 1 {
+            return self.instance(child, 0, None, 2);
+        }
+        if self.is_uniform(child) {
+            let name = &child.name;
+            let mut out = format!("  for (genvar i = 0; i < {count}; i++) begin : gen_{name}\n");
+            out += &self.instance(child, 0, Some("i"), 4);
+            return out + "  end\n";
+        }
+        (0..count).map(|at| self.instance(child, at, None, 2)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn instance(&self, child: &Child, at: usize, var: Option<&str>, indent: usize) -> String {
+        let pad = " ".repeat(indent);
+        let (module, clocked, reset) = match &child.kinds[at] {
+            ChildKind::Unit(unit) => {
+                let scope = &self.scopes[*unit];
+                let clocked = scope.nets.iter().any(|n| n.is_clock);
+                (scope.card.module.clone(), clocked, clocked)
+            }
+            ChildKind::Cell(Cell::Ram { depth }) => {
+                let port = |name: &str| self.names.by_key(&format!("{}${name}", child.name));
+                let (addr, data) = (port("raddr"), port("rdata"));
+                let width = |s: Option<&super::names::Signal>| s.map_or(0, |s| s.ty.width);
+                let (addr, data) = (width(addr), width(data));
+                let parameters = format!("#(.AddrW({addr}), .DataW({data}), .Depth({depth}))");
+                (format!("{} {parameters}", library::RAM), true, false)
+            }
+            other => panic!("{}: {other:?} is no instance", self.scope.card.module),
+        };
+        let mut pins: Vec<(String, Option<String>)> = vec![];
+        if clocked {
+            assert!(self.has_clock(), "{}: no clock for {module}", self.scope.card.module);
+            pins.push(("clk_i".into(), None));
+        }
+        if reset {
+            pins.push(("rst_ni".into(), None));
+        }
+        for net in child.ports.iter().filter(|n| !n.is_clock) {
+            let key = format!("{}${}", child.name, net.name);
+            let text = match self.pins.get(&key) {
+                Some((stmt, loop_var)) => self.pin(stmt, loop_var.as_deref(), at, var),
+                None => self.connection(&key, at, var),
+            };
+            let name = port(net);
+            let same = text == name;
+            pins.push((name, (!same).then_some(text)));
+        }
+        let width = pins.iter().filter(|p| p.1.is_some()).map(|p| p.0.len()).max().unwrap_or(0);
+        let lines = pins.iter().map(|(name, text)| match text {
+            None => format!("{pad}  .{name}"),
+            Some(text) => format!("{pad}  .{name:width$} ({text})"),
+        });
+        let lines = lines.collect::<Vec<_>>().join(",\n");
+        let suffix =
+            if child.kinds.len() > 1 && var.is_none() { format!("_{at}") } else { String::new() };
+        format!("{pad}{module} u_{}{suffix} (\n{lines}\n{pad});\n", child.name)
+    }
+
+    /// The expression at a child's input, for instance `at` or the generate variable `genvar`.
+    fn pin(&self, stmt: &Stmt, var: Option<&str>, at: usize, genvar: Option<&str>) -> String {
+        let stmt = match (var, genvar) {
+            (Some(var), None) => substitute(stmt, var, at),
+            _ => stmt.clone(),
+        };
+        let Stmt::Assign(target, value) = &stmt else { return String::new() };
+        let ty = self.names.signal(target).ty;
+        let text = match self.printer().value(value, ty) {
+            zero if zero == "'0" => self.printer().literal(0, ty),
+            text => text,
+        };
+        match (var, genvar) {
+            (Some(var), Some(_)) => rename_var(&text, var),
+            _ => text,
+        }
+    }
+
+    /// The part of a port's net that belongs to one instance.
+    fn connection(&self, key: &str, at: usize, var: Option<&str>) -> String {
+        let Some(signal) = self.names.by_key(key) else {
+            panic!("{}: no signal {key}", self.scope.card.module)
+        };
+        let part = signal.ty.width * signal.per_child as u32;
+        let net = &signal.net;
+        match var {
+            _ if part == signal.bits() => net.clone(),
+            Some(var) if part == 1 => format!("{net}[{var}]"),
+            Some(var) => format!("{net}[{part}*{var} +: {part}]"),
+            None if part == 1 => format!("{net}[{at}]"),
+            None => {
+                let low = part * at as u32;
+                format!("{net}[{}:{low}]", low + part - 1)
+            }
+        }
+    }
+
+    fn registers(&self) -> String {
+        let registers: Vec<&Child> = self
+            .scope
+            .children
+            .iter()
+            .filter(|c| matches!(c.kinds[0], ChildKind::Cell(Cell::Register)))
+            .collect();
+        if registers.is_empty() {
+            return String::new();
+        }
+        assert!(self.has_clock(), "{}: registers need a clock", self.scope.card.module);
+        let (mut reset, mut load) = (String::new(), String::new());
+        for child in registers {
+            let (d, q) = (format!("{}$d", child.name), format!("{}$q", child.name));
+            let (Some(to), Some(from)) = (self.names.by_key(&q), self.names.by_key(&d)) else {
+                continue;
+            };
+            let net = &to.net;
+            let states = child.ports.iter().find(|p| p.name == "q").map(|p| &p.states);
+            let zero = match states.and_then(|s| s.first()) {
+                Some(label) => format!("St{}", label.rsplit('$').next().unwrap_or(label)),
+                None if to.bits() == 1 => "1'b0".into(),
+                None => "'0".into(),
+            };
+            let next = self.next.get(&d).unwrap_or(&from.net);
+            reset += &format!("      {net} <= {zero};\n");
+            load += &statement(6, &format!("{net} <= {next};"));
+        }
+        format!(
+            "  always_ff @(posedge clk_i or negedge rst_ni) begin\n    if (!rst_ni) begin\n{reset}    \
+             end else begin\n{load}    end\n  end\n\n"
+        )
+    }
+}
+
+fn ends_with_comment(text: &str) -> bool {
+    text.lines().last().is_some_and(|l| l.trim_start().starts_with("//"))
+}
+
+fn is_instance(child: &Child) -> bool {
+    matches!(child.kinds[0], ChildKind::Unit(_) | ChildKind::Cell(Cell::Ram { .. }))
+}
+
+/// A reference of which only the indices are read: the target of an assignment.
+fn index_only(r: &Ref) -> Ref {
+    let indices: Vec<_> = r.0.iter().filter_map(|(_, i)| i.clone()).collect();
+    match indices.first() {
+        Some(Index::Signal(inner)) => (**inner).clone(),
+        _ => Ref(vec![("1".into(), None)]),
+    }
+}
+
+/// The loop variable of a kernel as the generate variable.
+fn rename_var(text: &str, var: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for c in text.chars().chain(['\0']) {
+        if c.is_ascii_alphanumeric() || c == '_' || c == '\'' || c == '$' {
+            word.push(c);
+            continue;
+        }
+        out += if word == var { "i" } else { &word };
+        word.clear();
+        if c != '\0' {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Names that a signal may not have.
+const KEYWORDS: [&str; 40] = [
+    "alias", "assign", "begin", "bit", "break", "buf", "byte", "case", "cell", "checker", "class",
+    "config", "const", "context", "cover", "default", "design", "do", "edge", "end", "enum",
+    "event", "final", "for", "force", "input", "int", "local", "logic", "module", "output",
+    "property", "pure", "ref", "reg", "return", "string", "table", "type", "wire",
+];
