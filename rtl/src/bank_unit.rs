@@ -609,13 +609,16 @@ impl Unit for BankUnit {
                 "columns at least {beats} clocks apart; the stream's settings held until its last                  result is written.{mask} Results fit {} bits: proven per matrix.",
                 bank.result_bits
             ),
-            ports: vec![
-                ("stream_start", "stream settings, held"),
-                ("col_valid", "column"),
-                ("byte_we", "input memories"),
-                ("drain_index", "results"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("stream_start", "stream settings, held"),
+            ("col_valid", "column"),
+            ("byte_we", "input memories"),
+            ("drain_index", "results"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

@@ -201,12 +201,15 @@ impl Unit for GatedSum {
                  the range of the inputs, so that wrapping in between does no harm.",
                 self.sum.ty().width
             ),
-            ports: vec![
-                ("valid", "column beat"),
-                ("planes", "inputs of the group, one clock later"),
-                ("sum", "sums of the matrix row so far"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("valid", "column beat"),
+            ("planes", "inputs of the group, one clock later"),
+            ("sum", "sums of the matrix row so far"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

@@ -168,12 +168,15 @@ impl Unit for LookupUnit {
             ),
             preconditions: "a codebook is complete, and one clock has passed, before its first codes."
                 .into(),
-            ports: vec![
-                ("restart", "column beat"),
-                ("byte_addr", "input memory, read in the next clock"),
-                ("sum", "sum of the matrix row so far"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("restart", "column beat"),
+            ("byte_addr", "input memory, read in the next clock"),
+            ("sum", "sum of the matrix row so far"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

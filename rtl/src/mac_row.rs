@@ -112,12 +112,15 @@ impl Unit for MacRow {
                  the weights and the range of the inputs, so that wrapping in between does no harm.",
                 self.sum.ty().width
             ),
-            ports: vec![
-                ("valid", "column beat"),
-                ("inputs", "inputs, one clock later"),
-                ("sum", "sum of the matrix row so far"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("valid", "column beat"),
+            ("inputs", "inputs, one clock later"),
+            ("sum", "sum of the matrix row so far"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

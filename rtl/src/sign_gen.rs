@@ -177,12 +177,11 @@ impl Unit for SignGen {
                 .into(),
             preconditions: "restart_i and start_i not in one clock; key_i held from start_i on."
                 .into(),
-            ports: vec![
-                ("restart", "row sequence"),
-                ("start", "row and group control"),
-                ("signs", "signs"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("restart", "row sequence"), ("start", "row and group control"), ("signs", "signs")]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

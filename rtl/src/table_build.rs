@@ -247,12 +247,15 @@ impl Unit for TableBuild {
                  proven from the codebook and the range of the inputs.",
                 self.entry[0].ty().width
             ),
-            ports: vec![
-                ("restart", "codebook beat"),
-                ("byte_addr", "input memory, read in the next clock"),
-                ("we", "table write"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("restart", "codebook beat"),
+            ("byte_addr", "input memory, read in the next clock"),
+            ("we", "table write"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

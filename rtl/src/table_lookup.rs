@@ -181,12 +181,15 @@ impl Unit for TableLookup {
                 p.k,
                 self.sum.ty().width
             ),
-            ports: vec![
-                ("we", "table write"),
-                ("valid", "column beat"),
-                ("sum", "sum of the matrix row so far"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("we", "table write"),
+            ("valid", "column beat"),
+            ("sum", "sum of the matrix row so far"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

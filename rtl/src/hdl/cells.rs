@@ -244,7 +244,7 @@ impl Logic for Join {
 }
 
 /// The bits of a word above those that are used, said out loud so that lint knows. Costs nothing. By
-/// the convention of the lint tools its field is named `unused_...`; it is driven with a signal.
+/// the convention of the lint tools its field is named `unused_...`; a part is taken of a signal only.
 #[derive(Clone, Debug, Default, LogicBlock)]
 pub struct Unused {
     /// The word.
@@ -253,6 +253,11 @@ pub struct Unused {
 }
 
 impl Unused {
+    /// All bits of a word of `width` bits.
+    pub fn new(width: u32) -> Self {
+        Unused { x: Wire::new(u(width)), _used: 0 }
+    }
+
     /// The bits of a word of type `ty` from bit `used` up; nothing when all are used.
     pub fn above(ty: Ty, used: u32) -> Vec<Unused> {
         let there = (used < ty.width) as usize;

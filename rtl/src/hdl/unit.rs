@@ -20,8 +20,6 @@ pub struct Contract {
     pub layout: String,
     /// What it relies on.
     pub preconditions: String,
-    /// Groups of ports: the field that begins one, and the comment above it.
-    pub ports: Vec<(&'static str, &'static str)>,
 }
 
 /// A block that is a module.
@@ -31,6 +29,10 @@ pub trait Unit: Block {
     fn module(&self) -> String;
     /// What its header says.
     fn contract(&self) -> Contract;
+    /// Groups of its ports: the field that begins one, and the comment above it.
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![]
+    }
     /// Its clock, if it has one.
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         None
@@ -44,6 +46,8 @@ pub struct Card {
     pub module: String,
     /// [`Unit::contract`].
     pub contract: Contract,
+    /// [`Unit::port_groups`].
+    pub port_groups: Vec<(&'static str, &'static str)>,
 }
 
 thread_local! {
@@ -112,7 +116,11 @@ impl<U: Unit> Block for Inst<U> {
         self.ran
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        let card = Card { module: self.unit.module(), contract: self.unit.contract() };
+        let card = Card {
+            module: self.unit.module(),
+            contract: self.unit.contract(),
+            port_groups: self.unit.port_groups(),
+        };
         CARD.with(|c| *c.borrow_mut() = Some(card));
         self.unit.accept(name, probe);
         take_card();

@@ -240,7 +240,7 @@ impl<'a> Writer<'a> {
         let mut lines: Vec<String> = vec![];
         for net in nets {
             let direction = if net.kind == NetKind::Input { "input " } else { "output" };
-            let group = self.scope.card.contract.ports.iter().find(|(first, _)| *first == net.name);
+            let group = self.scope.card.port_groups.iter().find(|(first, _)| *first == net.name);
             let banner = match group {
                 Some((_, comment)) => format!("\n  // {comment}\n"),
                 None => String::new(),
@@ -364,6 +364,12 @@ impl<'a> Writer<'a> {
                 (Some(ChildKind::Cell(Cell::Unused { used })), Expr::Ref(r)) => {
                     let reduce = if used + 1 == ty.width { "" } else { "^" };
                     format!("{reduce}{}", p.slice(r, *used, ty.width - used))
+                }
+                (Some(ChildKind::Cell(Cell::Unused { used: 0 })), _) if ty.width > 1 => {
+                    format!("^({})", p.value(value, ty))
+                }
+                (Some(ChildKind::Cell(Cell::Unused { used: 1.. })), _) => {
+                    panic!("{}: unused bits of an expression", self.scope.card.module)
                 }
                 _ => p.value(value, ty),
             };
