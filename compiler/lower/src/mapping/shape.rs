@@ -108,7 +108,7 @@ impl<'a> Fit<'a> {
     pub(crate) fn hardware(&mut self, shape: &ChannelShape, proof: &Proof) {
         let bytes = |bits: u128| bits.div_ceil(8);
         let last = self.model.module.func.ops.len().saturating_sub(1);
-        let table_bits: u128 = shape.bank.lookups.iter().map(|l| lookup_bits(l)).sum();
+        let table_bits: u128 = shape.bank.lookups.iter().map(lookup_bits).sum();
         let largest = shape.bank.lookups.iter().max_by_key(|l| lookup_bits(l));
         if let Some(l) = largest {
             let at = proof.lookups.get(&(l.k as usize, l.sub as usize)).map_or(last, |e| e.0.op);

@@ -8,7 +8,8 @@ mod read;
 
 pub use limits::Limits;
 
-use pimc_ir::Diagnostics;
+use pimc_ir::{Code, Diagnostics};
+use std::path::Path;
 
 /// Bits of a beat, which a bank unit takes in one clock: the eight bytes of the longest sub-vector.
 /// With columns of 256 bits that folds the data paths by four, the largest power of two within the
@@ -85,6 +86,19 @@ impl Timing {
     }
 }
 
+/// Largest target file, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+fn unknown(name: &str, path: &Path, why: &str) -> Diagnostics {
+    let names: Vec<String> = Target::built_in().into_iter().map(|t| t.name).collect();
+    let d = crate::diag::error(Code::P0604, format!("there is no target `{name}`")).help(format!(
+        "built in: {}; or the path of a TOML file: {} cannot be read: {why}",
+        names.join(", "),
+        path.display()
+    ));
+    Diagnostics::one(name.to_string(), d)
+}
+
 /// The texts of the built-in targets, the default first.
 const BUILT_IN: [&str; 2] = [
     include_str!("../../targets/hbm3-pim.toml"),
@@ -106,6 +120,29 @@ impl Target {
     /// that is missing, unknown or senseless.
     pub fn from_toml(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
         read::read(file_name, text)
+    }
+
+    /// The target that a module or an option names: a built-in one, or a TOML file, relative to
+    /// `folder`.
+    ///
+    /// # Errors
+    /// P0604 when it is neither; what is wrong with the file.
+    pub fn find(name: &str, folder: &Path) -> Result<Target, Diagnostics> {
+        if let Some(target) = Target::named(name) {
+            return Ok(target);
+        }
+        let path = folder.join(name);
+        // Devices and pipes never end; a target is a small regular file.
+        let read = match std::fs::metadata(&path) {
+            Ok(m) if m.is_file() && m.len() <= MAX_FILE => std::fs::read(&path),
+            Ok(_) => Err(std::io::Error::other("not a regular file of at most 1 MiB")),
+            Err(e) => Err(e),
+        };
+        match read.map(String::from_utf8) {
+            Ok(Ok(text)) => Target::from_toml(&path.display().to_string(), &text),
+            Ok(Err(_)) => Err(unknown(name, &path, "not UTF-8 text")),
+            Err(e) => Err(unknown(name, &path, &e.to_string())),
+        }
     }
 
     /// Beats per column: the clocks that a bank unit takes to chew one.

@@ -1,0 +1,81 @@
+//! `mem/layout.json`: where everything lies in the banks and in vector memory.
+
+use super::{bank_path, FORMAT_VERSION};
+use crate::mapping::{Content, Region, StreamPlace};
+use crate::plan::Plan;
+use pimc_ir::Model;
+use serde_json::{json, Value};
+
+pub(super) fn layout(plan: &Plan, model: &Model) -> Value {
+    let func = &model.module.func;
+    let (target, shape) = (&plan.target, &plan.shape);
+    let region = |r: &Region| json!({"address": r.addr, "words": r.len});
+    let value = |v: usize| {
+        let value = &func.values[v];
+        let Region { addr, len } = plan.regions[v];
+        json!({
+            "name": value.name.text, "type": value.ty.to_string(),
+            "address": addr, "words": len,
+        })
+    };
+    let isa = &shape.isa;
+    json!({
+        "format_version": FORMAT_VERSION,
+        "banks": {
+            "count": target.banks,
+            "rows": target.rows,
+            "rows_used": plan.dram_rows,
+            "columns": target.columns,
+            "column_bits": target.column_bits,
+            "beat_bits": shape.beat_bits,
+            "rule": "matrix row r is in bank r mod count, at index r / count; a line of a file is a column",
+            "files": (0..target.banks).map(bank_path).collect::<Vec<_>>(),
+        },
+        "streams": plan.streams.iter().map(|s| stream(s, plan, model)).collect::<Vec<_>>(),
+        "vector_memory": {
+            "words": shape.buffer.depth,
+            "word_bits": shape.buffer.word_bits,
+            "file": "mem/buffer.hex",
+            "constants": plan.constants.first().map(|first| {
+                json!({"address": first.0, "words": plan.constants.len()})
+            }),
+            "inputs": (0..func.inputs).map(value).collect::<Vec<_>>(),
+            "result": region(&plan.result),
+            "values": (0..func.values.len()).map(value).collect::<Vec<_>>(),
+        },
+        "program": {
+            "words": plan.program.len(),
+            "word_bits": isa.word_bits(),
+            "file": "schedule/program.hex",
+            "fields": {
+                "delay": isa.delay_bits, "row": isa.row_bits, "column": isa.col_bits,
+                "count": isa.count_bits, "mode": isa.mode_bits, "columns": isa.columns_bits,
+                "beats": isa.beats_bits, "coats": isa.coats_bits, "key": isa.key_bits,
+                "address": isa.addr_bits,
+            },
+        },
+    })
+}
+
+fn stream(s: &StreamPlace, plan: &Plan, model: &Model) -> Value {
+    let holds = match s.content {
+        Content::Codebook => "codebook".to_string(),
+        Content::Codes => "codes".to_string(),
+        Content::BqqB { bc } => format!("B rows of block column {bc}"),
+        Content::BqqA { br, bc, basis } => format!("A rows of block {br},{bc}, basis {basis}"),
+        Content::Mask => "mask planes".to_string(),
+        Content::Int { group } => format!("integers of group {group}"),
+    };
+    json!({
+        "weight": model.module.weights[s.weight.0].name.text,
+        "holds": holds,
+        "first_row": s.first_row,
+        "rows": s.dram_rows(plan.target.columns),
+        "matrix_rows": s.matrix_rows,
+        "inputs": s.inputs,
+        "columns_per_matrix_row": s.row_columns,
+        "beats_of_last_column": s.tail_beats,
+        "columns": s.columns,
+        "coats": s.coats,
+    })
+}

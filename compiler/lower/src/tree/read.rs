@@ -1,0 +1,159 @@
+//! Reading a tree back: the model and target that it was made from, and what its files really hold.
+
+use super::{bank_path, write};
+use crate::diag::error;
+use crate::hex;
+use crate::images::{Banks, Column};
+use crate::interp::{Fault, Machine};
+use crate::plan::{lower, Plan};
+use crate::target::Target;
+use pimc_ir::{Code, Diagnostics, Model};
+use pimc_rtl::isa::Instr;
+use pimc_rtl::program::decode;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The banks as the files of a tree hold them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileBanks {
+    columns: u32,
+    banks: Vec<Vec<Column>>,
+}
+
+impl FileBanks {
+    /// A bank's columns, in order of address.
+    pub fn bank(&self, bank: u32) -> &[Column] {
+        self.banks.get(bank as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Banks for FileBanks {
+    fn column(&self, bank: u32, row: u32, col: u32) -> Option<Column> {
+        let at = u64::from(row) * u64::from(self.columns) + u64::from(col);
+        self.banks.get(bank as usize)?.get(usize::try_from(at).ok()?).copied()
+    }
+}
+
+/// A tree that was read.
+#[derive(Debug)]
+pub struct TreeFiles {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The model in `model/`.
+    pub model: Model,
+    /// Its plan for the target in `schedule/target.toml`, made anew.
+    pub plan: Plan,
+    /// The program of `schedule/program.hex`.
+    pub program: Vec<Instr>,
+    /// The banks of `mem/bank_*.hex`.
+    pub banks: FileBanks,
+    /// The constants of `mem/buffer.hex`: address and word.
+    pub constants: Vec<(u32, i64)>,
+    /// Files of hardware, in dependency order, relative to the folder.
+    pub rtl: Vec<String>,
+    /// Files that are not what the manifest says, or are missing, in order.
+    pub changed: Vec<String>,
+}
+
+impl TreeFiles {
+    /// A channel that runs what the files hold.
+    ///
+    /// # Errors
+    /// If a constant does not fit.
+    pub fn machine(&self) -> Result<Machine<'_>, Fault> {
+        let mut machine = Machine::new(&self.plan.shape, &self.program, &self.banks);
+        for &(addr, word) in &self.constants {
+            machine.host_write(addr, word)?;
+        }
+        Ok(machine)
+    }
+}
+
+fn damaged(path: &Path, why: impl std::fmt::Display) -> Diagnostics {
+    let d = error(Code::P0703, format!("`{}`: {why}", path.display()))
+        .help("name a folder that `pimc compile` wrote, or compile again");
+    Diagnostics::one(path.display().to_string(), d)
+}
+
+fn text(path: &Path) -> Result<String, Diagnostics> {
+    let bytes = fs::read(path).map_err(|e| damaged(path, e))?;
+    String::from_utf8(bytes).map_err(|_| damaged(path, "not text"))
+}
+
+/// Reads the tree in the folder `dir`.
+///
+/// # Errors
+/// P0703 when it is no tree or a file is missing; P0701 and P0702 for a program or image that says
+/// nothing; what is wrong with the model or the target.
+pub fn read_tree(dir: &Path) -> Result<TreeFiles, Diagnostics> {
+    let path = dir.join("manifest.json");
+    let manifest: Value =
+        serde_json::from_str(&text(&path)?).map_err(|e| damaged(&path, e))?;
+    let outputs = manifest["outputs"].as_object().filter(|_| manifest["tool"] == "pimc");
+    let outputs = outputs.ok_or_else(|| damaged(&path, "not a manifest of pimc"))?;
+    let inside = |name: &str| super::parts(name).is_some_and(|(up, _)| up == 0);
+    let module = manifest["model"].as_str().filter(|name| inside(name));
+    let module = module.ok_or_else(|| damaged(&path, "names no module in the tree"))?;
+    let mut changed = Vec::new();
+    for (name, entry) in outputs {
+        let good = inside(name)
+            && fs::read(dir.join(name))
+                .is_ok_and(|bytes| entry["sha256"] == write::sha256(&bytes).as_str());
+        if !good {
+            changed.push(name.clone());
+        }
+    }
+    let rtl = manifest["rtl"].as_array().map(|names| {
+        let names = names.iter().filter_map(Value::as_str).filter(|n| inside(n));
+        names.map(|n| format!("rtl/{n}")).collect()
+    });
+    let model = pimc_ir::load(&dir.join(module))?;
+    let target_path = dir.join("schedule/target.toml");
+    let target = Target::from_toml("schedule/target.toml", &text(&target_path)?)?;
+    let plan = lower(&model, &target)?;
+    let program = read_program(dir, &plan)?;
+    let banks = read_banks(dir, &plan)?;
+    let constants = read_constants(dir, &plan)?;
+    let rtl = rtl.ok_or_else(|| damaged(&path, "lists no hardware"))?;
+    Ok(TreeFiles { dir: dir.to_path_buf(), model, plan, program, banks, constants, rtl, changed })
+}
+
+fn read_program(dir: &Path, plan: &Plan) -> Result<Vec<Instr>, Diagnostics> {
+    let name = "schedule/program.hex";
+    let text = text(&dir.join(name))?;
+    let isa = &plan.shape.isa;
+    let words = hex::read_words(name, &text, isa.word_bits(), Code::P0701)?;
+    let words: Vec<u128> = words.iter().map(|w| w.1).collect();
+    decode(&words, isa).map_err(|errors| {
+        let mut found = Diagnostics::new(name, "");
+        for e in errors {
+            found.push(error(Code::P0701, e.to_string()).help("compile again"));
+        }
+        found
+    })
+}
+
+fn read_banks(dir: &Path, plan: &Plan) -> Result<FileBanks, Diagnostics> {
+    let count = plan.dram_rows as usize * plan.target.columns as usize;
+    let banks = (0..plan.target.banks)
+        .map(|bank| {
+            let name = bank_path(bank);
+            hex::read_columns(&name, &text(&dir.join(&name))?, count)
+        })
+        .collect::<Result<_, Diagnostics>>()?;
+    Ok(FileBanks { columns: plan.target.columns, banks })
+}
+
+fn read_constants(dir: &Path, plan: &Plan) -> Result<Vec<(u32, i64)>, Diagnostics> {
+    let name = "mem/buffer.hex";
+    let bits = plan.shape.buffer.word_bits.clamp(1, 64);
+    let path = dir.join(name);
+    let words = hex::read_words(name, &text(&path)?, bits, Code::P0702)?;
+    let depth = u64::from(plan.shape.buffer.depth);
+    if let Some((addr, _)) = words.iter().find(|w| w.0 >= depth) {
+        return Err(damaged(&path, format!("address {addr:#x} is past the end of vector memory")));
+    }
+    let signed = |w: u128| ((w as u64) << (64 - bits)) as i64 >> (64 - bits);
+    Ok(words.iter().map(|&(addr, w)| (addr as u32, signed(w))).collect())
+}

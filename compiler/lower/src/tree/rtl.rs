@@ -1,0 +1,89 @@
+//! The files of hardware, and what is said in them of where they come from.
+
+use crate::plan::Plan;
+use crate::ranges::Proof;
+use pimc_ir::{Model, OpKind, WeightType};
+use pimc_rtl::sv::{Provenance, SvFile};
+
+/// What the headers of the hardware say of its source: module, target and proven ranges.
+pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
+    let hash = super::write::sha256(model.source.as_bytes());
+    let mut source = vec![
+        format!("Source: {} (sha256 {}), target {}.", model.file_name, &hash[..12], plan.target.name),
+        "Proven ranges, from the weights and any inputs of the declared types:".to_string(),
+    ];
+    let proof = &plan.proof;
+    for ((k, sub), (entry, acc)) in &proof.lookups {
+        source.push(Proof::line(&format!("table entry (k={k}, sub={sub})"), entry, model));
+        source.push(Proof::line(&format!("lookup sum (k={k}, sub={sub})"), acc, model));
+    }
+    if plan.shape.bank.gated.is_some() {
+        source.push(Proof::line("bit-plane input", &proof.planes, model));
+        source.push(Proof::line("gated sum", &proof.gated, model));
+    }
+    if plan.shape.bank.mac.is_some() {
+        source.push(Proof::line("multiply-add sum", &proof.mac, model));
+    }
+    source.push(Proof::line("vector memory", &proof.word, model));
+    Provenance { version: env!("CARGO_PKG_VERSION").to_string(), source }
+}
+
+/// The SystemVerilog of a plan, in dependency order.
+pub(super) fn sources(plan: &Plan, model: &Model) -> Vec<SvFile> {
+    pimc_rtl::channel::emit_channel(&plan.shape, &provenance(plan, model))
+}
+
+/// `pimc.f`: the files in dependency order, relative to their folder.
+pub(super) fn file_list(names: &[String]) -> String {
+    names.iter().map(|n| format!("{n}\n")).collect()
+}
+
+/// `pimc.core`: the FuseSoC core.
+pub(super) fn core(names: &[String], plan: &Plan, model: &Model) -> String {
+    let stem = model.file_name.strip_suffix(".ir").unwrap_or(&model.file_name);
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let mut out = format!(
+        "CAPI=2:\nname: \"::pimc_{name}:{}\"\ndescription: \"In-bank processing units of {stem} for {}\"\n\
+         filesets:\n  rtl:\n    files:\n",
+        env!("CARGO_PKG_VERSION"),
+        plan.target.name
+    );
+    for name in names {
+        out.push_str(&format!("      - {name}\n"));
+    }
+    out.push_str(
+        "    file_type: systemVerilogSource\ntargets:\n  default: &default\n    filesets: [rtl]\n    \
+         toplevel: pimc_channel\n  lint:\n    <<: *default\n    default_tool: verilator\n    tools:\n      \
+         verilator:\n        mode: lint-only\n        verilator_options: [-Wall]\n",
+    );
+    out
+}
+
+/// The ops that a module serves, by the kind of unit that its name says.
+pub fn unit_ops(module: &str, plan: &Plan, model: &Model) -> Vec<usize> {
+    let func = &model.module.func;
+    let weight = |i: usize| match func.ops[i].kind {
+        OpKind::Matvec { weight, .. } => Some(model.module.weights[weight.0].ty),
+        _ => None,
+    };
+    let has = |part: &str| module.contains(part);
+    let serves = |i: usize| match weight(i) {
+        Some(WeightType::Pq { k, sub, .. }) if has("table") || has("lookup") => {
+            // Units of several (k, sub) tell them in their names, where there is more than one.
+            plan.shape.bank.lookups.len() == 1
+                || (has(&format!("k{k}")) && has(&format!("s{sub}")))
+        }
+        Some(WeightType::Bqq { .. }) if has("gated") || has("plane") => true,
+        Some(WeightType::Supermask { .. }) if has("gated") || has("plane") || has("sign") => true,
+        Some(WeightType::Int { .. }) if has("mac") => true,
+        Some(_) if has("bank_unit") => true,
+        None if has("requant") => matches!(func.ops[i].kind, OpKind::Requant { .. }),
+        _ => has("channel") || has("sequencer") || has("buffer") || has("program"),
+    };
+    let special = ["table", "lookup", "gated", "plane", "sign", "mac", "bank_unit", "requant"];
+    let known = special.iter().any(|s| has(s))
+        || ["channel", "sequencer", "buffer", "program"].iter().any(|s| has(s));
+    // A library cell serves everything.
+    (0..func.ops.len()).filter(|&i| !known || serves(i)).collect()
+}
