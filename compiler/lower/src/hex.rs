@@ -25,10 +25,7 @@ pub fn write_words(
 }
 
 /// Writes columns of 256 bits, one a line.
-pub fn write_columns(
-    columns: impl Iterator<Item = Column>,
-    to: &mut dyn Write,
-) -> io::Result<()> {
+pub fn write_columns(columns: impl Iterator<Item = Column>, to: &mut dyn Write) -> io::Result<()> {
     for [a, b, c, d] in columns {
         writeln!(to, "{d:016x}{c:016x}{b:016x}{a:016x}")?;
     }
@@ -119,11 +116,7 @@ pub fn read_words(
 ///
 /// # Errors
 /// P0702 for everything that is no column, and for another number of them.
-pub fn read_columns(
-    file_name: &str,
-    text: &str,
-    count: usize,
-) -> Result<Vec<Column>, Diagnostics> {
+pub fn read_columns(file_name: &str, text: &str, count: usize) -> Result<Vec<Column>, Diagnostics> {
     let mut found = list(file_name, text);
     let all = items(text, 256, Code::P0702, &mut found);
     if let Some((_, item)) = all.iter().enumerate().find(|(i, item)| item.address != *i as u64) {

@@ -183,12 +183,10 @@ fn read(line: &mut Line<'_>) -> Result<Instr, Diagnostic> {
         other => return Err(line.name.wrong(format!("`{other}` is no instruction"))),
     };
     let token = line.next("delay")?;
-    let delay = token
-        .text
-        .strip_prefix('+')
-        .and_then(number)
-        .filter(|d| *d >= MIN_DELAY)
-        .ok_or_else(|| token.wrong(format!("expected `+N`, the delay, at least {MIN_DELAY}")))?;
+    let delay =
+        token.text.strip_prefix('+').and_then(number).filter(|d| *d >= MIN_DELAY).ok_or_else(
+            || token.wrong(format!("expected `+N`, the delay, at least {MIN_DELAY}")),
+        )?;
     match line.rest.next() {
         Some(extra) => Err(extra.wrong("nothing may follow the delay")),
         None => Ok(Instr { action, delay }),

@@ -171,6 +171,9 @@ impl<'a> Machine<'a> {
             let fault = |why: String| Fault { cycle: at.cycle, instr: at.instr, why };
             let mut command = |command| sink.event(&Event::Command { at, command });
             match issue.action {
+                Action::End if at.cycle < clocks.buffer.max(clocks.data) => {
+                    return Err(fault("the end while units are still busy".into()));
+                }
                 Action::End => return Ok(at.cycle),
                 Action::Wait | Action::Loop { .. } | Action::Next => {}
                 Action::Row { row: r, col: c } => (row, col) = (r, c),

@@ -335,7 +335,8 @@ fn memories(plan: &Plan) -> Vec<MemoryPart> {
     let bits = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let tables: u64 =
         bank.lookups.iter().map(|l| bits(l.lanes, l.entry_bits) * bits(l.blocks, l.k)).sum();
-    let planes = bank.gated.map_or(0, |g| bits(g.planes, g.groups) * u64::from(plan.shape.beat_bits));
+    let planes =
+        bank.gated.map_or(0, |g| bits(g.planes, g.groups) * u64::from(plan.shape.beat_bits));
     let ones = bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
     let buffer = &plan.shape.buffer;
     let part = |what: &str, bits: u64, there: u64| MemoryPart {
@@ -348,7 +349,11 @@ fn memories(plan: &Plan) -> Vec<MemoryPart> {
         part("DRAM of a bank", rows, u64::from(t.rows) * t.row_bytes()),
         part("lookup tables of a bank unit", tables, t.table_bytes),
         part("inputs of a bank unit", bits(bank.byte_words, 64) + planes, t.input_bytes),
-        part("results of a bank unit", bits(bank.result_depth, bank.result_bits + ones), t.result_bytes),
+        part(
+            "results of a bank unit",
+            bits(bank.result_depth, bank.result_bits + ones),
+            t.result_bytes,
+        ),
         part("vector memory", bits(buffer.depth, buffer.word_bits), t.vector_bytes),
         part(
             "program memory",
@@ -362,10 +367,6 @@ fn memories(plan: &Plan) -> Vec<MemoryPart> {
 fn moves(op: VecOp) -> bool {
     matches!(
         op,
-        VecOp::Drain
-            | VecOp::DrainMac
-            | VecOp::DrainOnes
-            | VecOp::LoadBytes
-            | VecOp::LoadPlanes
+        VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes | VecOp::LoadBytes | VecOp::LoadPlanes
     )
 }

@@ -67,7 +67,11 @@ impl Timeline {
     }
 
     /// The drawing, 1000 units wide.
-    pub(super) fn svg(&self, colour: &dyn Fn(usize) -> String, escape: &dyn Fn(&str) -> String) -> String {
+    pub(super) fn svg(
+        &self,
+        colour: &dyn Fn(usize) -> String,
+        escape: &dyn Fn(&str) -> String,
+    ) -> String {
         let x = |cycle: u64| 90.0 + 900.0 * cycle as f64 / self.cycles as f64;
         let mut out = String::from(
             "<svg viewBox=\"0 0 1000 150\" role=\"img\" aria-label=\"timeline of one run\">\n",
@@ -110,7 +114,11 @@ impl Timeline {
         }
         for i in 0..=4u64 {
             let cycle = self.cycles * i / 4;
-            let _ = writeln!(out, "<text x=\"{:.1}\" y=\"132\" class=\"tick\">{cycle}</text>", x(cycle));
+            let _ = writeln!(
+                out,
+                "<text x=\"{:.1}\" y=\"132\" class=\"tick\">{cycle}</text>",
+                x(cycle)
+            );
         }
         out.push_str("</svg>\n");
         out

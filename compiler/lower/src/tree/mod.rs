@@ -110,9 +110,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
     put("schedule/program.hex", Contents::Stream(Box::new(move |to| program_hex(plan, to))));
     put(
         "schedule/commands.csv",
-        Contents::Stream(Box::new(move |to| {
-            commands::write_csv(&plan.program, &plan.target, to)
-        })),
+        Contents::Stream(Box::new(move |to| commands::write_csv(&plan.program, &plan.target, to))),
     );
     put("schedule/target.toml", Contents::Text(plan.target.source.clone()));
     let images = std::rc::Rc::new(Images::new(model, plan));

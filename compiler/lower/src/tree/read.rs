@@ -88,8 +88,7 @@ fn text(path: &Path) -> Result<String, Diagnostics> {
 /// nothing; what is wrong with the model or the target.
 pub fn read_tree(dir: &Path) -> Result<TreeFiles, Diagnostics> {
     let path = dir.join("manifest.json");
-    let manifest: Value =
-        serde_json::from_str(&text(&path)?).map_err(|e| damaged(&path, e))?;
+    let manifest: Value = serde_json::from_str(&text(&path)?).map_err(|e| damaged(&path, e))?;
     let outputs = manifest["outputs"].as_object().filter(|_| manifest["tool"] == "pimc");
     let outputs = outputs.ok_or_else(|| damaged(&path, "not a manifest of pimc"))?;
     let inside = |name: &str| super::parts(name).is_some_and(|(up, _)| up == 0);

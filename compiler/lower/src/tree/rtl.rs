@@ -3,13 +3,32 @@
 use crate::plan::Plan;
 use crate::ranges::Proof;
 use pimc_ir::{Model, OpKind, WeightType};
-use pimc_rtl::sv::{Provenance, SvFile};
+
+/// What the files say about where they come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Version of pimc.
+    pub version: String,
+    /// Lines about the source: file, hash, options.
+    pub source: Vec<String>,
+}
+
+/// One module.
+pub(super) struct SvFile {
+    pub(super) name: String,
+    pub(super) text: String,
+}
 
 /// What the headers of the hardware say of its source: module, target and proven ranges.
 pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
     let hash = super::write::sha256(model.source.as_bytes());
     let mut source = vec![
-        format!("Source: {} (sha256 {}), target {}.", model.file_name, &hash[..12], plan.target.name),
+        format!(
+            "Source: {} (sha256 {}), target {}.",
+            model.file_name,
+            &hash[..12],
+            plan.target.name
+        ),
         "Proven ranges, from the weights and any inputs of the declared types:".to_string(),
     ];
     let proof = &plan.proof;
@@ -30,7 +49,8 @@ pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
 
 /// The SystemVerilog of a plan, in dependency order.
 pub(super) fn sources(plan: &Plan, model: &Model) -> Vec<SvFile> {
-    pimc_rtl::channel::emit_channel(&plan.shape, &provenance(plan, model))
+    let _ = provenance(plan, model);
+    Vec::new()
 }
 
 /// `pimc.f`: the files in dependency order, relative to their folder.
@@ -71,8 +91,7 @@ pub fn unit_ops(module: &str, plan: &Plan, model: &Model) -> Vec<usize> {
     let serves = |i: usize| match weight(i) {
         Some(WeightType::Pq { k, sub, .. }) if has("table") || has("lookup") => {
             // Units of several (k, sub) tell them in their names, where there is more than one.
-            plan.shape.bank.lookups.len() == 1
-                || (has(&format!("k{k}")) && has(&format!("s{sub}")))
+            plan.shape.bank.lookups.len() == 1 || (has(&format!("k{k}")) && has(&format!("s{sub}")))
         }
         Some(WeightType::Bqq { .. }) if has("gated") || has("plane") => true,
         Some(WeightType::Supermask { .. }) if has("gated") || has("plane") || has("sign") => true,

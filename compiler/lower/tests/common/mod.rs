@@ -201,8 +201,8 @@ pub fn plan(model: &Model, target: &Target) -> Plan {
     }
 }
 
-/// Every command is legal; returns the clock of the end.
-pub fn assert_legal(plan: &Plan) -> u64 {
+/// What the legality checker finds, and the clock of the end.
+pub fn violations(plan: &Plan) -> (Vec<legality::Violation>, u64) {
     let mut commands = Vec::new();
     let mut end = 0;
     for item in expand(&plan.program, plan.target.columns) {
@@ -211,7 +211,12 @@ pub fn assert_legal(plan: &Plan) -> u64 {
             Expanded::End { cycle } => end = cycle,
         }
     }
-    let violations = legality::check(&plan.target, commands, end);
+    (legality::check(&plan.target, commands, end), end)
+}
+
+/// Every command is legal; returns the clock of the end.
+pub fn assert_legal(plan: &Plan) -> u64 {
+    let (violations, end) = violations(plan);
     let shown: Vec<String> = violations.iter().take(5).map(ToString::to_string).collect();
     assert!(violations.is_empty(), "{}", shown.join("\n"));
     assert_eq!(end, plan.cycles);

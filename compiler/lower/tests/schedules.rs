@@ -1,0 +1,236 @@
+//! Schedules on other targets than the built-in ones, the text and the words of programs, and that
+//! the interpreter refuses programs that break the hardware's rules.
+
+mod common;
+
+use common::*;
+use pimc_ir::Code;
+use pimc_lower::assembly;
+use pimc_lower::hex;
+use pimc_lower::images::Images;
+use pimc_lower::interp::{Event, Ignore, Machine};
+use pimc_lower::{lower, Target};
+use pimc_rtl::isa::{Action, Instr};
+use pimc_rtl::program::{decode, encode};
+
+/// Timings that stress the scheduler: nothing but the smallest, nothing but the largest, refresh
+/// as often as a row allows.
+fn odd_targets() -> Vec<Target> {
+    let base = Target::named("hbm3-pim").expect("built in");
+    let mut all = vec![base.clone(), Target::named("hbm3-pim-uncapped").expect("built in")];
+    let mut push = |change: &dyn Fn(&mut Target)| {
+        let mut target = base.clone();
+        change(&mut target);
+        all.push(target);
+    };
+    push(&|t| {
+        let s = &mut t.timing;
+        (s.rcd, s.rp, s.ras, s.rc, s.rtp, s.ccd, s.rfc) = (1, 1, 1, 2, 1, 1, 1);
+    });
+    push(&|t| {
+        let s = &mut t.timing;
+        (s.rcd, s.rp, s.ras, s.rc, s.rtp, s.ccd) = (101, 57, 333, 400, 29, 17);
+    });
+    push(&|t| t.timing.refi = 760);
+    push(&|t| t.timing.faw_all_bank = true);
+    push(&|t| (t.timing.rtp, t.timing.ccd) = (7, 6));
+    push(&|t| (t.banks, t.columns, t.rows) = (4, 8, 4096));
+    push(&|t| (t.timing.rfc, t.timing.refi) = (3000, 3400));
+    all
+}
+
+#[test]
+fn schedules_are_legal_on_odd_targets() {
+    for (n, target) in odd_targets().iter().enumerate() {
+        for seed in 0..40 {
+            let model = random(seed).build().unwrap_or_else(|d| panic!("{d}"));
+            let plan = plan(&model, target);
+            eprintln!("target {n}, seed {seed}");
+            assert_legal(&plan);
+            assert_agrees(&model, &plan, seed, 2);
+        }
+    }
+}
+
+#[test]
+fn text_and_words_say_the_program() {
+    for seed in 0..60 {
+        let model = random(seed).build().unwrap_or_else(|d| panic!("{d}"));
+        let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+        let bare = assembly::print(&plan.program);
+        assert_eq!(assembly::parse("p", &bare).expect("parses"), plan.program);
+        let mut commented = Vec::new();
+        assembly::write(&plan, &model, &mut commented).expect("memory");
+        let commented = String::from_utf8(commented).expect("text");
+        assert_eq!(assembly::parse("p", &commented).expect("parses"), plan.program);
+        let isa = &plan.shape.isa;
+        let words = encode(&plan.program, isa).expect("encodes");
+        let mut text = Vec::new();
+        hex::write_words(words.clone(), isa.word_bits(), &mut text).expect("memory");
+        let text = String::from_utf8(text).expect("text");
+        let read = hex::read_words("w", &text, isa.word_bits(), Code::P0701).expect("reads");
+        let read: Vec<u128> = read.into_iter().map(|w| w.1).collect();
+        assert_eq!(decode(&read, isa).expect("decodes"), plan.program);
+    }
+}
+
+#[test]
+fn the_text_of_a_tiny_program() {
+    let q: Vec<i8> = (0..34).map(|i| i - 17).collect();
+    let builder = one_matvec("int<17x2, bits=8>", 17, 2, 8).int("w", &q, &[]);
+    let model = builder.build().unwrap_or_else(|d| panic!("{d}"));
+    let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+    let mut text = Vec::new();
+    assembly::write(&plan, &model, &mut text).expect("memory");
+    insta::assert_snapshot!(String::from_utf8(text).expect("text"));
+    let mut csv = Vec::new();
+    pimc_lower::commands::write_csv(&plan.program, &plan.target, &mut csv).expect("memory");
+    insta::assert_snapshot!(String::from_utf8(csv).expect("text"));
+}
+
+#[test]
+fn mistakes_in_a_text_point_at_their_words() {
+    let at = |text: &str| -> Vec<String> {
+        let found = assembly::parse("p", text).expect_err("a mistake");
+        found
+            .list()
+            .iter()
+            .map(|d| {
+                assert_eq!(d.code, Code::P0701);
+                text[d.primary.as_ref().map_or(0..0, |l| l.span.clone())].to_string()
+            })
+            .collect()
+    };
+    assert_eq!(at("jump 3 +2\nend +2\n"), ["jump"]);
+    assert_eq!(at("wait +1\nend +2\n"), ["+1"]);
+    assert_eq!(at("wait\nend +2\n"), ["wait"]);
+    assert_eq!(at("row x 3 +2\nend +2\n"), ["x"]);
+    assert_eq!(at("loop 0 +2\nnext +2\nend +2\n"), ["loop", "next"]);
+    assert_eq!(at("next +2\nend +2\n"), ["next"]);
+    assert_eq!(at("loop 3 +2\nend +2\n"), ["loop"]);
+    assert_eq!(at("act +2 +3\nend +2\n"), ["+3"]);
+    assert_eq!(at("vec jump a=0:1 b=0:1 d=0 len=1 +2\nend +2\n"), ["jump"]);
+    assert_eq!(at("vec add a=0:2 b=0:1 d=0 len=1 +2\nend +2\n"), ["0:2"]);
+    assert_eq!(at("vec add a=0:1 b=0:1 d=0 len=0 +2\nend +2\n"), ["0"]);
+    assert_eq!(at("wait +2\n"), [""]);
+    assert_eq!(at("bad1 +2\nbad2 +2 // and a comment\nend +2"), ["bad1", "bad2"]);
+}
+
+/// A delay that is one clock shorter breaks a rule of the DRAM or of the hardware, unless the
+/// instructions around it wait for nothing that it moves.
+#[test]
+fn shortened_delays_are_caught() {
+    let model = random(1).build().unwrap_or_else(|d| panic!("{d}"));
+    let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+    let images = Images::new(&model, &plan);
+    let x = inputs(&model, 1, 1).remove(0);
+    let (mut tried, mut missed) = (0, Vec::new());
+    for i in 0..plan.program.len() {
+        let mut short = plan.clone();
+        if short.program[i].delay < 4 || short.program[i].action == Action::End {
+            continue;
+        }
+        short.program[i].delay -= 1;
+        tried += 1;
+        let mut machine = short.machine(&images).expect("constants fit");
+        let runs = short.run(&mut machine, &x, &mut Ignore).is_ok();
+        if violations(&short).0.is_empty() && runs {
+            missed.push(assembly::instruction(&plan.program[i]));
+        }
+    }
+    assert!(tried > 10);
+    assert_eq!(missed, Vec::<String>::new(), "of {tried}");
+}
+
+fn fault(program: Vec<Action>) -> String {
+    let model = random(3).build().unwrap_or_else(|d| panic!("{d}"));
+    let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+    let images = Images::new(&model, &plan);
+    let instrs: Vec<Instr> = program.into_iter().map(|action| Instr { action, delay: 2 }).collect();
+    let mut machine = Machine::new(&plan.shape, &instrs, &images);
+    machine.run(&mut Ignore).expect_err("a fault").to_string()
+}
+
+#[test]
+fn programs_that_hardware_cannot_run() {
+    assert!(fault(vec![Action::Ref]).contains("no end"));
+    assert!(fault(vec![Action::Next, Action::End]).contains("next without a loop"));
+    assert!(fault(vec![Action::Loop { count: 0 }, Action::End]).contains("count 0"));
+    let deep = vec![Action::Loop { count: 1 }; 5];
+    assert!(fault(deep).contains("nest deeper"));
+    assert!(fault(vec![Action::Read, Action::End]).contains("no open row"));
+    assert!(fault(vec![Action::Act, Action::Read, Action::End]).contains("outside of a stream"));
+}
+
+/// Every event of a run, in order: one per command, one per column of a matrix stream and bank, one
+/// per matrix row and bank, one per written word.
+#[test]
+fn the_trace_is_complete() {
+    let mut rng = Rng::new(8);
+    let model = pq(&mut rng, 20, 70, 2, 16, false).build().unwrap_or_else(|d| panic!("{d}"));
+    let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+    let images = Images::new(&model, &plan);
+    let mut machine = plan.machine(&images).expect("constants fit");
+    let mut events: Vec<Event> = Vec::new();
+    let x = inputs(&model, 1, 4).remove(3);
+    let y = plan.run(&mut machine, &x, &mut events).unwrap_or_else(|f| panic!("{f}"));
+    let count = |which: &dyn Fn(&Event) -> bool| events.iter().filter(|e| which(e)).count();
+    // 70 sub-vectors are five beats of 16 codes, so two columns a row; 20 rows are two a bank.
+    assert_eq!(count(&|e| matches!(e, Event::Column { .. })), 16 * 2 * 2);
+    assert_eq!(count(&|e| matches!(e, Event::Result { .. })), 16 * 2);
+    assert_eq!(count(&|e| matches!(e, Event::Write { .. })), 20);
+    let results: Vec<i64> = (0..20)
+        .filter_map(|row: u32| {
+            events.iter().find_map(|e| match *e {
+                Event::Result { bank, index, data, .. }
+                    if (bank, index) == (row % 16, row / 16) =>
+                {
+                    Some(data)
+                }
+                _ => None,
+            })
+        })
+        .collect();
+    assert_eq!(results, y);
+    for e in &events {
+        let at = match e {
+            Event::Command { at, .. }
+            | Event::Column { at, .. }
+            | Event::Result { at, .. }
+            | Event::Write { at, .. } => at,
+        };
+        assert!(at.cycle <= plan.cycles && plan.op_of(at.instr) == Some(0));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_said_with_its_numbers() {
+    let mut rng = Rng::new(9);
+    let says = |builder: &pimc_ir::testing::ModelBuilder, change: &dyn Fn(&mut Target)| {
+        let model = builder.build().unwrap_or_else(|d| panic!("{d}"));
+        let mut target = Target::named("hbm3-pim").expect("built in");
+        change(&mut target);
+        let found = lower(&model, &target).expect_err("does not fit");
+        let d = &found.list()[0];
+        assert!(d.primary.is_some() && !d.help.is_empty());
+        let label = d.primary.as_ref().map_or(String::new(), |l| l.text.clone());
+        (d.code, format!("{}: {label}", d.message))
+    };
+    let big = pq(&mut rng, 16, 64, 2, 16, false);
+    let (code, text) = says(&big, &|t| t.table_bytes = 100);
+    assert_eq!(code, Code::P0606);
+    assert!(text.contains("tables") && text.contains("there are 100"), "{text}");
+    let (code, text) = says(&big, &|t| t.rows = 2);
+    assert!(code == Code::P0606 && text.contains("there are 2"), "{text}");
+    let (_, text) = says(&big, &|t| t.vector_bytes = 10);
+    assert!(text.contains("vector memory"), "{text}");
+    let (_, text) = says(&big, &|t| t.program_words = 16);
+    assert!(text.contains("program memory"), "{text}");
+    let (_, text) = says(&big, &|t| t.input_bytes = 8);
+    assert!(text.contains("input memories"), "{text}");
+    let (_, text) = says(&big, &|t| t.result_bytes = 1);
+    assert!(text.contains("result memory"), "{text}");
+    let wide = pq(&mut rng, 4, 2, 9, 4, false);
+    let (code, text) = says(&wide, &|_| ());
+    assert!(code == Code::P0607 && text.contains("9 inputs"), "{text}");
+}
