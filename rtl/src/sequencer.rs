@@ -412,7 +412,8 @@ impl Unit for Sequencer {
             ),
             preconditions: format!(
                 "Delays are at least 2. Loops nest at most {} deep. A program begins with a refresh \
-                 and ends with all banks precharged; program memory is not written while it runs.",
+                 and ends with all banks precharged; it sets the row counter and the stream before it \
+                 uses them. Program memory is not written while it runs.",
                 self._loops
             ),
         }
