@@ -64,8 +64,8 @@ pub struct BufferUnit {
     pub plane: Vec<Wire<Out>>,
     /// Plane memories: group of inputs.
     pub plane_group: Vec<Wire<Out>>,
-    /// What either memory takes; only when one of them is built.
-    pub load_data: Vec<Wire<Out>>,
+    /// What either memory takes.
+    pub load_data: Wire<Out>,
 
     running: Flop<Bit>,
     left: Reg,
@@ -101,7 +101,6 @@ pub struct BufferUnit {
     _ones: usize,
     _ones_banks: usize,
     _banks: usize,
-    _loads: usize,
     _load_bytes: usize,
     _load_planes: usize,
     _addr_bits: u32,
@@ -236,15 +235,13 @@ impl Logic for BufferUnit {
             self.plane[i].next = self.planes[i].plane.val();
             self.plane_group[i].next = self.planes[i].group.val();
         }
-        for i in 0..self._loads {
-            self.load_data[i].next = 0.into();
-        }
+        self.load_data.next = 0.into();
         for i in 0..self._load_bytes {
-            self.load_data[i].next = self.bytes[i].data.val();
+            self.load_data.next = self.bytes[i].data.val();
         }
         for i in 0..self._load_planes {
             if self.planes[i].we.val() {
-                self.load_data[i].next = self.planes[i].data.val();
+                self.load_data.next = self.planes[i].data.val();
             }
         }
     }
@@ -284,7 +281,7 @@ impl BufferUnit {
             plane_we: vec![Signal::default(); planes],
             plane: vec![Wire::new(u(index_bits(plane_bits))); planes],
             plane_group: vec![Wire::new(u(index_bits(groups))); planes],
-            load_data: vec![Wire::new(u(64)); bytes.max(planes)],
+            load_data: Wire::new(u(64)),
             left: Reg::new(addr),
             a_addr: Reg::new(addr),
             b_addr: Reg::new(addr),
@@ -310,7 +307,6 @@ impl BufferUnit {
             _ones: ones,
             _ones_banks: banks * ones,
             _banks: banks,
-            _loads: bytes.max(planes),
             _load_bytes: bytes,
             _load_planes: planes,
             _addr_bits: addr_bits,
@@ -319,9 +315,9 @@ impl BufferUnit {
         }
     }
 
-    /// The word at `addr` of vector memory.
-    pub fn word(&self, addr: usize) -> Option<i128> {
-        self.ram_a.words().get(addr).copied()
+    /// The word that is written in this clock: address, word.
+    pub fn written(&self) -> Option<(i128, i128)> {
+        self.write_en.val().then(|| (self.write_addr.get(), self.write_data.get()))
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::isa::{
     Action, Field, Instr, IsaShape, Stream, VecOp, Vector, LOOP_DEPTH, MIN_DELAY, OPCODE_BITS,
 };
-use crate::shape::{index_bits, BankShape, StreamMode};
+use crate::shape::{choice_bits, index_bits, BankShape, StreamMode};
 use thiserror::Error;
 
 /// Most bits of a program word: what a simulated wire holds.
@@ -168,15 +168,6 @@ impl IsaShape {
             }
         }
         isa
-    }
-}
-
-/// Bits to choose one of `n`; none when there is no choice.
-pub(crate) fn choice_bits(n: u32) -> u32 {
-    if n > 1 {
-        index_bits(n)
-    } else {
-        0
     }
 }
 

@@ -375,11 +375,6 @@ impl Sequencer {
             ..Sequencer::default()
         }
     }
-
-    /// Fills program memory from word 0 without the host port.
-    pub fn load(&mut self, words: impl IntoIterator<Item = u128>) {
-        self.program.load(words.into_iter().map(|w| w as i128));
-    }
 }
 
 impl Unit for Sequencer {

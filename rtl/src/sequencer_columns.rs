@@ -1,8 +1,7 @@
 //! What a stream's columns mean, counted at the read and delayed to the data.
 
 use crate::hdl::prelude::*;
-use crate::program::choice_bits;
-use crate::shape::{index_bits, ChannelShape, StreamMode};
+use crate::shape::{choice_bits, index_bits, ChannelShape, StreamMode};
 use crate::timing::SEED_CLOCKS;
 
 /// Holds the operands of `Stream`, counts the columns of a matrix row, and delays the control of a

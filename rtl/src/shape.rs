@@ -2,6 +2,7 @@
 //! ranges; the units take them as run-time widths. Nothing here knows a model, a file or a cycle.
 
 use crate::isa::{IsaShape, VecOp};
+use crate::program::MAX_WORD_BITS;
 
 /// Bits needed to number `n` things; at least 1.
 pub fn index_bits(n: u32) -> u32 {
@@ -9,6 +10,15 @@ pub fn index_bits(n: u32) -> u32 {
         1
     } else {
         32 - (n - 1).leading_zeros()
+    }
+}
+
+/// Bits to choose one of `n`; none when there is no choice.
+pub fn choice_bits(n: u32) -> u32 {
+    if n > 1 {
+        index_bits(n)
+    } else {
+        0
     }
 }
 
@@ -42,6 +52,103 @@ pub struct ChannelShape {
 }
 
 impl ChannelShape {
+    /// Checks what the units rely on.
+    ///
+    /// # Errors
+    /// Every contradiction between the numbers, in words.
+    pub fn check(&self) -> Result<(), Vec<String>> {
+        let (bank, buffer, isa) = (&self.bank, &self.buffer, &self.isa);
+        let has = |op: VecOp| buffer.ops.contains(&op);
+        let modes = bank.modes();
+        let masked = modes.contains(&StreamMode::Mask);
+        let coats = bank.gated.and_then(|g| g.generated_signs).filter(|_| masked);
+        let ones = bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
+        let multiplies = has(VecOp::Mul) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
+        let drains = has(VecOp::Drain) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
+        let mut faults = vec![];
+        let mut want = |holds: bool, fault: &str| {
+            if !holds {
+                faults.push(fault.to_string());
+            }
+        };
+        want(self.banks > 0 && self.beats > 0, "there is a bank and a beat");
+        want((1..=64).contains(&self.beat_bits), "a beat has 1 to 64 bits");
+        want((1..=100).contains(&self.read_latency), "a read takes 1 to 100 clocks");
+        want(
+            !masked || self.read_latency >= crate::timing::SEED_CLOCKS,
+            "a read takes at least the clocks of a seed where signs are generated",
+        );
+        want(self.rfc >= 2 && self.refi > self.rfc, "a refresh takes 2 clocks, and less than refi");
+        want(!modes.is_empty(), "there is a stream mode");
+        want(self.program_depth > 0, "there is program memory");
+        want(isa.row_bits <= index_bits(self.dram_rows), "the row field is no wider than a row");
+        want(
+            isa.col_bits <= index_bits(self.dram_cols),
+            "the column field is no wider than a column",
+        );
+        want(
+            isa.mode_bits == choice_bits(modes.len() as u32),
+            "the mode field is as wide as the modes need",
+        );
+        want(
+            isa.coats_bits == coats.map_or(0, choice_bits),
+            "the coats field is as wide as the coats need",
+        );
+        want(
+            isa.key_bits == if masked { 32 } else { 0 },
+            "the key has 32 bits if signs are generated",
+        );
+        want(
+            isa.beats_bits == index_bits(self.beats),
+            "the beats field is as wide as the beats need",
+        );
+        want(isa.word_bits() <= MAX_WORD_BITS, "a program word has at most 127 bits");
+        want(
+            isa.addr_bits >= index_bits(buffer.depth) && isa.addr_bits < 31,
+            "an address reaches all of vector memory",
+        );
+        want(buffer.word_bits <= 64, "a word of vector memory has at most 64 bits");
+        want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
+        want(!has(VecOp::DrainOnes) || ones < buffer.word_bits, "a word holds a count of ones");
+        want(has(VecOp::DrainOnes) == (ones > 0), "ones are counted where they are drained");
+        want(drains, "results are drained");
+        want(
+            has(VecOp::LoadBytes) == (bank.byte_words > 0),
+            "bytes are loaded where there is byte memory",
+        );
+        want(
+            has(VecOp::LoadPlanes) == bank.gated.is_some(),
+            "planes are loaded where there is plane memory",
+        );
+        want(
+            bank.gated.is_none_or(|g| (1..=self.beat_bits).contains(&g.planes)),
+            "a group has no more planes than inputs",
+        );
+        want(
+            !multiplies || (1..=buffer.word_bits).contains(&buffer.mul_bits),
+            "factors are no wider than a word",
+        );
+        want(!has(VecOp::Table) || isa.addr_bits >= 8, "an address reaches a table of 256 words");
+        want(
+            buffer.requant.is_some() == has(VecOp::Requant),
+            "the requantiser has a shape where it is used",
+        );
+        if let Some(r) = buffer.requant {
+            want(r.in_bits <= buffer.word_bits, "a word holds the requantiser's input");
+            want(r.out_bits <= buffer.word_bits, "a word holds the requantiser's result");
+            want(r.constant_bits() <= buffer.word_bits, "a word holds the requantiser's constants");
+            want(
+                r.in_bits > 0 && r.mul_bits > 0 && r.shift_bits > 0 && r.out_bits > 0,
+                "no width of the requantiser is 0",
+            );
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+
     /// Words of vector memory that are built: those asked for, and more where the program's address
     /// fields, which also hold the lengths of blocks, reach further.
     pub fn vector_depth(&self) -> u32 {

@@ -59,7 +59,7 @@ impl Bench {
     /// One clock with the banks' memories answering.
     fn step(&mut self) {
         settle(&mut self.uut);
-        let load = self.uut.load_data.first().map_or(0, |d| d.get()) as u64;
+        let load = self.uut.load_data.get() as u64;
         if self.uut.byte_we.first().is_some_and(|we| we.val()) {
             self.bytes.insert(self.uut.byte_addr[0].get(), load);
         }

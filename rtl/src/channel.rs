@@ -1,0 +1,275 @@
+//! The channel: sequencer, bank units, buffer unit.
+
+use crate::bank_unit::BankUnit;
+use crate::buffer_unit::BufferUnit;
+use crate::hdl::prelude::*;
+use crate::sequencer::Sequencer;
+use crate::shape::{ChannelShape, StreamMode};
+use crate::sv::{emit, Provenance, SvFile};
+
+/// One channel, between a DRAM whose banks work in lock step and a host.
+#[derive(LogicBlock)]
+pub struct Channel {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+
+    /// A DRAM command, to every bank.
+    pub cmd_valid: Signal<Out, Bit>,
+    /// Which: 0 activate, 1 read, 2 precharge, 3 refresh.
+    pub cmd: Wire<Out>,
+    /// Row of an activate.
+    pub cmd_row: Wire<Out>,
+    /// Column of a read.
+    pub cmd_col: Wire<Out>,
+    /// The column of every bank, `beats` words each, bank 0 lowest; sampled `read_latency` clocks
+    /// after the read.
+    pub rd_data: Vec<Wire<In>>,
+
+    /// Host: write a program word.
+    pub prog_we: Signal<In, Bit>,
+    /// Host: its address.
+    pub prog_addr: Wire<In>,
+    /// Host: the word.
+    pub prog_data: Wire<In>,
+
+    /// Host: write a word of vector memory.
+    pub host_we: Signal<In, Bit>,
+    /// Host: its address.
+    pub host_addr: Wire<In>,
+    /// Host: the word to write.
+    pub host_wdata: Wire<In>,
+    /// Host: the word at `host_addr` one clock earlier.
+    pub host_rdata: Wire<Out>,
+
+    /// Runs the program.
+    pub start: Signal<In, Bit>,
+    /// A program runs or will.
+    pub busy: Signal<Out, Bit>,
+    /// The program ends in this clock.
+    pub done: Signal<Out, Bit>,
+
+    /// Runs the program, drives everything else.
+    pub sequencer: Inst<Sequencer>,
+    /// One per bank.
+    pub bank: Vec<Inst<BankUnit>>,
+    /// Vectors.
+    pub buffer: Inst<BufferUnit>,
+
+    beats: Const,
+    _banks: usize,
+    _beats: usize,
+    _mode: usize,
+    _coats: usize,
+    _masked: usize,
+    _bytes: usize,
+    _planes: usize,
+    _ones: usize,
+    _shape: ChannelShape,
+}
+
+impl Logic for Channel {
+    #[hdl_gen]
+    fn update(&mut self) {
+        comment!("---- sequencer ----");
+        self.sequencer.clock.next = self.clock.val();
+        self.sequencer.prog_we.next = self.prog_we.val();
+        self.sequencer.prog_addr.next = self.prog_addr.val();
+        self.sequencer.prog_data.next = self.prog_data.val();
+        self.sequencer.start.next = self.start.val();
+        self.busy.next = self.sequencer.busy.val();
+        self.done.next = self.sequencer.done.val();
+        self.cmd_valid.next = self.sequencer.cmd_valid.val();
+        self.cmd.next = self.sequencer.cmd.val();
+        self.cmd_row.next = self.sequencer.cmd_row.val();
+        self.cmd_col.next = self.sequencer.cmd_col.val();
+
+        comment!("---- bank units, in lock step ----");
+        for b in 0..self._banks {
+            self.bank[b].clock.next = self.clock.val();
+            self.bank[b].stream_start.next = self.sequencer.stream_start.val();
+            self.bank[b].col_valid.next = self.sequencer.col_valid.val();
+            self.bank[b].col_first.next = self.sequencer.col_first.val();
+            self.bank[b].col_last.next = self.sequencer.col_last.val();
+            self.bank[b].col_beats.next = self.sequencer.col_beats.val();
+            self.bank[b].load_data.next = self.buffer.load_data.val();
+            self.bank[b].drain_index.next = self.buffer.drain_index.val();
+        }
+        for b in 0..self._banks {
+            for q in 0..self._beats {
+                self.bank[b].rd_data[q].next = self.rd_data[b * self.beats.val() + q].val();
+            }
+        }
+        for i in 0..self._mode {
+            for b in 0..self._banks {
+                self.bank[b].mode[i].next = self.sequencer.mode[i].val();
+            }
+        }
+        for i in 0..self._coats {
+            for b in 0..self._banks {
+                self.bank[b].coats_less_1[i].next = self.sequencer.coats_less_1[i].val();
+            }
+        }
+        for i in 0..self._masked {
+            for b in 0..self._banks {
+                self.bank[b].bank[i].next = b.into();
+                self.bank[b].sign_key[i].next = self.sequencer.sign_key[i].val();
+                self.bank[b].sign_start[i].next = self.sequencer.sign_start[i].val();
+            }
+        }
+        for i in 0..self._bytes {
+            for b in 0..self._banks {
+                self.bank[b].byte_we[i].next = self.buffer.byte_we[i].val();
+                self.bank[b].byte_addr[i].next = self.buffer.byte_addr[i].val();
+            }
+        }
+        for i in 0..self._planes {
+            for b in 0..self._banks {
+                self.bank[b].plane_we[i].next = self.buffer.plane_we[i].val();
+                self.bank[b].plane[i].next = self.buffer.plane[i].val();
+                self.bank[b].plane_group[i].next = self.buffer.plane_group[i].val();
+            }
+        }
+
+        comment!("---- buffer unit ----");
+        self.buffer.clock.next = self.clock.val();
+        self.buffer.busy.next = self.sequencer.busy.val();
+        self.buffer.host_we.next = self.host_we.val();
+        self.buffer.host_addr.next = self.host_addr.val();
+        self.buffer.host_wdata.next = self.host_wdata.val();
+        self.host_rdata.next = self.buffer.host_rdata.val();
+        self.buffer.start.next = self.sequencer.vec_start.val();
+        self.buffer.op.next = self.sequencer.vec_op.val();
+        self.buffer.a.next = self.sequencer.vec_a.val();
+        self.buffer.a_step.next = self.sequencer.vec_a_step.val();
+        self.buffer.b.next = self.sequencer.vec_b.val();
+        self.buffer.b_step.next = self.sequencer.vec_b_step.val();
+        self.buffer.d.next = self.sequencer.vec_d.val();
+        self.buffer.len_less_1.next = self.sequencer.vec_len_less_1.val();
+        for b in 0..self._banks {
+            self.buffer.results[b].next = self.bank[b].result.val();
+        }
+        for i in 0..self._ones {
+            for b in 0..self._banks {
+                self.buffer.ones[b].next = self.bank[b].ones[i].val();
+            }
+        }
+    }
+}
+
+impl Channel {
+    /// The channel of a shape.
+    ///
+    /// # Panics
+    /// If the shape contradicts itself; [`ChannelShape::check`] tells how.
+    pub fn new(shape: &ChannelShape) -> Self {
+        if let Err(faults) = shape.check() {
+            panic!("the shape contradicts itself: {}", faults.join("; "));
+        }
+        let sequencer = Sequencer::new(shape);
+        let buffer = BufferUnit::new(shape);
+        let banks = shape.banks as usize;
+        Channel {
+            clock: Signal::default(),
+            cmd_valid: Signal::default(),
+            cmd: Wire::new(sequencer.cmd.ty()),
+            cmd_row: Wire::new(sequencer.cmd_row.ty()),
+            cmd_col: Wire::new(sequencer.cmd_col.ty()),
+            rd_data: vec![Wire::new(u(shape.beat_bits)); banks * shape.beats as usize],
+            prog_we: Signal::default(),
+            prog_addr: Wire::new(sequencer.prog_addr.ty()),
+            prog_data: Wire::new(sequencer.prog_data.ty()),
+            host_we: Signal::default(),
+            host_addr: Wire::new(buffer.host_addr.ty()),
+            host_wdata: Wire::new(buffer.host_wdata.ty()),
+            host_rdata: Wire::new(buffer.host_rdata.ty()),
+            start: Signal::default(),
+            busy: Signal::default(),
+            done: Signal::default(),
+            beats: Const::new(shape.beats as usize),
+            _banks: banks,
+            _beats: shape.beats as usize,
+            _mode: sequencer.mode.len(),
+            _coats: sequencer.coats_less_1.len(),
+            _masked: sequencer.sign_key.len(),
+            _bytes: buffer.byte_we.len(),
+            _planes: buffer.plane_we.len(),
+            _ones: (!buffer.ones.is_empty()) as usize,
+            sequencer: Inst::new(sequencer),
+            bank: (0..banks).map(|_| Inst::new(BankUnit::new(shape))).collect(),
+            buffer: Inst::new(buffer),
+            _shape: shape.clone(),
+        }
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> &ChannelShape {
+        &self._shape
+    }
+}
+
+/// Mode numbers and what they mean, for the header.
+fn modes(shape: &ChannelShape) -> String {
+    let name = |m: &StreamMode| match m {
+        StreamMode::Build(i) => format!("build tables of lookup {i}"),
+        StreamMode::Lookup(i) => format!("look up {i}"),
+        StreamMode::Signs => "signs".into(),
+        StreamMode::Mask => "mask".into(),
+        StreamMode::Mac => "multiply and add".into(),
+    };
+    let modes = shape.bank.modes();
+    let list: Vec<String> = modes.iter().enumerate().map(|(i, m)| format!("{i} {}", name(m))).collect();
+    list.join(", ")
+}
+
+impl Unit for Channel {
+    fn module(&self) -> String {
+        "pimc_channel".into()
+    }
+
+    fn contract(&self) -> Contract {
+        let shape = &self._shape;
+        let column = shape.beats * shape.beat_bits;
+        Contract {
+            summary: format!(
+                "Channel: a sequencer, {} bank units in lock step and a buffer unit.",
+                shape.banks
+            ),
+            formula: format!(
+                "Row r of a matrix lies in bank r mod {}. Stream modes: {}.",
+                shape.banks,
+                modes(shape)
+            ),
+            latency: format!(
+                "A command issued at program cycle c is on the command port c clocks after the \
+                 program's first refresh. rd_data_i is sampled {} clocks after cmd_valid_o shows a \
+                 read. host_rdata_o is the word at host_addr_i one clock earlier.",
+                shape.read_latency
+            ),
+            throughput: format!("A column of {column} bits per bank in {} clocks.", shape.beats),
+            layout: format!(
+                "cmd_o: 0 activate, 1 read, 2 precharge, 3 refresh. rd_data_i: column of bank b at \
+                 bits {column}*b +: {column}."
+            ),
+            preconditions: "prog_* and host_* are used while busy_o is low.".into(),
+            ports: vec![
+                ("cmd_valid", "DRAM command, to every bank"),
+                ("rd_data", "DRAM read data"),
+                ("prog_we", "host: program memory"),
+                ("host_we", "host: vector memory"),
+                ("start", "host: run"),
+            ],
+        }
+    }
+
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        Some(&mut self.clock)
+    }
+}
+
+/// The SystemVerilog of a channel: `pimc_channel` last, behind the modules it needs.
+///
+/// # Panics
+/// If the shape contradicts itself; [`ChannelShape::check`] tells how.
+pub fn emit_channel(shape: &ChannelShape, provenance: &Provenance) -> Vec<SvFile> {
+    emit(&Inst::new(Channel::new(shape)), provenance)
+}

@@ -1,0 +1,164 @@
+//! The native level: a whole channel in the rust-hdl simulation, driven pin by pin.
+//!
+//! A clock has two halves: [`NativeChannel::drive`] sets the inputs, after which everything that
+//! the channel shows in this clock can be read; [`NativeChannel::tick`] gives the edge.
+
+use crate::channel::Channel;
+use crate::hdl::{clock, settle, Inst};
+use crate::sequencer_commands::{CMD_ACT, CMD_PRE, CMD_READ};
+use crate::shape::ChannelShape;
+
+/// The inputs of one clock; the default does nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inputs<'a> {
+    /// Writes a program word: address, word.
+    pub program: Option<(u32, u128)>,
+    /// Address of vector memory for the host, to read, and to write if there is a `host_write`.
+    pub host_addr: u32,
+    /// Writes a word of vector memory at `host_addr`.
+    pub host_write: Option<i64>,
+    /// Starts the program.
+    pub start: bool,
+    /// Columns of all banks: `beats` words of `beat_bits` each, bank 0 first. They stay on the pins
+    /// while this is `None`.
+    pub rd_data: Option<&'a [u64]>,
+}
+
+/// A DRAM command, to every bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Activate this row.
+    Activate(u32),
+    /// Read this column.
+    Read(u32),
+    /// Precharge.
+    Precharge,
+    /// Refresh.
+    Refresh,
+}
+
+/// The outputs in one clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outputs {
+    /// The command port.
+    pub command: Option<Command>,
+    /// A program runs or will.
+    pub busy: bool,
+    /// The program ends in this clock.
+    pub done: bool,
+    /// The word of vector memory at the clock before's `host_addr`.
+    pub host_rdata: i64,
+}
+
+/// What a bank unit shows to a waveform check in one clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BankSignals {
+    /// A column is on its data pins.
+    pub col_valid: bool,
+    /// The beats of a column are all in the accumulator, which is this.
+    pub column_acc: Option<i64>,
+    /// A result is written: index in the bank, word.
+    pub result: Option<(u32, i64)>,
+}
+
+/// A channel that runs.
+pub struct NativeChannel {
+    channel: Inst<Channel>,
+    cycle: u64,
+}
+
+impl NativeChannel {
+    /// The channel of `shape`, just after its reset.
+    ///
+    /// # Panics
+    /// If the shape contradicts itself; [`ChannelShape::check`] tells how.
+    pub fn new(shape: &ChannelShape) -> Self {
+        let mut channel = Inst::new(Channel::new(shape));
+        settle(&mut channel);
+        NativeChannel { channel, cycle: 0 }
+    }
+
+    /// Clocks since the reset.
+    pub fn cycle(&self) -> u64 {
+        self.cycle
+    }
+
+    /// Sets the inputs of this clock.
+    ///
+    /// # Panics
+    /// If `rd_data` has not `banks * beats` words.
+    pub fn drive(&mut self, inputs: &Inputs<'_>) {
+        let c = &mut *self.channel;
+        c.prog_we.next = inputs.program.is_some();
+        if let Some((addr, word)) = inputs.program {
+            c.prog_addr.set(i128::from(addr));
+            c.prog_data.set(word as i128);
+        }
+        c.host_addr.set(i128::from(inputs.host_addr));
+        c.host_we.next = inputs.host_write.is_some();
+        if let Some(word) = inputs.host_write {
+            c.host_wdata.set(i128::from(word));
+        }
+        c.start.next = inputs.start;
+        if let Some(words) = inputs.rd_data {
+            assert_eq!(words.len(), c.rd_data.len(), "a word for every beat of every bank");
+            for (pin, word) in c.rd_data.iter_mut().zip(words) {
+                pin.set(i128::from(*word));
+            }
+        }
+        settle(&mut self.channel);
+    }
+
+    /// The outputs of this clock.
+    pub fn outputs(&self) -> Outputs {
+        let c = &*self.channel;
+        let command = c.cmd_valid.val().then(|| match c.cmd.get() as u32 {
+            CMD_ACT => Command::Activate(c.cmd_row.get() as u32),
+            CMD_READ => Command::Read(c.cmd_col.get() as u32),
+            CMD_PRE => Command::Precharge,
+            _ => Command::Refresh,
+        });
+        Outputs {
+            command,
+            busy: c.busy.val(),
+            done: c.done.val(),
+            host_rdata: c.host_rdata.get() as i64,
+        }
+    }
+
+    /// What bank unit `bank` shows in this clock.
+    ///
+    /// # Panics
+    /// If there is no such bank.
+    pub fn bank(&self, bank: usize) -> BankSignals {
+        let (column_done, column_acc, result) = self.channel.bank[bank].observed();
+        BankSignals {
+            col_valid: self.channel.bank[bank].col_valid.val(),
+            column_acc: column_done.then_some(column_acc as i64),
+            result: result.map(|(index, word)| (index as u32, word as i64)),
+        }
+    }
+
+    /// The word that the buffer unit writes in this clock: address, word.
+    pub fn buffer_write(&self) -> Option<(u32, i64)> {
+        let write = self.channel.buffer.written()?;
+        Some((write.0 as u32, write.1 as i64))
+    }
+
+    /// The clock edge.
+    pub fn tick(&mut self) {
+        clock(&mut self.channel);
+        self.cycle += 1;
+    }
+
+    /// One whole clock: its inputs, and the outputs before its edge.
+    ///
+    /// # Panics
+    /// If `rd_data` has not `banks * beats` words.
+    pub fn step(&mut self, inputs: &Inputs<'_>) -> Outputs {
+        self.drive(inputs);
+        let outputs = self.outputs();
+        self.tick();
+        outputs
+    }
+}

@@ -1,0 +1,142 @@
+//! A DRAM of lock-step banks for the native channel, strict about its state.
+
+use pimc_rtl::isa::{Action, Instr, Vector};
+use pimc_rtl::native::{Command, Inputs, NativeChannel};
+use pimc_rtl::program::encode;
+use pimc_rtl::shape::ChannelShape;
+use pimc_rtl::timing::{column_clocks, vec_clocks};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Streams laid into the banks, and the program that reads them.
+pub struct Job {
+    pub shape: ChannelShape,
+    /// Columns by (DRAM row, column): `beats` words for each bank.
+    columns: BTreeMap<(u32, u32), Vec<u64>>,
+    next_row: u32,
+    pub program: Vec<Instr>,
+}
+
+impl Job {
+    pub fn new(shape: ChannelShape) -> Job {
+        let program = vec![Instr { action: Action::Ref, delay: shape.rfc }];
+        Job { shape, columns: BTreeMap::new(), next_row: 2, program }
+    }
+
+    pub fn push(&mut self, action: Action, delay: u32) {
+        self.program.push(Instr { action, delay });
+    }
+
+    pub fn vector(&mut self, v: Vector) {
+        let delay = vec_clocks(v.op, v.len, &self.shape);
+        self.push(Action::Vec(v), delay);
+    }
+
+    /// Lays the columns of a stream into the banks (`banks[b][c]`, a column of beats) and reads
+    /// them, one every `interval` clocks.
+    pub fn stream(&mut self, stream: pimc_rtl::isa::Stream, banks: &[Vec<Vec<u64>>], interval: u32) {
+        let (row, cols) = (self.next_row, self.shape.dram_cols);
+        let count = banks.iter().map(Vec::len).max().unwrap() as u32;
+        for c in 0..count {
+            let mut words = vec![];
+            for bank in 0..self.shape.banks as usize {
+                let column = banks.get(bank).and_then(|b| b.get(c as usize));
+                let mut column = column.cloned().unwrap_or_default();
+                column.resize(self.shape.beats as usize, 0);
+                words.extend(column);
+            }
+            self.columns.insert((row + c / cols, c % cols), words);
+        }
+        self.next_row += count.div_ceil(cols);
+        self.push(Action::Stream(stream), 2);
+        self.push(Action::Row { row, col: 0 }, 2);
+        let mut whole = |rows: u32, reads: u32| {
+            if rows > 0 {
+                self.push(Action::Loop { count: rows }, 2);
+                self.push(Action::Act, 5);
+                self.push(Action::Loop { count: reads }, 2);
+                self.push(Action::Read, interval - 2);
+                self.push(Action::Next, 2);
+                self.push(Action::Pre, 4);
+                self.push(Action::Next, 2);
+            }
+        };
+        whole(count / cols, cols);
+        if count % cols > 0 {
+            whole(1, count % cols);
+        }
+        let settle = column_clocks(&self.shape);
+        self.push(Action::Wait, settle);
+    }
+
+    /// Runs it on the words that vector memory begins with, and returns the words it ends with.
+    pub fn run(mut self, memory: &[i64]) -> Vec<i64> {
+        self.push(Action::End, 0);
+        let shape = crate::shapes::fit(&self.shape, &self.program);
+        let mut channel = NativeChannel::new(&shape);
+        let mut dram =
+            Dram { columns: self.columns, open: None, data: VecDeque::new(), shape: &shape };
+        for (at, word) in encode(&self.program, &shape.isa).unwrap().into_iter().enumerate() {
+            let inputs = Inputs { program: Some((at as u32, word)), ..Inputs::default() };
+            dram.step(&mut channel, inputs);
+        }
+        for (at, word) in memory.iter().enumerate() {
+            let inputs =
+                Inputs { host_addr: at as u32, host_write: Some(*word), ..Inputs::default() };
+            dram.step(&mut channel, inputs);
+        }
+        dram.step(&mut channel, Inputs { start: true, ..Inputs::default() });
+        let mut done = false;
+        for _ in 0..200_000 {
+            done = dram.step(&mut channel, Inputs::default()).done;
+            if done {
+                break;
+            }
+        }
+        assert!(done, "the program ends");
+        assert_eq!(dram.open, None, "all banks are precharged at the end");
+        (0..=memory.len())
+            .map(|at| {
+                let inputs = Inputs { host_addr: at as u32, ..Inputs::default() };
+                dram.step(&mut channel, inputs).host_rdata
+            })
+            .skip(1)
+            .collect()
+    }
+}
+
+struct Dram<'a> {
+    columns: BTreeMap<(u32, u32), Vec<u64>>,
+    open: Option<u32>,
+    /// Columns on their way, with the clock of their data.
+    data: VecDeque<(u64, Vec<u64>)>,
+    shape: &'a ChannelShape,
+}
+
+impl Dram<'_> {
+    /// One clock; garbage is on the pins whenever no column is due.
+    fn step(&mut self, channel: &mut NativeChannel, inputs: Inputs) -> pimc_rtl::native::Outputs {
+        let garbage = vec![u64::MAX >> (64 - self.shape.beat_bits); channel_words(self.shape)];
+        let due = self.data.front().is_some_and(|d| d.0 == channel.cycle());
+        let words = if due { self.data.pop_front().unwrap().1 } else { garbage };
+        let cycle = channel.cycle();
+        let outputs = channel.step(&Inputs { rd_data: Some(&words), ..inputs });
+        match outputs.command {
+            Some(Command::Activate(row)) => {
+                assert_eq!(self.open.replace(row), None, "activate of an open bank");
+            }
+            Some(Command::Precharge) => self.open = None,
+            Some(Command::Refresh) => assert_eq!(self.open, None, "refresh of an open bank"),
+            Some(Command::Read(col)) => {
+                let row = self.open.expect("a read finds an open row");
+                let words = self.columns.get(&(row, col)).expect("a column that was laid");
+                self.data.push_back((cycle + u64::from(self.shape.read_latency), words.clone()));
+            }
+            None => {}
+        }
+        outputs
+    }
+}
+
+fn channel_words(shape: &ChannelShape) -> usize {
+    (shape.banks * shape.beats) as usize
+}
