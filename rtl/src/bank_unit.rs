@@ -325,6 +325,17 @@ impl BankUnit {
     }
 }
 
+impl BankUnit {
+    /// What the waveform check reads in this clock: the accumulator when a column's beats are all
+    /// in it, and the result that is written, with its index.
+    pub fn observed(&self) -> (Option<i128>, Option<(i128, i128)>) {
+        let column = self.column_done.val().then(|| self.column_acc.get());
+        let result =
+            self.result_we.val().then(|| (self.result_index.get(), self.result_data.get()));
+        (column, result)
+    }
+}
+
 impl Logic for BankUnit {
     #[hdl_gen]
     fn update(&mut self) {

@@ -217,7 +217,8 @@ fn modes(shape: &ChannelShape) -> String {
         StreamMode::Mac => "multiply and add".into(),
     };
     let modes = shape.bank.modes();
-    let list: Vec<String> = modes.iter().enumerate().map(|(i, m)| format!("{i} {}", name(m))).collect();
+    let list: Vec<String> =
+        modes.iter().enumerate().map(|(i, m)| format!("{i} {}", name(m))).collect();
     list.join(", ")
 }
 
@@ -251,14 +252,17 @@ impl Unit for Channel {
                  bits {column}*b +: {column}."
             ),
             preconditions: "prog_* and host_* are used while busy_o is low.".into(),
-            ports: vec![
-                ("cmd_valid", "DRAM command, to every bank"),
-                ("rd_data", "DRAM read data"),
-                ("prog_we", "host: program memory"),
-                ("host_we", "host: vector memory"),
-                ("start", "host: run"),
-            ],
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("cmd_valid", "DRAM command, to every bank"),
+            ("rd_data", "DRAM read data"),
+            ("prog_we", "host: program memory"),
+            ("host_we", "host: vector memory"),
+            ("start", "host: run"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

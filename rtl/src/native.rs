@@ -131,10 +131,10 @@ impl NativeChannel {
     /// # Panics
     /// If there is no such bank.
     pub fn bank(&self, bank: usize) -> BankSignals {
-        let (column_done, column_acc, result) = self.channel.bank[bank].observed();
+        let (column_acc, result) = self.channel.bank[bank].observed();
         BankSignals {
             col_valid: self.channel.bank[bank].col_valid.val(),
-            column_acc: column_done.then_some(column_acc as i64),
+            column_acc: column_acc.map(|acc| acc as i64),
             result: result.map(|(index, word)| (index as u32, word as i64)),
         }
     }

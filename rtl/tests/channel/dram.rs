@@ -33,7 +33,12 @@ impl Job {
 
     /// Lays the columns of a stream into the banks (`banks[b][c]`, a column of beats) and reads
     /// them, one every `interval` clocks.
-    pub fn stream(&mut self, stream: pimc_rtl::isa::Stream, banks: &[Vec<Vec<u64>>], interval: u32) {
+    pub fn stream(
+        &mut self,
+        stream: pimc_rtl::isa::Stream,
+        banks: &[Vec<Vec<u64>>],
+        interval: u32,
+    ) {
         let (row, cols) = (self.next_row, self.shape.dram_cols);
         let count = banks.iter().map(Vec::len).max().unwrap() as u32;
         for c in 0..count {

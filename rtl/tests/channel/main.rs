@@ -1,5 +1,7 @@
 //! The units of the channel against independent models, and whole channels against arithmetic.
 
 mod buffer;
+mod dram;
 mod sequencer;
 mod shapes;
+mod whole;

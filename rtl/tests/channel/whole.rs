@@ -46,8 +46,7 @@ fn memory(shape: &ChannelShape, x: &[i64], extra: &[i64]) -> Vec<i64> {
 fn a_product_quantized_matrix_with_bias_and_requantisation() {
     let shape = everything();
     let l = shape.bank.lookups[0];
-    let (k, sub, lanes, chunk) =
-        (l.k as usize, l.sub as usize, l.lanes as usize, l.chunk as usize);
+    let (k, sub, lanes, chunk) = (l.k as usize, l.sub as usize, l.lanes as usize, l.chunk as usize);
     for (rows, subs) in [(20, 50), (1, 1), (80, 33), (16, 32)] {
         let mut rng = Rng(rows as u64);
         let x = bytes(&mut rng, subs * sub);
@@ -207,7 +206,7 @@ fn signs_with_their_counts_of_ones_and_plain_weights() {
         let mut job = Job::new(shape.clone());
         job.vector(vector(VecOp::LoadPlanes, 0, 0, 0, cols));
         job.stream(stream(&shape, StreamMode::Signs, signs[0].len()), &lay(&signs, &shape), 4);
-        job.vector(vector(VecOp::DrainMac, 160, 300, 200, rows));
+        job.vector(vector(VecOp::DrainMac, 400, 300, 200, rows));
         job.vector(vector(VecOp::DrainOnes, 200, 301, 200, rows));
         job.vector(vector(VecOp::LoadBytes, 0, 8, 8, cols));
         job.stream(stream(&shape, StreamMode::Mac, plain[0].len()), &lay(&plain, &shape), 4);
