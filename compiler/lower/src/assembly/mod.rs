@@ -147,9 +147,8 @@ pub fn write(plan: &Plan, model: &Model, to: &mut dyn Write) -> io::Result<()> {
         let from = plan.steps.partition_point(|s| s.first < i);
         let upto = plan.steps.partition_point(|s| s.first <= i);
         let mut lines = Vec::new();
-        for n in from..upto {
-            let step = &plan.steps[n];
-            if let Some(op) = ops[n] {
+        for (step, op) in plan.steps[from..upto].iter().zip(&ops[from..upto]) {
+            if let &Some(op) = op {
                 let (line, _) = model.line_col(&model.module.func.ops[op].span);
                 lines.push(String::new());
                 let text = one_line(model.op_text(op));

@@ -25,15 +25,15 @@ impl Token<'_> {
 }
 
 /// The words of a line that follow its name.
-struct Line<'a> {
+struct Line<'a, 't> {
     name: Token<'a>,
-    rest: std::vec::IntoIter<Token<'a>>,
+    rest: std::slice::Iter<'t, Token<'a>>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> Line<'a, '_> {
     fn next(&mut self, what: &str) -> Result<Token<'a>, Diagnostic> {
         let missing = || self.name.wrong(format!("`{}` lacks its {what}", self.name.text));
-        self.rest.next().ok_or_else(missing)
+        self.rest.next().copied().ok_or_else(missing)
     }
 
     fn number(&mut self, what: &str) -> Result<u32, Diagnostic> {
@@ -98,7 +98,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vec<Instr>, Diagnostics> {
         let tokens: Vec<Token<'_>> = tokens(code, at);
         at += line.len();
         let Some(&name) = tokens.first() else { continue };
-        let rest = tokens[1..].to_vec().into_iter();
+        let rest = tokens[1..].iter();
         match read(&mut Line { name, rest }) {
             Ok(instr) => {
                 match instr.action {
@@ -146,7 +146,7 @@ fn tokens(line: &str, at: usize) -> Vec<Token<'_>> {
         .collect()
 }
 
-fn read(line: &mut Line<'_>) -> Result<Instr, Diagnostic> {
+fn read(line: &mut Line<'_, '_>) -> Result<Instr, Diagnostic> {
     let action = match line.name.text {
         "end" => Action::End,
         "wait" => Action::Wait,

@@ -33,12 +33,15 @@ use std::path::{Component, Path, PathBuf};
 /// The version of `manifest.json`, `map.json` and `mem/layout.json`.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Writes a file's bytes.
+pub type Writer<'a> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>;
+
 /// How a file's bytes come about.
 pub enum Contents<'a> {
     /// They are here.
     Text(String),
     /// They are written when asked for, so that a large image is never in memory.
-    Stream(Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>),
+    Stream(Writer<'a>),
     /// They are a file's, whose SHA-256 is known.
     Copy {
         /// The file.

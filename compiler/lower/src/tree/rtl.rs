@@ -3,21 +3,7 @@
 use crate::plan::Plan;
 use crate::ranges::Proof;
 use pimc_ir::{Model, OpKind, WeightType};
-
-/// What the files say about where they come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Provenance {
-    /// Version of pimc.
-    pub version: String,
-    /// Lines about the source: file, hash, options.
-    pub source: Vec<String>,
-}
-
-/// One module.
-pub(super) struct SvFile {
-    pub(super) name: String,
-    pub(super) text: String,
-}
+use pimc_rtl::sv::{Provenance, SvFile};
 
 /// What the headers of the hardware say of its source: module, target and proven ranges.
 pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
