@@ -21,6 +21,8 @@ const EXIT_STATUS: &str =
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Compile a model to Verilog, a schedule and memory images.
+    Compile(Compile),
     /// Quantize real weights to a model and its tensors.
     Quantize(Quantize),
     /// Lay out model files in the one standard form.
@@ -31,19 +33,36 @@ pub enum Command {
     Doctor(Doctor),
     /// List the built-in targets.
     Targets,
+    /// Say what a compiled model is: sizes, cycles, and where its report lies.
+    Report(Report),
 }
 
 impl Command {
     /// The name as typed.
     pub fn name(&self) -> &'static str {
         match self {
+            Command::Compile(_) => "compile",
             Command::Quantize(_) => "quantize",
             Command::Fmt(_) => "fmt",
             Command::Explain(_) => "explain",
             Command::Doctor(_) => "doctor",
             Command::Targets => "targets",
+            Command::Report(_) => "report",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct Compile {
+    /// The model.
+    #[arg(value_name = "MODEL.ir")]
+    pub model: PathBuf,
+    /// Folder for the output tree; replaced if pimc wrote it, else it must be new or empty.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// A built-in target or a target TOML, instead of the one the model names.
+    #[arg(long, value_name = "NAME_OR_TOML")]
+    pub target: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -81,4 +100,11 @@ pub struct Doctor {
     /// Look at this Verilator: its program or its folder.
     #[arg(long, value_name = "PATH")]
     pub verilator: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// A folder written by `pimc compile`.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }

@@ -1,9 +1,11 @@
 //! One command, one file.
 
+mod compile;
 mod doctor;
 mod explain;
 mod fmt;
 mod quantize;
+mod report;
 mod targets;
 
 use crate::args::Command;
@@ -12,10 +14,12 @@ use crate::outcome::{Failure, Outcome};
 /// Runs a command.
 pub fn run(command: &Command) -> Result<Outcome, Failure> {
     match command {
+        Command::Compile(args) => compile::run(args),
         Command::Quantize(args) => quantize::run(args),
         Command::Fmt(args) => fmt::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Targets => targets::run(),
+        Command::Report(args) => report::run(args),
     }
 }

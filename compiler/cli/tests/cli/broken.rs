@@ -84,7 +84,8 @@ fn refused(case: &str, folder: &Path, code: &str, place: &str) {
     let value = object(&output);
     assert_eq!(value["status"], "bad_input", "{case}");
     let list = value["diagnostics"].as_array().unwrap();
-    let found = list.iter().find(|d| d["code"] == code).unwrap_or_else(|| panic!("{case}: {value}"));
+    let found =
+        list.iter().find(|d| d["code"] == code).unwrap_or_else(|| panic!("{case}: {value}"));
     for key in ["message", "help", "severity", "file"] {
         assert!(found[key].as_str().is_some_and(|t| !t.is_empty()), "{case}: no {key}: {found}");
     }
@@ -108,7 +109,13 @@ const TEXTS: &[(&str, &str, &str, &str, &str)] = &[
     ("no version", "pimc 1\n", "", "P0104", "m.ir:1:1"),
     ("a version to come", "pimc 1\n", "pimc 2\n", "P0104", "m.ir:1:"),
     ("cut off", "  return %o\n}\n", "", "P0113", "m.ir:"),
-    ("cut off in a line", " %o = add %t, %c : i32<2>\n  return %o\n}\n", " %o = ad", "P0105", "m.ir:17:"),
+    (
+        "cut off in a line",
+        " %o = add %t, %c : i32<2>\n  return %o\n}\n",
+        " %o = ad",
+        "P0105",
+        "m.ir:17:",
+    ),
     ("no target", "target \"hbm3-pim\"\n", "", "P0113", "m.ir:"),
     ("unknown statement", "param @b", "paran @b", "P0106", "m.ir:6:1"),
     ("unknown op", "matvec @w", "matmul @w", "P0107", "m.ir:8:8"),
@@ -134,13 +141,31 @@ const TEXTS: &[(&str, &str, &str, &str, &str)] = &[
     ("a sub-vector that does not divide", "sub=2", "sub=3", "P0302", "m.ir:5:"),
     ("no coats", "coats=2", "coats=0", "P0301", "m.ir:4:"),
     ("an input of the wrong length", "%x: i8<4>", "%x: i8<5>", "P0303", "m.ir:8:"),
-    ("a result of the wrong length", "%y = matvec @w, %x : i32<2>", "%y = matvec @w, %x : i32<3>", "P0303", "m.ir:8:"),
+    (
+        "a result of the wrong length",
+        "%y = matvec @w, %x : i32<2>",
+        "%y = matvec @w, %x : i32<3>",
+        "P0303",
+        "m.ir:8:",
+    ),
     ("a type that is too wide", "i32<2> from", "i65<2> from", "P0110", "m.ir:6:"),
-    ("a result that does not fit", "%y = matvec @w, %x : i32<2>", "%y = matvec @w, %x : i4<2>", "P0305", "m.ir:8:"),
+    (
+        "a result that does not fit",
+        "%y = matvec @w, %x : i32<2>",
+        "%y = matvec @w, %x : i4<2>",
+        "P0305",
+        "m.ir:8:",
+    ),
     ("a shift of 63", "shift=4", "shift=63", "P0306", "m.ir:14:"),
     ("a slice past the end", "start=0, len=1", "start=2, len=1", "P0307", "m.ir:15:"),
     ("another type returned", "-> i32<2> {", "-> i31<2> {", "P0308", "m.ir:"),
-    ("a tensor file that is not there", "\"m.safetensors\"", "\"none.safetensors\"", "P0401", "m.ir:4:"),
+    (
+        "a tensor file that is not there",
+        "\"m.safetensors\"",
+        "\"none.safetensors\"",
+        "P0401",
+        "m.ir:4:",
+    ),
     ("a folder as tensor file", "\"m.safetensors\"", "\".\"", "P0401", "m.ir:4:"),
     ("a model as tensor file", "\"m.safetensors\"", "\"m.ir\"", "P0402", "m.ir:4:"),
     ("an unknown target", "hbm3-pim", "hbm9-pim", "P0604", "m.ir:2:"),
@@ -164,7 +189,10 @@ fn broken_texts_are_refused() {
 fn several_mistakes_are_reported_in_one_run() {
     let dir = tempfile::tempdir().unwrap();
     write_right(dir.path());
-    let text = MODEL.replace("matvec @w", "matmul @w").replace("bits=4", "bitz=4").replace("%c = concat", "%c = append");
+    let text = MODEL
+        .replace("matvec @w", "matmul @w")
+        .replace("bits=4", "bitz=4")
+        .replace("%c = concat", "%c = append");
     write(dir.path(), "m.ir", text);
     refused("three mistakes", dir.path(), "P0107", "m.ir:8:8");
     refused("three mistakes", dir.path(), "P0109", "m.ir:3:");
@@ -183,7 +211,8 @@ fn broken_files_are_refused() {
         })
         .collect();
     let letters: Vec<u8> = garbage.iter().map(|b| b'a' + b % 26).collect();
-    let lines: Vec<u8> = garbage.iter().map(|b| if b % 16 == 0 { b'\n' } else { b' ' + b % 95 }).collect();
+    let lines: Vec<u8> =
+        garbage.iter().map(|b| if b % 16 == 0 { b'\n' } else { b' ' + b % 95 }).collect();
     let mut not_utf8 = MODEL.as_bytes().to_vec();
     not_utf8[100] = 0xff;
     let cases: [(&str, &[u8], &str, &str); 7] = [
@@ -219,12 +248,14 @@ fn broken_tensors_are_refused() {
     let mut more = right.clone();
     more.extend([0; 3]);
     let not_a_number: Vec<u8> = [f32::NAN; 8].iter().flat_map(|x| x.to_le_bytes()).collect();
-    let with_header = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &[0; 16]].concat();
+    let with_header =
+        |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &[0; 16]].concat();
     let overlap = with_header(
         "{\"w.q\":{\"dtype\":\"I8\",\"shape\":[2,4],\"data_offsets\":[0,8]},\
           \"b\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
     );
-    let beyond = with_header("{\"w.q\":{\"dtype\":\"I8\",\"shape\":[2,4],\"data_offsets\":[0,80]}}");
+    let beyond =
+        with_header("{\"w.q\":{\"dtype\":\"I8\",\"shape\":[2,4],\"data_offsets\":[0,80]}}");
     let huge = with_header(
         "{\"w.q\":{\"dtype\":\"I8\",\"shape\":[9223372036854775807,4],\"data_offsets\":[0,16]}}",
     );
@@ -248,14 +279,50 @@ fn broken_tensors_are_refused() {
         ("no such param", "w", w(&[Q]), "P0403", "m.ir:6:"),
         ("half of a weight", "p", w(&[CODES]), "P0403", "m.ir:5:"),
         ("another dtype", "w", w(&[("w.q", Dtype::U8, &[2, 4], Q.3), B]), "P0404", "m.ir:3:"),
-        ("not a number", "w", w(&[("w.q", Dtype::F32, &[2, 4], &not_a_number), B]), "P0404", "m.ir:3:"),
-        ("a param of another dtype", "w", w(&[Q, ("b", Dtype::I16, &[2], &[0; 4])]), "P0404", "m.ir:6:"),
+        (
+            "not a number",
+            "w",
+            w(&[("w.q", Dtype::F32, &[2, 4], &not_a_number), B]),
+            "P0404",
+            "m.ir:3:",
+        ),
+        (
+            "a param of another dtype",
+            "w",
+            w(&[Q, ("b", Dtype::I16, &[2], &[0; 4])]),
+            "P0404",
+            "m.ir:6:",
+        ),
         ("transposed", "w", w(&[("w.q", Dtype::I8, &[4, 2], Q.3), B]), "P0405", "m.ir:3:"),
         ("flat", "w", w(&[("w.q", Dtype::I8, &[8], Q.3), B]), "P0405", "m.ir:3:"),
-        ("a param that is too long", "w", w(&[Q, ("b", Dtype::I32, &[3], &[0; 12])]), "P0405", "m.ir:6:"),
-        ("an element of more than 4 bits", "w", w(&[("w.q", Dtype::I8, &[2, 4], &wide), B]), "P0406", "m.ir:3:"),
-        ("a code that is no centroid", "p", w(&[("p.codes", Dtype::U8, &[2, 2], &[0, 1, 3, 0]), BOOK]), "P0406", "m.ir:5:"),
-        ("planes that are not nested", "m", w(&[("m.mask", Dtype::U8, &[2, 2, 1], &[1, 1, 2, 1])]), "P0407", "m.ir:4:"),
+        (
+            "a param that is too long",
+            "w",
+            w(&[Q, ("b", Dtype::I32, &[3], &[0; 12])]),
+            "P0405",
+            "m.ir:6:",
+        ),
+        (
+            "an element of more than 4 bits",
+            "w",
+            w(&[("w.q", Dtype::I8, &[2, 4], &wide), B]),
+            "P0406",
+            "m.ir:3:",
+        ),
+        (
+            "a code that is no centroid",
+            "p",
+            w(&[("p.codes", Dtype::U8, &[2, 2], &[0, 1, 3, 0]), BOOK]),
+            "P0406",
+            "m.ir:5:",
+        ),
+        (
+            "planes that are not nested",
+            "m",
+            w(&[("m.mask", Dtype::U8, &[2, 2, 1], &[1, 1, 2, 1])]),
+            "P0407",
+            "m.ir:4:",
+        ),
     ];
     for (case, file, bytes, code, place) in cases {
         let dir = tempfile::tempdir().unwrap();

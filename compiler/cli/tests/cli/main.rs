@@ -1,6 +1,8 @@
 //! The command line from outside: arguments in, exit status, text, JSON and files out.
 
+mod broken;
 mod common;
+mod compile;
 mod quantize;
 mod surface;
 mod text;

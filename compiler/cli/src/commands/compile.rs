@@ -1,0 +1,89 @@
+//! `pimc compile`: a model to the output tree.
+
+use crate::args::Compile;
+use crate::outcome::{Failure, Outcome};
+use crate::progress::Stages;
+use crate::screen;
+use pimc_ir::{load, Diagnostics, Model};
+use pimc_lower::commands::{expand, Expanded};
+use pimc_lower::legality::Checker;
+use pimc_lower::tree::{emit, write_tree};
+use pimc_lower::{lower, Plan, Target};
+use serde_json::json;
+use std::path::Path;
+
+pub fn run(args: &Compile) -> Result<Outcome, Failure> {
+    let stages = Stages::new();
+    stages.begin("reading the model", 0);
+    let model = load(&args.model)?;
+    let target = target(args, &model)?;
+    stages.begin("mapping and scheduling", 0);
+    let plan = lower(&model, &target)?;
+    stages.begin("checking the schedule", 0);
+    check(&plan)?;
+    stages.begin("writing", 0);
+    let manifest = write_tree(&emit(&plan, &model)?, &args.output)?;
+    drop(stages);
+    screen::complain(&model.warnings().render(screen::colour()));
+    let files = manifest["outputs"].as_object().map_or(0, |o| o.len()) + 1;
+    let microseconds = plan.cycles as f64 * f64::from(target.timing.tck_ps) / 1e6;
+    let mut fields = json!({
+        "output": args.output,
+        "target": target.name,
+        "files": files,
+        "cycles": plan.cycles,
+        "microseconds": microseconds,
+        "instructions": plan.program.len(),
+    });
+    if let (Some(fields), Some(found)) =
+        (fields.as_object_mut(), model.warnings().to_json().as_object())
+    {
+        fields.extend(found.clone());
+    }
+    Ok(Outcome::done(
+        format!(
+            "{}: {} files for {}; a run takes {} clocks ({microseconds:.1} us)\n",
+            args.output.display(),
+            files,
+            target.name,
+            plan.cycles
+        ),
+        fields,
+    ))
+}
+
+/// The target of the option, or the one that the model names, which is then the place to point at.
+fn target(args: &Compile, model: &Model) -> Result<Target, Diagnostics> {
+    if let Some(name) = &args.target {
+        return Target::find(name, Path::new(""));
+    }
+    let named = &model.module.target;
+    let folder = args.model.parent().unwrap_or(Path::new(""));
+    Target::find(&named.text, folder).map_err(|found| {
+        let mut out = Diagnostics::new(model.file_name.as_str(), model.source.as_str());
+        for d in found.list() {
+            // What has a place has it in the target's file.
+            if d.primary.is_some() {
+                return found;
+            }
+            out.push(d.clone().at(&named.span, "named here"));
+        }
+        out
+    })
+}
+
+/// The compiler's own schedule against the checker that shares no code with the scheduler.
+fn check(plan: &Plan) -> Result<(), Failure> {
+    let mut checker = Checker::new(&plan.target);
+    let mut end = 0;
+    for item in expand(&plan.program, plan.target.columns) {
+        match item.map_err(|e| Failure::bug(e.to_string()))? {
+            Expanded::Command(timed) => checker.command(&timed),
+            Expanded::End { cycle } => end = cycle,
+        }
+    }
+    match checker.end(end).first() {
+        None => Ok(()),
+        Some(violation) => Err(Failure::bug(format!("the schedule is illegal: {violation}"))),
+    }
+}
