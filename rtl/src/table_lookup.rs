@@ -243,9 +243,8 @@ mod tests {
         for block in 0..p.blocks as usize {
             for j in 0..p.k as usize {
                 for c in 0..chunks {
-                    let at = block * lanes + c * chunk;
-                    let bytes: Vec<i8> =
-                        (at..at + chunk).flat_map(|v| codebooks[v][j].clone()).collect();
+                    let books = codebooks.iter().skip(block * lanes + c * chunk).take(chunk);
+                    let bytes: Vec<i8> = books.flat_map(|book| book[j].clone()).collect();
                     build.centroids.set(pack(&bytes));
                     step(&mut build, &mut lookup);
                 }

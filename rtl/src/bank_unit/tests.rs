@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::isa::IsaShape;
-use crate::shape::{BufferShape, GatedShape, LookupShape, MacShape};
+use crate::shape::{index_bits, BufferShape, GatedShape, LookupShape, MacShape};
 use crate::test_rng::Rng;
 
 /// A channel around a bank; what the bank does not look at is small.

@@ -110,6 +110,47 @@ impl Printer<'_> {
         }
     }
 
+    /// The expression at a port of a type: a cut as a part select, as Yosys takes a cast there for
+    /// its operand.
+    pub fn connection(&self, e: &Expr, want: Ty) -> String {
+        match e {
+            Expr::Cast(inner, n) if *n == want.width => {
+                self.cut(inner, *n).unwrap_or_else(|| self.value(e, want))
+            }
+            Expr::Lit(0) => self.literal(0, want),
+            _ => self.value(e, want),
+        }
+    }
+
+    /// The low `n` bits of a signal, or of a signal shifted right, as a part select: unsigned.
+    fn cut(&self, e: &Expr, n: u32) -> Option<String> {
+        let width = self.ty(e)?.width;
+        match e {
+            Expr::Ref(r) if n < width => Some(self.slice(r, 0, n)),
+            Expr::Binary(Op::Shr, a, b) => match (&**a, &**b) {
+                (Expr::Ref(r), b) => {
+                    let lo = self.number(b)?;
+                    (lo + n <= width).then(|| self.slice(r, lo, n))
+                }
+                _ => None,
+            },
+            Expr::Unsigned(e) | Expr::Signed(e) => self.cut(e, n),
+            _ => None,
+        }
+    }
+
+    /// A literal or constant.
+    fn number(&self, e: &Expr) -> Option<u32> {
+        match e {
+            Expr::Lit(n) => u32::try_from(*n).ok(),
+            Expr::Ref(r) => match self.names.get(r) {
+                Some(Entry::Constant(n)) => u32::try_from(*n).ok(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     fn is_all_ones(&self, r: &Ref, want: Ty) -> bool {
         match self.names.get(r) {
             Some(Entry::Constant(x)) => *x as i128 == u(want.width).wrap(-1),
@@ -156,6 +197,11 @@ impl Printer<'_> {
             }
             Expr::Unsigned(inner) => {
                 let own = self.own_ty(inner);
+                if let Expr::Cast(source, n) = &**inner {
+                    if let Some(part) = self.cut(source, *n) {
+                        return Self::widen(part, *n, want);
+                    }
+                }
                 Self::widen(format!("$unsigned({})", self.own(inner)), own.width, want)
             }
             Expr::Binary(op, a, b) => self.binary(e, *op, a, b, want),
@@ -216,14 +262,10 @@ impl Printer<'_> {
                     self.fail("a right shift in a wider context: name the operand first", e);
                 }
                 let left = self.print(a, Ty { width: want.width, signed: own.signed });
-                let amount = match b {
-                    Expr::Lit(n) => n.to_string(),
-                    Expr::Ref(r) if self.names.get(r).is_none() => r.0[0].0.clone(),
-                    Expr::Ref(r) => match self.names.get(r) {
-                        Some(Entry::Constant(n)) => n.to_string(),
-                        _ => self.own(b),
-                    },
-                    b => self.print(b, self.own_ty(b)).grouped(),
+                let amount = match (self.number(b), b) {
+                    (Some(n), _) => n.to_string(),
+                    (None, Expr::Ref(r)) if self.names.get(r).is_none() => r.0[0].0.clone(),
+                    (None, b) => self.print(b, self.own_ty(b)).grouped(),
                 };
                 Text { text: format!("{} {symbol} {amount}", left.grouped()), op: Some(op) }
             }
@@ -255,14 +297,8 @@ impl Printer<'_> {
             }
             return self.print(inner, Ty { width: want.width, signed: own.signed });
         }
-        let text = match inner {
-            Expr::Ref(r) if !own.signed => self.slice(r, 0, n),
-            Expr::Binary(Op::Shr, a, b) => match (&**a, &**b) {
-                (Expr::Ref(r), Expr::Lit(lo)) if !own.signed && *lo as u32 + n <= own.width => {
-                    self.slice(r, *lo as u32, n)
-                }
-                _ => format!("{n}'({})", self.own(inner)),
-            },
+        let text = match self.cut(inner, n) {
+            Some(part) if !own.signed => part,
             _ => format!("{n}'({})", self.own(inner)),
         };
         Self::widen(text, n, want)
@@ -359,8 +395,8 @@ impl Printer<'_> {
     fn bit(&self, e: &Expr, at: &Expr) -> String {
         let Expr::Ref(r) = e else { self.fail("a bit of an expression: name it first", e) };
         let signal = self.names.signal(r);
-        if let Expr::Lit(lo) = at {
-            return self.slice(r, *lo as u32, 1);
+        if let Some(lo) = self.number(at) {
+            return self.slice(r, lo, 1);
         }
         let at = match at {
             Expr::Ref(v) if self.names.get(v).is_none() => v.0[0].0.clone(),

@@ -6,6 +6,7 @@
 
 mod expr;
 mod header;
+mod instances;
 mod library;
 mod names;
 mod process;

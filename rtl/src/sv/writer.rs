@@ -1,8 +1,7 @@
 //! The text of one module below its header.
 
 use super::expr::Printer;
-use super::library;
-use super::names::{child_decls, key, port, substitute, whole_type, Decl, Names};
+use super::names::{child_decls, key, port, whole_type, Decl, Names};
 use super::process::{processes, read, single, Process};
 use super::text::statement;
 use crate::hdl::tree::{Cell, Child, ChildKind, Expr, Index, Net, NetKind, Ref, Scope, Stmt};
@@ -31,14 +30,14 @@ pub fn module(scope: &Scope, scopes: &[Scope]) -> String {
     Writer::new(scope, scopes).write()
 }
 
-struct Writer<'a> {
-    scope: &'a Scope,
-    scopes: &'a [Scope],
-    names: Names,
+pub(super) struct Writer<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) scopes: &'a [Scope],
+    pub(super) names: Names,
     processes: Vec<Process>,
     /// Child inputs that are connected to an expression: key of the port to the assignment, and the
     /// loop variable that numbers the children.
-    pins: BTreeMap<String, (Stmt, Option<String>)>,
+    pub(super) pins: BTreeMap<String, (Stmt, Option<String>)>,
     /// Registers whose next value is an expression: key of `d` to its text.
     next: BTreeMap<String, String>,
     /// Nets that are not declared: they are pins, folded or renamed.
@@ -64,7 +63,7 @@ impl<'a> Writer<'a> {
         writer
     }
 
-    fn printer(&self) -> Printer<'_> {
+    pub(super) fn printer(&self) -> Printer<'_> {
         Printer { names: &self.names, module: &self.scope.card.module }
     }
 
@@ -199,7 +198,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether the instances of a `Vec` are all of one module.
-    fn is_uniform(&self, child: &Child) -> bool {
+    pub(super) fn is_uniform(&self, child: &Child) -> bool {
         let module = |k: &ChildKind| match k {
             ChildKind::Unit(at) => format!("{at}"),
             ChildKind::Cell(cell) => format!("{cell:?}"),
@@ -207,7 +206,7 @@ impl<'a> Writer<'a> {
         child.kinds.iter().all(|k| module(k) == module(&child.kinds[0]))
     }
 
-    fn has_clock(&self) -> bool {
+    pub(super) fn has_clock(&self) -> bool {
         self.scope.nets.iter().any(|n| n.is_clock)
     }
 
@@ -410,6 +409,10 @@ impl<'a> Writer<'a> {
                             *out += &format!("{pad}  end\n");
                         }
                     }
+                    let all = self.printer().ty(e).map_or(0, |t| 1usize << t.width.min(16));
+                    if cases.len() < all && cases.iter().all(|(label, _)| label != "default") {
+                        *out += &format!("{pad}  default: ;\n");
+                    }
                     *out += &format!("{pad}endcase\n");
                 }
                 Stmt::For { var, from, to, body } => {
@@ -444,105 +447,6 @@ impl<'a> Writer<'a> {
             }
         }
         *out += &format!("{pad}end\n");
-    }
-
-    /// The instances of a child: one, a generate loop, or one by one when their shapes differ.
-    fn instances(&self, child: &Child) -> String {
-        let count = child.kinds.len();
-        if count == 1 {
-            return self.instance(child, 0, None, 2);
-        }
-        if self.is_uniform(child) {
-            let name = &child.name;
-            let mut out = format!("  for (genvar i = 0; i < {count}; i++) begin : gen_{name}\n");
-            out += &self.instance(child, 0, Some("i"), 4);
-            return out + "  end\n";
-        }
-        (0..count).map(|at| self.instance(child, at, None, 2)).collect::<Vec<_>>().join("\n")
-    }
-
-    fn instance(&self, child: &Child, at: usize, var: Option<&str>, indent: usize) -> String {
-        let pad = " ".repeat(indent);
-        let (module, clocked, reset) = match &child.kinds[at] {
-            ChildKind::Unit(unit) => {
-                let scope = &self.scopes[*unit];
-                let clocked = scope.nets.iter().any(|n| n.is_clock);
-                (scope.card.module.clone(), clocked, clocked)
-            }
-            ChildKind::Cell(Cell::Ram { depth }) => {
-                let port = |name: &str| self.names.by_key(&format!("{}${name}", child.name));
-                let (addr, data) = (port("raddr"), port("rdata"));
-                let width = |s: Option<&super::names::Signal>| s.map_or(0, |s| s.ty.width);
-                let (addr, data) = (width(addr), width(data));
-                let parameters = format!("#(.AddrW({addr}), .DataW({data}), .Depth({depth}))");
-                (format!("{} {parameters}", library::RAM), true, false)
-            }
-            other => panic!("{}: {other:?} is no instance", self.scope.card.module),
-        };
-        let mut pins: Vec<(String, Option<String>)> = vec![];
-        if clocked {
-            assert!(self.has_clock(), "{}: no clock for {module}", self.scope.card.module);
-            pins.push(("clk_i".into(), None));
-        }
-        if reset {
-            pins.push(("rst_ni".into(), None));
-        }
-        for net in child.ports.iter().filter(|n| !n.is_clock) {
-            let key = format!("{}${}", child.name, net.name);
-            let text = match self.pins.get(&key) {
-                Some((stmt, loop_var)) => self.pin(stmt, loop_var.as_deref(), at, var),
-                None => self.connection(&key, at, var),
-            };
-            let name = port(net);
-            let same = text == name;
-            pins.push((name, (!same).then_some(text)));
-        }
-        let width = pins.iter().filter(|p| p.1.is_some()).map(|p| p.0.len()).max().unwrap_or(0);
-        let lines = pins.iter().map(|(name, text)| match text {
-            None => format!("{pad}  .{name}"),
-            Some(text) => format!("{pad}  .{name:width$} ({text})"),
-        });
-        let lines = lines.collect::<Vec<_>>().join(",\n");
-        let suffix =
-            if child.kinds.len() > 1 && var.is_none() { format!("_{at}") } else { String::new() };
-        format!("{pad}{module} u_{}{suffix} (\n{lines}\n{pad});\n", child.name)
-    }
-
-    /// The expression at a child's input, for instance `at` or the generate variable `genvar`.
-    fn pin(&self, stmt: &Stmt, var: Option<&str>, at: usize, genvar: Option<&str>) -> String {
-        let stmt = match (var, genvar) {
-            (Some(var), None) => substitute(stmt, var, at),
-            _ => stmt.clone(),
-        };
-        let Stmt::Assign(target, value) = &stmt else { return String::new() };
-        let ty = self.names.signal(target).ty;
-        let text = match self.printer().value(value, ty) {
-            zero if zero == "'0" => self.printer().literal(0, ty),
-            text => text,
-        };
-        match (var, genvar) {
-            (Some(var), Some(_)) => rename_var(&text, var),
-            _ => text,
-        }
-    }
-
-    /// The part of a port's net that belongs to one instance.
-    fn connection(&self, key: &str, at: usize, var: Option<&str>) -> String {
-        let Some(signal) = self.names.by_key(key) else {
-            panic!("{}: no signal {key}", self.scope.card.module)
-        };
-        let part = signal.ty.width * signal.per_child as u32;
-        let net = &signal.net;
-        match var {
-            _ if part == signal.bits() => net.clone(),
-            Some(var) if part == 1 => format!("{net}[{var}]"),
-            Some(var) => format!("{net}[{part}*{var} +: {part}]"),
-            None if part == 1 => format!("{net}[{at}]"),
-            None => {
-                let low = part * at as u32;
-                format!("{net}[{}:{low}]", low + part - 1)
-            }
-        }
     }
 
     fn registers(&self) -> String {
@@ -595,24 +499,6 @@ fn index_only(r: &Ref) -> Ref {
         Some(Index::Signal(inner)) => (**inner).clone(),
         _ => Ref(vec![("1".into(), None)]),
     }
-}
-
-/// The loop variable of a kernel as the generate variable.
-fn rename_var(text: &str, var: &str) -> String {
-    let mut out = String::new();
-    let mut word = String::new();
-    for c in text.chars().chain(['\0']) {
-        if c.is_ascii_alphanumeric() || c == '_' || c == '\'' || c == '$' {
-            word.push(c);
-            continue;
-        }
-        out += if word == var { "i" } else { &word };
-        word.clear();
-        if c != '\0' {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// Names that a signal may not have.
