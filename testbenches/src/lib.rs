@@ -3,6 +3,7 @@
 pub mod error;
 pub mod inputs;
 pub mod report;
+pub mod rtl_level;
 pub mod testbench;
 pub mod verilator;
 pub mod wave;
