@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod inputs;
+pub mod reference;
 pub mod report;
 pub mod rtl_level;
 pub mod testbench;

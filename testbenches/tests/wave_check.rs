@@ -69,6 +69,7 @@ fn expected() -> Expected {
         origin: at(0),
     };
     Expected {
+        host: Vec::new(),
         commands: vec![
             command(0, 3, None, None),
             command(8, 0, Some(5), None),
@@ -96,9 +97,10 @@ impl Reference for Fixed {
         run: usize,
         host: &dyn Fn(u32) -> Option<i64>,
     ) -> Result<Expected, String> {
-        assert_eq!(host(4), Some(-7 - run as i64), "what the host wrote is known");
+        assert!(host(4).is_some(), "what the host wrote is known");
         assert_eq!(host(5), None);
-        Ok(expected())
+        let host = vec![(4, -7 - run as i64), (5, 1)];
+        Ok(Expected { host, ..expected() })
     }
     fn column(&self, bank: usize, row: u32, col: u32) -> [u64; 4] {
         column(bank, row, col)
@@ -339,6 +341,14 @@ fn what_never_happens_is_found_at_the_end() {
         assert_eq!(d.got, "the end of the run", "{name}");
         assert!(d.signal.ends_with(name.split('.').next_back().unwrap()), "{d}");
     }
+}
+
+#[test]
+fn a_wrong_word_from_the_host_is_found() {
+    let mut run = pulses(0);
+    run.insert((3, "host_wdata_i".into()), digits(-9, 20));
+    let (d, _) = checked(&[run]).divergence.unwrap();
+    assert_eq!((d.signal.as_str(), d.got.as_str()), ("host_wdata_i", "-9 to word 4"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Compares a waveform with what the reference says that a run must show.
 //!
 //! Checked, in the order of time, the first difference reported:
+//! - the constants and inputs that the host writes before a run, where the waveform shows it;
 //! - every DRAM command: its kind, row or column, and its clock, exact, counted from the run's
 //!   first command;
 //! - every column as each bank unit takes it (`col_valid_i`, `rd_data_i`);
@@ -255,8 +256,13 @@ impl Checker<'_> {
             let host = |addr: u32| self.host.get(&addr).copied();
             match self.reference.expect(self.result.counts.runs as usize, &host) {
                 Ok(expected) => {
-                    self.run = Some(Run::new(expected, self.banks));
                     self.result.counts.runs += 1;
+                    let run = Run::new(expected, self.banks);
+                    if let Some(found) = self.host_words(&run.expected) {
+                        self.report(&run, found);
+                        return ControlFlow::Break(());
+                    }
+                    self.run = Some(run);
                 }
                 Err(problem) => {
                     self.problem = Some(problem);
@@ -293,6 +299,19 @@ impl Checker<'_> {
             ..Divergence::default()
         };
         self.result.divergence = Some((divergence, found.origin.and_then(|o| o.op)));
+    }
+
+    /// Whether the host wrote what it should have.
+    fn host_words(&self, expected: &Expected) -> Option<Found> {
+        let wrong = |&&(addr, word): &&(u32, i64)| self.host.get(&addr).is_some_and(|w| *w != word);
+        expected.host.iter().find(wrong).map(|(addr, word)| Found {
+            slot: HOST_DATA,
+            bank: None,
+            command: None,
+            origin: None,
+            expected: format!("{word} to word {addr}"),
+            got: format!("{} to word {addr}", self.host[addr]),
+        })
     }
 
     fn compare(&mut self, run: &mut Run, v: &[Bits]) -> Option<Found> {

@@ -53,6 +53,9 @@ pub struct Write {
 /// All that one run of the program shows, each kind in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
+    /// Words of vector memory that the host must have written before the start, as far as the
+    /// waveform shows it writing there.
+    pub host: Vec<(u32, i64)>,
     /// Commands, at their clocks.
     pub commands: Vec<Command>,
     /// Accumulators after each column of a lookup, sign, mask or multiply-add stream.
