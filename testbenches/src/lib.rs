@@ -1,7 +1,13 @@
-//! Co-simulation of pimc.
+//! Co-simulation of pimc: the same vectors through the meaning of the model, the schedule, the
+//! hardware units and the generated Verilog, compared word for word and signal for signal.
+//!
+//! [`cosim()`] runs the levels on an output tree; [`check_wave`] checks a waveform of any simulator.
 
+pub mod cosim;
 pub mod error;
 pub mod inputs;
+mod native_level;
+pub mod progress;
 pub mod reference;
 pub mod report;
 pub mod rtl_level;
@@ -9,4 +15,8 @@ pub mod testbench;
 pub mod verilator;
 pub mod wave;
 
+pub use cosim::{check_wave, cosim, Options, WaveReport};
 pub use error::Error;
+pub use inputs::Inputs;
+pub use progress::{Progress, Quiet};
+pub use report::{Divergence, Level, Report};

@@ -75,8 +75,13 @@ impl Compiled {
     /// [`Error::Model`] when the target has no room for it.
     pub fn new(model: Model, target: &Target) -> Result<Compiled, Error> {
         let plan = pimc_lower::lower(&model, target).map_err(|d| Error::Model(d.render(false)))?;
+        Ok(Compiled::of_plan(model, plan))
+    }
+
+    /// A model with a plan of it.
+    pub fn of_plan(model: Model, plan: Plan) -> Compiled {
         let banks = LoadedBanks::of_plan(&model, &plan);
-        Ok(Compiled { model, plan, banks })
+        Compiled { model, plan, banks }
     }
 
     /// Runs the interpreter on one input vector; every event, and the result.
@@ -160,6 +165,28 @@ impl Compiled {
             }
         }
         None
+    }
+
+    /// Compares a result with golden's.
+    pub fn compare_result(
+        &self,
+        what: &str,
+        vector: usize,
+        result: &[i64],
+        golden: &pimc_golden::Trace,
+    ) -> Option<Divergence> {
+        let func = &self.model.module.func;
+        let expected = golden.result();
+        let at = (0..expected.len()).find(|&i| result.get(i) != Some(&expected[i]))?;
+        Some(Divergence {
+            what: what.to_string(),
+            vector: Some(vector),
+            op: func.result.0.checked_sub(func.inputs).and_then(|op| self.place(op)),
+            signal: format!("%{}[{at}]", func.values[func.result.0].name.text),
+            expected: expected[at].to_string(),
+            got: result.get(at).map_or("nothing".into(), |g| g.to_string()),
+            ..Divergence::default()
+        })
     }
 
     /// What the signals show in a run with these events.

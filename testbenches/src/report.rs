@@ -143,3 +143,74 @@ impl std::ops::AddAssign for WaveCounts {
         self.writes += o.writes;
     }
 }
+
+/// A level that was run and agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LevelRun {
+    /// Which.
+    pub level: Level,
+    /// How many vectors it ran.
+    pub vectors: usize,
+}
+
+/// The waveforms of the level rtl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct WaveSummary {
+    /// Vectors whose waveform was checked.
+    pub vectors: usize,
+    /// Bytes of wave files.
+    pub bytes: u64,
+    /// How much was compared.
+    pub counts: WaveCounts,
+}
+
+/// What a co-simulation came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// File of the model.
+    pub model: String,
+    /// Name of the target.
+    pub target: String,
+    /// Vectors given.
+    pub vectors: usize,
+    /// Levels that were run to their end and agreed with golden, and on how many vectors.
+    pub levels: Vec<LevelRun>,
+    /// Clocks that the schedule takes.
+    pub cycles: u64,
+    /// Clocks that the level rtl took per vector, from the start to the end.
+    pub clocks_per_vector: u64,
+    /// The waveforms.
+    pub waves: WaveSummary,
+    /// Verilator and compiler, if they were used.
+    pub simulator: Option<String>,
+    /// Files of the tree that are not what its manifest says.
+    pub changed: Vec<String>,
+    /// The first difference; none is success.
+    pub divergence: Option<Divergence>,
+    /// Golden's result for each vector.
+    #[serde(skip)]
+    pub outputs: Vec<Vec<i64>>,
+}
+
+impl Report {
+    pub(crate) fn new(compiled: &crate::reference::Compiled, vectors: usize, changed: Vec<String>) -> Report {
+        Report {
+            model: compiled.model.file_name.clone(),
+            target: compiled.plan.target.name.clone(),
+            vectors,
+            levels: Vec::new(),
+            cycles: compiled.plan.cycles,
+            clocks_per_vector: 0,
+            waves: WaveSummary::default(),
+            simulator: None,
+            changed,
+            divergence: None,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Whether all that was asked for agreed.
+    pub fn agreed(&self) -> bool {
+        self.divergence.is_none()
+    }
+}

@@ -14,8 +14,8 @@ use std::sync::mpsc::sync_channel;
 pub struct Job<'a> {
     /// What the host writes before the first run: address and word.
     pub constants: &'a [(u32, i64)],
-    /// Program words, each as 64-bit words, lowest first.
-    pub program: &'a [Vec<u64>],
+    /// Program words.
+    pub program: &'a [u128],
     /// Per vector: what the host writes before its run.
     pub inputs: &'a [Vec<(u32, i64)>],
     /// Where the result lies: address and length.

@@ -281,15 +281,15 @@ impl Simulation {
         Ok(Simulation { model, ids, word_bits: shape.buffer.word_bits, word_words })
     }
 
-    /// Writes the program, one word per entry as 64-bit words, lowest first.
+    /// Writes the program.
     ///
     /// # Errors
     /// [`Error::Simulation`].
-    pub fn load_program(&mut self, words: &[Vec<u64>]) -> Result<(), Error> {
+    pub fn load_program(&mut self, words: &[u128]) -> Result<(), Error> {
         self.model.set(self.ids.prog_we, 1);
         for (addr, word) in words.iter().enumerate() {
             self.model.set(self.ids.prog_addr, addr as u64);
-            self.model.set_words(self.ids.prog_data, word);
+            self.model.set_words(self.ids.prog_data, &[*word as u64, (*word >> 64) as u64]);
             self.model.clock(1)?;
         }
         self.model.set(self.ids.prog_we, 0);

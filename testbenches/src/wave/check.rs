@@ -33,7 +33,7 @@ pub struct WaveResult {
 }
 
 /// Signals of the channel itself, in the order of their slots.
-const CHANNEL: [&str; 10] = [
+pub(crate) const CHANNEL: [&str; 10] = [
     "rst_ni",
     "start_i",
     "done_o",
@@ -45,25 +45,25 @@ const CHANNEL: [&str; 10] = [
     "host_addr_i",
     "host_wdata_i",
 ];
-const RST: usize = 0;
-const START: usize = 1;
-const DONE: usize = 2;
-const CMD_VALID: usize = 3;
-const CMD: usize = 4;
-const CMD_ROW: usize = 5;
-const CMD_COL: usize = 6;
-const HOST_WE: usize = 7;
-const HOST_ADDR: usize = 8;
-const HOST_DATA: usize = 9;
+pub(crate) const RST: usize = 0;
+pub(crate) const START: usize = 1;
+pub(crate) const DONE: usize = 2;
+pub(crate) const CMD_VALID: usize = 3;
+pub(crate) const CMD: usize = 4;
+pub(crate) const CMD_ROW: usize = 5;
+pub(crate) const CMD_COL: usize = 6;
+pub(crate) const HOST_WE: usize = 7;
+pub(crate) const HOST_ADDR: usize = 8;
+pub(crate) const HOST_DATA: usize = 9;
 
 /// Signals of the buffer unit, after those of the channel.
-const BUFFER: [&str; 3] = ["write_en", "write_addr", "write_data"];
-const WRITE_EN: usize = CHANNEL.len();
-const WRITE_ADDR: usize = WRITE_EN + 1;
-const WRITE_DATA: usize = WRITE_EN + 2;
+pub(crate) const BUFFER: [&str; 3] = ["write_en", "write_addr", "write_data"];
+pub(crate) const WRITE_EN: usize = CHANNEL.len();
+pub(crate) const WRITE_ADDR: usize = WRITE_EN + 1;
+pub(crate) const WRITE_DATA: usize = WRITE_EN + 2;
 
 /// Signals of each bank unit, after those.
-const BANK: [&str; 7] = [
+pub(crate) const BANK: [&str; 7] = [
     "col_valid_i",
     "rd_data_i",
     "column_done",
@@ -72,7 +72,7 @@ const BANK: [&str; 7] = [
     "result_index",
     "result_data",
 ];
-const FIRST_BANK: usize = CHANNEL.len() + BUFFER.len();
+pub(crate) const FIRST_BANK: usize = CHANNEL.len() + BUFFER.len();
 
 /// The names of the signals that the check reads: (in the channel, in the buffer unit, in a bank
 /// unit).
@@ -99,33 +99,11 @@ pub fn check(path: &Path, reference: &mut dyn Reference) -> Result<WaveResult, E
             format!("{}.{}", inside, v.name).trim_start_matches('.').to_string()
         })
         .collect();
-    let mut checker = Checker {
-        reference,
-        banks,
-        widths,
-        names,
-        host: BTreeMap::new(),
-        run: None,
-        result: WaveResult::default(),
-        problem: None,
-    };
+    let mut checker = Checker::new(reference, widths, names);
     wave.sample(clock, &slots, |_, values| checker.clock(values))?;
-    if let Some(problem) = checker.problem {
-        return Err(Error::content(path, problem));
-    }
-    let mut result = checker.result;
-    if result.divergence.is_none() {
-        if let Some(run) = checker.run {
-            let d = Divergence {
-                signal: "done_o".into(),
-                expected: "the end of the run".into(),
-                got: format!("the waveform ends {} clocks after the start", run.clock),
-                ..Divergence::default()
-            };
-            result.divergence = Some((d, None));
-        } else if result.counts.runs == 0 {
-            return Err(Error::content(path, "shows no run: start_i is never 1 at a clock edge"));
-        }
+    let result = checker.finish().map_err(|problem| Error::content(path, problem))?;
+    if result.divergence.is_none() && result.counts.runs == 0 {
+        return Err(Error::content(path, "shows no run: start_i is never 1 at a clock edge"));
     }
     Ok(result)
 }
@@ -223,7 +201,8 @@ impl Run {
     }
 }
 
-struct Checker<'a> {
+/// The comparison itself, clock by clock; what the signals are read from is the caller's affair.
+pub(crate) struct Checker<'a> {
     reference: &'a mut dyn Reference,
     banks: usize,
     widths: Vec<u32>,
@@ -244,8 +223,52 @@ struct Found {
     got: String,
 }
 
-impl Checker<'_> {
-    fn clock(&mut self, v: &[Bits]) -> ControlFlow<()> {
+impl<'a> Checker<'a> {
+    /// A check of signals of these widths and names, in the order of their slots.
+    pub(crate) fn new(
+        reference: &'a mut dyn Reference,
+        widths: Vec<u32>,
+        names: Vec<String>,
+    ) -> Checker<'a> {
+        let banks = reference.shape().banks as usize;
+        Checker {
+            reference,
+            banks,
+            widths,
+            names,
+            host: BTreeMap::new(),
+            run: None,
+            result: WaveResult::default(),
+            problem: None,
+        }
+    }
+
+    /// What it came to, after the last clock.
+    ///
+    /// # Errors
+    /// Text for the user, when a run's reference could not be made.
+    pub(crate) fn finish(self) -> Result<WaveResult, String> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let mut result = self.result;
+        if let (None, Some(run)) = (&result.divergence, &self.run) {
+            let d = Divergence {
+                what: "waveform".into(),
+                vector: Some(result.counts.runs as usize - 1),
+                signal: "done_o".into(),
+                expected: "the end of the run".into(),
+                got: format!("it ends {} clocks after the start", run.clock),
+                ..Divergence::default()
+            };
+            result.divergence = Some((d, None));
+        }
+        Ok(result)
+    }
+
+    /// Takes the values of one clock, as they stand before its rising edge; says stop when a
+    /// difference was found.
+    pub(crate) fn clock(&mut self, v: &[Bits]) -> ControlFlow<()> {
         self.result.counts.clocks += 1;
         if v[HOST_WE].is_set() && v[HOST_ADDR].known && v[HOST_DATA].known {
             let word = sign_extend(v[HOST_DATA].low(), self.widths[HOST_DATA]);
@@ -348,6 +371,10 @@ impl Checker<'_> {
     }
 
     fn command(&mut self, run: &mut Run, v: &[Bits]) -> Option<Found> {
+        // What shows in the clock of the start is a refresh that the idle sequencer had begun.
+        if run.clock == 0 {
+            return None;
+        }
         match self.flag(run, v, CMD_VALID, None) {
             Err(found) => return Some(found),
             Ok(false) => {

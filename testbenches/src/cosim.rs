@@ -1,0 +1,382 @@
+//! Co-simulation of an output tree: the same vectors through every level, compared word for word.
+//!
+//! The reference is golden, from the model alone. The model is also lowered anew in memory, and
+//! the interpreter's run of that plan, checked against golden op by op, says what the waveform must
+//! show. What is examined is what stands in the files: program, images, constants, Verilog.
+
+use crate::error::Error;
+use crate::inputs::Inputs;
+use crate::native_level::Native;
+use crate::progress::Progress;
+use crate::reference::{dram_timing, Compiled, PlanReference};
+use crate::report::{Divergence, Level, LevelRun, Report, WaveSummary};
+use crate::rtl_level::{self, Job, Outcome};
+use crate::testbench::{self, Simulation, Traced};
+use crate::verilator::{build, cache_dir, Toolchain, WaveFormat};
+use crate::wave::{check, WaveResult};
+use pimc_golden::Trace;
+use pimc_lower::images::Banks as _;
+use pimc_lower::tree::{read_tree, FileBanks, TreeFiles};
+use pimc_rtl::isa::Instr;
+use std::path::{Path, PathBuf};
+
+/// What to co-simulate and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The input vectors.
+    pub inputs: Inputs,
+    /// The levels to run; golden is always evaluated, since all others are compared with it.
+    pub levels: Vec<Level>,
+    /// Vectors that the level native runs, at most: it is some hundred times slower than the
+    /// others. The report says how many were run.
+    pub native_vectors: usize,
+    /// Verilator to use, instead of looking for one.
+    pub verilator: Option<PathBuf>,
+    /// File for the waveform of the first vector, which is then kept; its form is the build's.
+    pub wave: Option<PathBuf>,
+    /// The form of wave files.
+    pub wave_format: WaveFormat,
+    /// Whether wave files hold all signals, instead of those that are checked.
+    pub trace_all: bool,
+    /// Bytes of waveforms after which further vectors are run without one; the report says how
+    /// many were checked.
+    pub max_wave_bytes: u64,
+    /// Folder for what is kept between runs; the user's cache folder if none is given.
+    pub cache: Option<PathBuf>,
+}
+
+impl Options {
+    /// Every level on these inputs, everything else as most people want it.
+    pub fn new(inputs: Inputs) -> Options {
+        Options {
+            inputs,
+            levels: Level::ALL.to_vec(),
+            native_vectors: 2,
+            verilator: None,
+            wave: None,
+            wave_format: WaveFormat::Vcd,
+            trace_all: false,
+            max_wave_bytes: 8 << 30,
+            cache: None,
+        }
+    }
+}
+
+/// A tree taken apart: what it must do, and what its files hold.
+pub(crate) struct Tree {
+    /// From the model in the tree.
+    pub(crate) compiled: Compiled,
+    /// From `schedule/program.hex`.
+    pub(crate) program: Vec<Instr>,
+    /// From `mem/bank_*.hex`.
+    pub(crate) banks: FileBanks,
+    /// From `mem/buffer.hex`.
+    pub(crate) constants: Vec<(u32, i64)>,
+    /// Names and texts of `rtl/*.sv`.
+    pub(crate) rtl: Vec<(String, String)>,
+    /// Files that are not what the manifest says.
+    pub(crate) changed: Vec<String>,
+    pub(crate) dir: PathBuf,
+}
+
+impl Tree {
+    pub(crate) fn read(dir: &Path) -> Result<Tree, Error> {
+        let tree = read_tree(dir).map_err(|d| Error::Model(d.render(false)))?;
+        let TreeFiles { dir, model, plan, program, banks, constants, rtl, changed } = tree;
+        let mut texts = Vec::new();
+        for name in rtl {
+            let path = dir.join(&name);
+            let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+            let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            texts.push((file.unwrap_or(name), text));
+        }
+        let compiled = Compiled::of_plan(model, plan);
+        Ok(Tree { compiled, program, banks, constants, rtl: texts, changed, dir })
+    }
+}
+
+/// Runs the levels on the tree in `dir` and compares them.
+///
+/// # Errors
+/// What keeps it from an answer: a damaged tree, inputs that do not fit, a missing tool. That levels
+/// differ is an answer: [`Report::divergence`].
+pub fn cosim(dir: &Path, options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
+    progress.stage("reading the output tree");
+    let tree = Tree::read(dir)?;
+    let vectors = options.inputs.vectors(&tree.compiled.model.module.func)?;
+    let mut report = Report::new(&tree.compiled, vectors.len(), tree.changed.clone());
+    let run = Run { tree: &tree, vectors: &vectors, options, progress };
+    report.divergence = run.levels(&mut report)?;
+    Ok(report)
+}
+
+/// Checks the waveform `wave`, made by any simulator from the tree in `dir`. The inputs of each run
+/// are those given, or what the waveform shows the host write.
+///
+/// # Errors
+/// As [`cosim`], and a wave file that cannot be read or shows another design.
+pub fn check_wave(dir: &Path, wave: &Path, inputs: Option<&Inputs>) -> Result<WaveReport, Error> {
+    let tree = Tree::read(dir)?;
+    let compiled = &tree.compiled;
+    let vectors = match inputs {
+        Some(inputs) => Some(inputs.vectors(&compiled.model.module.func)?),
+        None => None,
+    };
+    let mut reference = match &vectors {
+        Some(vectors) => PlanReference::given(compiled, vectors, 0),
+        None => PlanReference::recovered(compiled),
+    };
+    let WaveResult { counts, divergence } = check(wave, &mut reference)?;
+    let divergence = divergence.map(|(mut d, op)| {
+        d.op = op.and_then(|o| compiled.place(o));
+        d.wave = Some(wave.to_path_buf());
+        d
+    });
+    Ok(WaveReport { counts, divergence })
+}
+
+/// What the check of one wave file came to.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct WaveReport {
+    /// How much was compared.
+    pub counts: crate::report::WaveCounts,
+    /// The first difference.
+    pub divergence: Option<Divergence>,
+}
+
+struct Run<'a> {
+    tree: &'a Tree,
+    vectors: &'a [Vec<Vec<i64>>],
+    options: &'a Options,
+    progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    fn asked(&self, level: Level) -> bool {
+        self.options.levels.contains(&level)
+    }
+
+    fn levels(&self, report: &mut Report) -> Result<Option<Divergence>, Error> {
+        let golden = self.golden(report)?;
+        if let Some(d) = self.reference(&golden)? {
+            return Ok(Some(d));
+        }
+        if self.asked(Level::Schedule) {
+            if let Some(d) = self.schedule(&golden, report) {
+                return Ok(Some(d));
+            }
+        }
+        if self.asked(Level::Native) {
+            if let Some(d) = self.native(&golden, report)? {
+                return Ok(Some(d));
+            }
+        }
+        if self.asked(Level::Rtl) {
+            return self.rtl(&golden, report);
+        }
+        Ok(None)
+    }
+
+    fn golden(&self, report: &mut Report) -> Result<Vec<Trace>, Error> {
+        self.progress.stage("golden");
+        let model = &self.tree.compiled.model;
+        let mut traces = Vec::with_capacity(self.vectors.len());
+        for (i, inputs) in self.vectors.iter().enumerate() {
+            let trace = pimc_golden::run(model, inputs)
+                .map_err(|e| Error::Model(format!("vector {i}: {e}")))?;
+            traces.push(trace);
+            self.progress.vectors(i + 1, self.vectors.len());
+        }
+        report.outputs = traces.iter().map(|t| t.result().to_vec()).collect();
+        report.levels.push(LevelRun { level: Level::Golden, vectors: traces.len() });
+        Ok(traces)
+    }
+
+    /// The plan made anew against golden, on the first vector: what the waveforms are compared with
+    /// is itself right. (Each further vector's reference is compared where it is used.)
+    fn reference(&self, golden: &[Trace]) -> Result<Option<Divergence>, Error> {
+        let compiled = &self.tree.compiled;
+        let what = "the model lowered anew";
+        Ok(match compiled.run(&self.vectors[0]) {
+            Ok((events, _)) => {
+                compiled.compare_values(what, 0, &self.vectors[0], &events, &golden[0])
+            }
+            Err(why) => Some(fault(what, 0, why)),
+        })
+    }
+
+    fn schedule(&self, golden: &[Trace], report: &mut Report) -> Option<Divergence> {
+        self.progress.stage("schedule");
+        let what = "schedule";
+        let (tree, compiled) = (self.tree, &self.tree.compiled);
+        for (i, inputs) in self.vectors.iter().enumerate() {
+            let shape = &compiled.plan.shape;
+            let mut machine =
+                pimc_lower::interp::Machine::new(shape, &tree.program, &tree.banks);
+            let mut events = Vec::new();
+            let loaded = tree
+                .constants
+                .iter()
+                .try_for_each(|&(addr, word)| machine.host_write(addr, word));
+            let run = loaded.and_then(|()| compiled.plan.run(&mut machine, inputs, &mut events));
+            let d = match run {
+                Err(e) => {
+                    let mut d = fault(what, i, e.why.clone());
+                    d.cycle = Some(e.cycle as i64);
+                    d.op = compiled.plan.op_of(e.instr).and_then(|o| compiled.place(o));
+                    Some(d)
+                }
+                Ok(result) => compiled
+                    .compare_values(what, i, inputs, &events, &golden[i])
+                    .or_else(|| compiled.compare_result(what, i, &result, &golden[i])),
+            };
+            if d.is_some() {
+                return d;
+            }
+            self.progress.vectors(i + 1, self.vectors.len());
+        }
+        report.levels.push(LevelRun { level: Level::Schedule, vectors: self.vectors.len() });
+        None
+    }
+
+    fn native(&self, golden: &[Trace], report: &mut Report) -> Result<Option<Divergence>, Error> {
+        self.progress.stage("native");
+        let count = self.vectors.len().min(self.options.native_vectors.max(1));
+        let mut native = Native::new(self.tree, &self.program_words()?);
+        for i in 0..count {
+            if let Some(d) = native.run(self.vectors, i, &golden[i]) {
+                return Ok(Some(d));
+            }
+            self.progress.vectors(i + 1, count);
+        }
+        report.levels.push(LevelRun { level: Level::Native, vectors: count });
+        Ok(None)
+    }
+
+    fn rtl(&self, golden: &[Trace], report: &mut Report) -> Result<Option<Divergence>, Error> {
+        let options = self.options;
+        let tools = Toolchain::find(options.verilator.as_deref())?;
+        report.simulator = Some(tools.describe());
+        self.progress.stage(&format!("building the simulation: {}", tools.describe()));
+        let plan = &self.tree.compiled.plan;
+        let design = testbench::design(
+            &plan.shape,
+            &dram_timing(&plan.target),
+            plan.dram_rows.into(),
+            &self.tree.rtl,
+            if options.trace_all { Traced::All } else { Traced::Checked },
+            options.wave_format,
+        );
+        let cache = options.cache.clone().unwrap_or_else(cache_dir);
+        let built = build(&tools, &design, &cache)?;
+        let folder = tempfile::Builder::new()
+            .prefix("pimc-waves-")
+            .tempdir()
+            .map_err(Error::io(std::env::temp_dir()))?;
+        self.progress.stage("rtl");
+        let mut sim = Simulation::new(&built, &plan.shape, &self.tree.dir.join("mem"))?;
+        let inputs: Vec<_> =
+            self.vectors.iter().map(|v| self.tree.compiled.host_writes(v)).collect();
+        let job = Job {
+            constants: &self.tree.constants,
+            program: &self.program_words()?,
+            inputs: &inputs,
+            result: (plan.result.addr, plan.result.len as usize),
+            max_clocks: 2 * (plan.cycles + u64::from(plan.shape.refi)),
+            folder: folder.path(),
+            format: options.wave_format,
+            keep_first: options.wave.as_deref(),
+            max_wave_bytes: options.max_wave_bytes,
+        };
+        let reference = |vector| -> Box<dyn crate::wave::expect::Reference> {
+            Box::new(PlanReference::given(&self.tree.compiled, self.vectors, vector))
+        };
+        let done = |n| self.progress.vectors(n, self.vectors.len());
+        let outcome = rtl_level::run(&mut sim, &job, &reference, &done)?;
+        report.waves = WaveSummary {
+            vectors: outcome.waves.runs as usize,
+            bytes: outcome.wave_bytes,
+            counts: outcome.waves,
+        };
+        report.clocks_per_vector =
+            (outcome.clocks).checked_div(outcome.results.len() as u64).unwrap_or(0);
+        let divergence = self.judge(&outcome, golden);
+        if divergence.is_none() {
+            report.levels.push(LevelRun { level: Level::Rtl, vectors: outcome.results.len() });
+        }
+        divergence.map(|d| self.keep_wave(d, &outcome)).transpose()
+    }
+
+    fn program_words(&self) -> Result<Vec<u128>, Error> {
+        let isa = &self.tree.compiled.plan.shape.isa;
+        pimc_rtl::program::encode(&self.tree.program, isa).map_err(|errors| {
+            let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Error::content(self.tree.dir.join("schedule/program.hex"), text.join("; "))
+        })
+    }
+
+    /// The first thing that is wrong with what the Verilog did.
+    fn judge(&self, outcome: &Outcome, golden: &[Trace]) -> Option<Divergence> {
+        let compiled = &self.tree.compiled;
+        if let Some((d, op)) = &outcome.divergence {
+            let mut d = d.clone();
+            d.what = "rtl waveform".into();
+            d.op = op.and_then(|o| compiled.place(o));
+            return Some(d);
+        }
+        if let Some((vector, v, base)) = outcome.violation {
+            return Some(Divergence {
+                what: "dram".into(),
+                vector: Some(vector),
+                bank: Some(v.bank),
+                cycle: Some(v.cycle as i64 - base as i64),
+                signal: v.rule.into(),
+                expected: format!("no command before cycle {}", v.earliest as i64 - base as i64),
+                got: format!("one in cycle {}", v.cycle as i64 - base as i64),
+                note: Some(format!("{} rules were broken in all banks", v.count)),
+                ..Divergence::default()
+            });
+        }
+        for (i, result) in outcome.results.iter().enumerate() {
+            let d = compiled.compare_result("rtl", i, result, &golden[i]);
+            if d.is_some() {
+                return d;
+            }
+        }
+        outcome.endless.map(|vector| Divergence {
+            what: "rtl".into(),
+            vector: Some(vector),
+            signal: "done_o".into(),
+            expected: format!("the end after {} clocks", compiled.plan.cycles),
+            got: "none".into(),
+            ..Divergence::default()
+        })
+    }
+
+    /// Moves the wave file that shows a difference to where it stays: `cosim/` in the tree.
+    fn keep_wave(&self, mut d: Divergence, outcome: &Outcome) -> Result<Divergence, Error> {
+        let Some(wave) = &outcome.wave else { return Ok(d) };
+        if self.options.wave.as_ref() == Some(wave) {
+            d.wave = Some(wave.clone());
+            return Ok(d);
+        }
+        let folder = self.tree.dir.join("cosim");
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let kept = folder.join(wave.file_name().unwrap_or_default());
+        std::fs::copy(wave, &kept).map_err(Error::io(&kept))?;
+        d.wave = Some(kept);
+        Ok(d)
+    }
+}
+
+/// A level that could not go on.
+pub(crate) fn fault(what: &str, vector: usize, why: String) -> Divergence {
+    Divergence {
+        what: what.into(),
+        vector: Some(vector),
+        signal: "the run".into(),
+        expected: "to come to its end".into(),
+        got: why,
+        ..Divergence::default()
+    }
+}

@@ -1,0 +1,253 @@
+//! The level `native`: the channel as the hardware units describe it, simulated clock by clock
+//! without translation to Verilog, with a DRAM in plain Rust behind it. It shows the same signals
+//! as a waveform does, and they are compared in the same way.
+
+use crate::cosim::Tree;
+use crate::reference::PlanReference;
+use crate::report::Divergence;
+use crate::wave::check::{
+    Checker, BANK, BUFFER, CHANNEL, CMD, CMD_COL, CMD_ROW, CMD_VALID, DONE, FIRST_BANK, HOST_ADDR,
+    HOST_DATA, HOST_WE, RST, START, WRITE_ADDR, WRITE_DATA, WRITE_EN,
+};
+use crate::wave::reader::Bits;
+use crate::wave::WaveResult;
+use pimc_golden::Trace;
+use pimc_lower::commands::{Command as Issued, Timed};
+use pimc_lower::images::{Banks, Column};
+use pimc_lower::legality;
+use pimc_rtl::native::{Command, Inputs, NativeChannel};
+use std::collections::VecDeque;
+
+/// A channel with its DRAM, its program and constants loaded.
+pub(crate) struct Native<'a> {
+    tree: &'a Tree,
+    channel: NativeChannel,
+    dram: Dram<'a>,
+}
+
+/// The banks: which row is open, and which data are under way.
+struct Dram<'a> {
+    banks: &'a dyn Banks,
+    count: u32,
+    latency: u64,
+    open: Option<u32>,
+    due: VecDeque<(u64, Vec<u64>)>,
+    /// Whether the pins hold a column that must not stay there.
+    shown: bool,
+    noise: u64,
+}
+
+impl Dram<'_> {
+    /// What the data pins change to in clock `now`, if they change.
+    fn data(&mut self, now: u64, words: usize) -> Option<Vec<u64>> {
+        if self.due.front().is_some_and(|d| d.0 == now) {
+            self.shown = true;
+            return self.due.pop_front().map(|d| d.1);
+        }
+        if !std::mem::take(&mut self.shown) {
+            return None;
+        }
+        // After a column a pattern that no column is, another each time: who samples late or early
+        // computes something else.
+        self.noise = self.noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        Some(vec![self.noise; words])
+    }
+
+    fn command(&mut self, command: Command, now: u64) {
+        match command {
+            Command::Activate(row) => self.open = Some(row),
+            Command::Precharge => self.open = None,
+            Command::Refresh => {}
+            Command::Read(col) => {
+                let row = self.open;
+                let column = |bank| -> Column {
+                    row.and_then(|r| self.banks.column(bank, r, col)).unwrap_or([!self.noise; 4])
+                };
+                let words = (0..self.count).flat_map(column).collect();
+                self.due.push_back((now + self.latency, words));
+            }
+        }
+    }
+}
+
+impl<'a> Native<'a> {
+    pub(crate) fn new(tree: &'a Tree, program: &[u128]) -> Native<'a> {
+        let shape = &tree.compiled.plan.shape;
+        let dram = Dram {
+            banks: &tree.banks,
+            count: shape.banks,
+            latency: shape.read_latency.into(),
+            open: None,
+            due: VecDeque::new(),
+            shown: true,
+            noise: 0x9e37_79b9_7f4a_7c15,
+        };
+        let mut native = Native { tree, channel: NativeChannel::new(shape), dram };
+        for (addr, &word) in program.iter().enumerate() {
+            native.idle(&Inputs { program: Some((addr as u32, word)), ..Inputs::default() });
+        }
+        for &(addr, word) in &tree.constants {
+            native.host_write(addr, word);
+        }
+        native
+    }
+
+    /// A clock in which no program runs; a refresh is the only command there can be.
+    fn idle(&mut self, inputs: &Inputs<'_>) -> i64 {
+        self.channel.step(inputs).host_rdata
+    }
+
+    fn host_write(&mut self, addr: u32, word: i64) {
+        let inputs = Inputs { host_addr: addr, host_write: Some(word), ..Inputs::default() };
+        self.idle(&inputs);
+    }
+
+    fn host_read(&mut self, addr: u32) -> i64 {
+        let inputs = Inputs { host_addr: addr, ..Inputs::default() };
+        self.idle(&inputs);
+        // The word shows one clock after its address.
+        self.idle(&inputs)
+    }
+
+    /// Runs vector `vector` of `vectors`; the first difference.
+    pub(crate) fn run(
+        &mut self,
+        vectors: &[Vec<Vec<i64>>],
+        vector: usize,
+        golden: &Trace,
+    ) -> Option<Divergence> {
+        let compiled = &self.tree.compiled;
+        for (addr, word) in compiled.host_writes(&vectors[vector]) {
+            self.host_write(addr, word);
+        }
+        let mut reference = PlanReference::given(compiled, vectors, vector);
+        let limit = 2 * (compiled.plan.cycles + u64::from(compiled.plan.shape.refi));
+        let (checked, commands, end) = self.watch(&mut reference, limit);
+        let found = match checked {
+            Err(why) => Some(crate::cosim::fault("native", vector, why)),
+            Ok(result) => result.divergence.map(|(mut d, op)| {
+                d.op = op.and_then(|o| compiled.place(o));
+                d
+            }),
+        };
+        let found = found.or_else(|| self.legal(&commands, end)).or_else(|| {
+            let region = compiled.plan.result;
+            let result: Vec<i64> =
+                (region.addr..region.addr + region.len).map(|a| self.host_read(a)).collect();
+            compiled.compare_result("native", vector, &result, golden)
+        });
+        found.map(|d| Divergence { what: "native".into(), vector: Some(vector), ..d })
+    }
+
+    /// Runs the program once under the eyes of the check. Returns what that came to, the commands
+    /// and the clock of the end, both from the first command.
+    fn watch(
+        &mut self,
+        reference: &mut PlanReference<'_>,
+        limit: u64,
+    ) -> (Result<WaveResult, String>, Vec<Timed>, u64) {
+        let shape = &self.tree.compiled.plan.shape;
+        let banks = shape.banks as usize;
+        let slots = FIRST_BANK + banks * BANK.len();
+        let mut checker = Checker::new(reference, vec![64; slots], names(banks));
+        let mut values = vec![Bits { known: true, ..Bits::UNKNOWN }; slots];
+        let beats = shape.beats as usize;
+        let mut pins = vec![0u64; banks * beats];
+        let (mut commands, mut first, mut now) = (Vec::new(), None, 0);
+        for clock in 0..limit {
+            now = self.channel.cycle();
+            let data = self.dram.data(now, pins.len());
+            if let Some(words) = &data {
+                pins.copy_from_slice(words);
+            }
+            let inputs =
+                Inputs { start: clock == 0, rd_data: data.as_deref(), ..Inputs::default() };
+            self.channel.drive(&inputs);
+            let out = self.channel.outputs();
+            if let (Some(command), true) = (out.command, clock > 0) {
+                self.dram.command(command, now);
+                let cycle = now - *first.get_or_insert(now);
+                let command = issued(command, self.dram.open);
+                commands.push(Timed { cycle, command, bank: None, instr: 0 });
+            }
+            let mut set = |slot: usize, value: u64| values[slot].words[0] = value;
+            set(RST, 1);
+            set(START, u64::from(clock == 0));
+            set(DONE, u64::from(out.done));
+            set(CMD_VALID, u64::from(out.command.is_some()));
+            let (code, row, col) = match out.command {
+                Some(Command::Activate(row)) => (0, row, 0),
+                Some(Command::Read(col)) => (1, 0, col),
+                Some(Command::Precharge) => (2, 0, 0),
+                Some(Command::Refresh) => (3, 0, 0),
+                None => (0, 0, 0),
+            };
+            set(CMD, code);
+            set(CMD_ROW, row.into());
+            set(CMD_COL, col.into());
+            for slot in [HOST_WE, HOST_ADDR, HOST_DATA] {
+                set(slot, 0);
+            }
+            let write = self.channel.buffer_write();
+            set(WRITE_EN, u64::from(write.is_some()));
+            let (addr, word) = write.unwrap_or_default();
+            set(WRITE_ADDR, addr.into());
+            set(WRITE_DATA, word as u64);
+            for bank in 0..banks {
+                let seen = self.channel.bank(bank);
+                let at = FIRST_BANK + bank * BANK.len();
+                values[at].words[0] = u64::from(seen.col_valid);
+                for (word, pin) in values[at + 1].words.iter_mut().zip(&pins[bank * beats..]) {
+                    *word = *pin;
+                }
+                values[at + 2].words[0] = u64::from(seen.column_acc.is_some());
+                values[at + 3].words[0] = seen.column_acc.unwrap_or_default() as u64;
+                values[at + 4].words[0] = u64::from(seen.result.is_some());
+                let (index, word) = seen.result.unwrap_or_default();
+                values[at + 5].words[0] = index.into();
+                values[at + 6].words[0] = word as u64;
+            }
+            let flow = checker.clock(&values);
+            self.channel.tick();
+            if out.done || flow.is_break() {
+                break;
+            }
+        }
+        (checker.finish(), commands, now - first.unwrap_or(now))
+    }
+
+    /// The first DRAM rule that the commands break.
+    fn legal(&self, commands: &[Timed], end: u64) -> Option<Divergence> {
+        let mut checker = legality::Checker::new(&self.tree.compiled.plan.target);
+        commands.iter().for_each(|c| checker.command(c));
+        let broken = checker.end(end).into_iter().next()?;
+        Some(Divergence {
+            bank: broken.bank.map(|b| b as usize),
+            cycle: Some(broken.cycle as i64),
+            signal: broken.rule.into(),
+            expected: broken.why.clone(),
+            got: broken.to_string(),
+            ..Divergence::default()
+        })
+    }
+}
+
+/// A command as the legality checker takes it.
+fn issued(command: Command, open: Option<u32>) -> Issued {
+    match command {
+        Command::Activate(row) => Issued::Act { row },
+        Command::Read(col) => Issued::Read { row: open.unwrap_or_default(), col },
+        Command::Precharge => Issued::Pre,
+        Command::Refresh => Issued::Ref,
+    }
+}
+
+/// The signals' names, in the order of their slots.
+fn names(banks: usize) -> Vec<String> {
+    let mut names: Vec<String> = CHANNEL.iter().map(ToString::to_string).collect();
+    names.extend(BUFFER.iter().map(|n| format!("u_buffer.{n}")));
+    for bank in 0..banks {
+        names.extend(BANK.iter().map(|n| format!("gen_bank[{bank}].u_bank.{n}")));
+    }
+    names
+}
