@@ -15,7 +15,8 @@ use crate::testbench::{self, Simulation, Traced};
 use crate::verilator::{build, cache_dir, Toolchain, WaveFormat};
 use crate::wave::{check, WaveResult};
 use pimc_golden::Trace;
-use pimc_lower::images::Banks as _;
+use pimc_lower::commands::{expand, Expanded};
+use pimc_lower::legality;
 use pimc_lower::tree::{read_tree, FileBanks, TreeFiles};
 use pimc_rtl::isa::Instr;
 use std::path::{Path, PathBuf};
@@ -209,6 +210,9 @@ impl Run<'_> {
         self.progress.stage("schedule");
         let what = "schedule";
         let (tree, compiled) = (self.tree, &self.tree.compiled);
+        if let Some(d) = self.legal() {
+            return Some(d);
+        }
         for (i, inputs) in self.vectors.iter().enumerate() {
             let shape = &compiled.plan.shape;
             let mut machine =
@@ -237,6 +241,35 @@ impl Run<'_> {
         }
         report.levels.push(LevelRun { level: Level::Schedule, vectors: self.vectors.len() });
         None
+    }
+
+    /// The first DRAM rule that the program in the tree breaks.
+    fn legal(&self) -> Option<Divergence> {
+        let compiled = &self.tree.compiled;
+        let target = &compiled.plan.target;
+        let (mut commands, mut end) = (Vec::new(), 0);
+        for item in expand(&self.tree.program, target.columns) {
+            match item {
+                Ok(Expanded::Command(timed)) => commands.push(timed),
+                Ok(Expanded::End { cycle }) => end = cycle,
+                Err(e) => return Some(fault("schedule", 0, e.to_string())),
+            }
+        }
+        let at = |cycle: u64| commands.iter().position(|c| c.cycle == cycle);
+        let broken = legality::check(target, commands.iter().copied(), end).into_iter().next()?;
+        let command = at(broken.cycle);
+        let op = command.and_then(|c| compiled.plan.op_of(commands[c].instr));
+        Some(Divergence {
+            what: "schedule".into(),
+            op: op.and_then(|o| compiled.place(o)),
+            bank: broken.bank.map(|b| b as usize),
+            command,
+            cycle: Some(broken.cycle as i64),
+            signal: broken.rule.into(),
+            expected: broken.why.clone(),
+            got: broken.to_string(),
+            ..Divergence::default()
+        })
     }
 
     fn native(&self, golden: &[Trace], report: &mut Report) -> Result<Option<Divergence>, Error> {
