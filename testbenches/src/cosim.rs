@@ -13,6 +13,7 @@ use crate::report::{Divergence, Level, LevelRun, Report, WaveSummary};
 use crate::rtl_level::{self, Job, Outcome};
 use crate::testbench::{self, Simulation, Traced};
 use crate::verilator::{build, cache_dir, Toolchain, WaveFormat};
+use crate::wave::expect::Reference;
 use crate::wave::{check, WaveResult};
 use pimc_golden::Trace;
 use pimc_lower::commands::{expand, Expanded};
@@ -215,13 +216,10 @@ impl Run<'_> {
         }
         for (i, inputs) in self.vectors.iter().enumerate() {
             let shape = &compiled.plan.shape;
-            let mut machine =
-                pimc_lower::interp::Machine::new(shape, &tree.program, &tree.banks);
+            let mut machine = pimc_lower::interp::Machine::new(shape, &tree.program, &tree.banks);
             let mut events = Vec::new();
-            let loaded = tree
-                .constants
-                .iter()
-                .try_for_each(|&(addr, word)| machine.host_write(addr, word));
+            let loaded =
+                tree.constants.iter().try_for_each(|&(addr, word)| machine.host_write(addr, word));
             let run = loaded.and_then(|()| compiled.plan.run(&mut machine, inputs, &mut events));
             let d = match run {
                 Err(e) => {
@@ -321,7 +319,7 @@ impl Run<'_> {
             keep_first: options.wave.as_deref(),
             max_wave_bytes: options.max_wave_bytes,
         };
-        let reference = |vector| -> Box<dyn crate::wave::expect::Reference> {
+        let reference = |vector| -> Box<dyn Reference + '_> {
             Box::new(PlanReference::given(&self.tree.compiled, self.vectors, vector))
         };
         let done = |n| self.progress.vectors(n, self.vectors.len());

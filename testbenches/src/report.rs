@@ -193,7 +193,11 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(compiled: &crate::reference::Compiled, vectors: usize, changed: Vec<String>) -> Report {
+    pub(crate) fn new(
+        compiled: &crate::reference::Compiled,
+        vectors: usize,
+        changed: Vec<String>,
+    ) -> Report {
         Report {
             model: compiled.model.file_name.clone(),
             target: compiled.plan.target.name.clone(),

@@ -65,10 +65,10 @@ struct Waiting {
 ///
 /// # Errors
 /// What stops the simulation or the reading of a waveform.
-pub fn run(
+pub fn run<'r>(
     sim: &mut Simulation,
     job: &Job<'_>,
-    reference: &(dyn Fn(usize) -> Box<dyn Reference> + Sync),
+    reference: &(dyn Fn(usize) -> Box<dyn Reference + 'r> + Sync),
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Outcome, Error> {
     let mut out = Outcome::default();
