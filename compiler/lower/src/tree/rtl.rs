@@ -35,8 +35,7 @@ pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
 
 /// The SystemVerilog of a plan, in dependency order.
 pub(super) fn sources(plan: &Plan, model: &Model) -> Vec<SvFile> {
-    let _ = provenance(plan, model);
-    Vec::new()
+    pimc_rtl::channel::emit_channel(&plan.shape, &provenance(plan, model))
 }
 
 /// `pimc.f`: the files in dependency order, relative to their folder.
