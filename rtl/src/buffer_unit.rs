@@ -252,7 +252,7 @@ impl BufferUnit {
     pub fn new(shape: &ChannelShape) -> Self {
         let (buffer, bank) = (&shape.buffer, &shape.bank);
         let has = |op: VecOp| buffer.ops.contains(&op) as usize;
-        let code = |op: VecOp| Const::new(op.code() as usize);
+        let code = |op: VecOp| Const::named(VecOp::bits(), op.code() as usize);
         let (bytes, planes) = (has(VecOp::LoadBytes), has(VecOp::LoadPlanes));
         let ones = has(VecOp::DrainOnes);
         let banks = shape.banks as usize;
@@ -266,7 +266,7 @@ impl BufferUnit {
             host_addr: Wire::new(addr),
             host_wdata: Wire::new(word),
             host_rdata: Wire::new(word),
-            op: Wire::new(u(index_bits(VecOp::ALL.len() as u32))),
+            op: Wire::new(u(VecOp::bits())),
             a: Wire::new(addr),
             a_step: Wire::new(u(1)),
             b: Wire::new(addr),
@@ -349,6 +349,15 @@ impl Unit for BufferUnit {
                     .into(),
             ..Contract::default()
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("busy", "host port, off while busy"),
+            ("start", "vector operation"),
+            ("drain_index", "results of the banks"),
+            ("byte_we", "input memories of the banks"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

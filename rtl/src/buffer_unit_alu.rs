@@ -3,7 +3,7 @@
 use crate::hdl::prelude::*;
 use crate::isa::VecOp;
 use crate::requantiser::Requantiser;
-use crate::shape::{index_bits, ChannelShape};
+use crate::shape::ChannelShape;
 
 /// Stages 1 to 4 of the buffer unit's pipeline. Only the operations of the shape are built;
 /// optional ports are `Vec`s of none or one.
@@ -41,6 +41,7 @@ pub struct VectorAlu {
     s2_b: Reg,
     unused_b: Vec<Unused>,
     s2_index: Vec<Reg>,
+    s2_position: Vec<Wire<Local>>,
     s2_better: Vec<Signal<Local, Bit>>,
     s2_x: Vec<Wire<Local>>,
     s2_y: Vec<Wire<Local>>,
@@ -108,7 +109,6 @@ impl Logic for VectorAlu {
             self.s3_product[i].clock.next = self.clock.val();
         }
 
-        comment!("---- stage 2: operands ----");
         self.s2_valid.d.next = self.valid.val();
         self.s2_last.d.next = self.last.val();
         self.s2_a.d.next = self.a.val();
@@ -129,6 +129,7 @@ impl Logic for VectorAlu {
             if self.first.val() {
                 self.s2_index[i].d.next = 0.into();
             }
+            self.s2_position[i].next = self.s2_index[i].q.val();
             self.s2_better[i].next =
                 self.s2_first[i].q.val() | (self.s2_a.q.val() > self.s3_largest[i].q.val());
             if self.s2_better[i].val() {
@@ -155,7 +156,7 @@ impl Logic for VectorAlu {
             if self.op.val() == self.op_argmax.val() {
                 self.s3_value.d.next = self.s3_value.q.val();
                 if self.s2_valid.q.val() & self.s2_better[i].val() {
-                    self.s3_value.d.next = signed_cast(self.s2_index[i].q.val());
+                    self.s3_value.d.next = signed_cast(self.s2_position[i].val());
                 }
             }
         }
@@ -172,16 +173,11 @@ impl Logic for VectorAlu {
 
         comment!("---- stage 3: products ----");
         for i in 0..self._products {
-            self.s2_x[i].next = bit_cast(self.s2_a.q.val(), self._mul_bits);
+            self.s2_x[i].next = bit_cast(self.drained.val(), self._mul_bits);
         }
-        for i in 0..self._drain_mac {
-            if self.op.val() == self.op_drain_mac.val() {
-                self.s2_x[i].next = bit_cast(self.drained.val(), self._mul_bits);
-            }
-        }
-        for i in 0..self._drain_ones {
-            if self.op.val() == self.op_drain_ones.val() {
-                self.s2_x[i].next = bit_cast(self.drained.val(), self._mul_bits);
+        for i in 0..self._mul {
+            if self.op.val() == self.op_mul.val() {
+                self.s2_x[i].next = bit_cast(self.s2_a.q.val(), self._mul_bits);
             }
         }
         for i in 0..self._products {
@@ -258,7 +254,7 @@ impl VectorAlu {
     pub fn new(shape: &ChannelShape) -> Self {
         let buffer = &shape.buffer;
         let has = |op: VecOp| buffer.ops.contains(&op) as usize;
-        let code = |op: VecOp| Const::new(op.code() as usize);
+        let code = |op: VecOp| Const::named(VecOp::bits(), op.code() as usize);
         let word = s(buffer.word_bits);
         let [argmax, sum, table] = [VecOp::Argmax, VecOp::Sum, VecOp::Table].map(has);
         let products = [VecOp::Mul, VecOp::DrainMac, VecOp::DrainOnes].map(has);
@@ -268,7 +264,7 @@ impl VectorAlu {
         let product = s((2 * buffer.mul_bits).clamp(1, buffer.word_bits));
         let requant = buffer.requant.filter(|_| has(VecOp::Requant) > 0);
         VectorAlu {
-            op: Wire::new(u(index_bits(VecOp::ALL.len() as u32))),
+            op: Wire::new(u(VecOp::bits())),
             a: Wire::new(word),
             b: Wire::new(word),
             drained: Wire::new(word),
@@ -278,7 +274,8 @@ impl VectorAlu {
             s2_a: Reg::new(word),
             s2_b: Reg::new(word),
             unused_b: vec![Unused::new(word.width); 1 - has(VecOp::Add)],
-            s2_index: vec![Reg::new(u(word.width)); argmax],
+            s2_index: vec![Reg::new(u(word.width.min(shape.isa.addr_bits))); argmax],
+            s2_position: vec![Wire::new(u(word.width)); argmax],
             s2_better: vec![Signal::default(); argmax],
             s2_x: vec![factor.clone(); products],
             s2_y: vec![factor; products],
@@ -366,6 +363,10 @@ impl Unit for VectorAlu {
                     .into(),
             preconditions: "op_i is held from the first element to the last result.".into(),
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("op", "operands, stage by stage"), ("we", "result")]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

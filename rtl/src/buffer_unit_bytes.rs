@@ -143,6 +143,10 @@ impl Unit for BytePacker {
         }
     }
 
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("start", "bytes, one by one"), ("we", "words of byte memory")]
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }

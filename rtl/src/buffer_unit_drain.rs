@@ -127,6 +127,14 @@ impl Unit for DrainSelect {
         }
     }
 
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("start", "which elements"),
+            ("index", "results of the banks"),
+            ("word", "the element"),
+        ]
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }

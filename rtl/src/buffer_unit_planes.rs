@@ -170,6 +170,10 @@ impl Unit for PlanePacker {
         }
     }
 
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("start", "values, one by one"), ("we", "planes of plane memory")]
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }

@@ -135,6 +135,11 @@ impl VecOp {
         VecOp::LoadPlanes,
     ];
 
+    /// Bits of its number in the program.
+    pub fn bits() -> u32 {
+        index_bits(VecOp::ALL.len() as u32)
+    }
+
     /// Its number in the program.
     pub fn code(self) -> u32 {
         VecOp::ALL.iter().position(|o| *o == self).unwrap_or(0) as u32
@@ -245,7 +250,7 @@ impl IsaShape {
     /// Fields of `Vec`: op, a step, b step, a, b, d, length less 1.
     pub fn vec_fields(&self) -> Vec<Field> {
         let a = self.addr_bits;
-        self.layout(&[index_bits(VecOp::ALL.len() as u32), 1, 1, a, a, a, a])
+        self.layout(&[VecOp::bits(), 1, 1, a, a, a, a])
     }
 
     /// Bits of a program word: the widest instruction.

@@ -167,6 +167,10 @@ impl Unit for Requantiser {
         }
     }
 
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("x", "value and constants"), ("y", "result")]
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }

@@ -301,7 +301,7 @@ impl Sequencer {
         let word = u(isa.word_bits());
         let pc = u(index_bits(shape.program_depth));
         let addr = || Wire::new(u(isa.addr_bits));
-        let code = |action: Action| Const::new(action.opcode() as usize);
+        let code = |action: Action| Const::named(OPCODE_BITS, action.opcode() as usize);
         let stream = Stream {
             mode: 0,
             columns_less_1: 0,
@@ -412,6 +412,16 @@ impl Unit for Sequencer {
                 self._loops
             ),
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("prog_we", "host: program memory"),
+            ("start", "host: run"),
+            ("cmd_valid", "DRAM command"),
+            ("stream_start", "columns, to the bank units"),
+            ("vec_start", "vector operation, to the buffer unit"),
+        ]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

@@ -202,7 +202,7 @@ impl ColumnControl {
             reads: pipe.clone(),
             firsts: pipe.clone(),
             lasts: pipe,
-            mode_mask: Const::new(mask.unwrap_or(0)),
+            mode_mask: Const::named(mode_bits.max(1), mask.unwrap_or(0)),
             whole_column: Const::new(shape.beats as usize - 1),
             columns_at: at(1),
             beats_at: at(2),
@@ -252,6 +252,10 @@ impl Unit for ColumnControl {
                 "A stream begins when the columns of the one before have met their data.".into(),
             ..Contract::default()
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("stream", "from the program"), ("stream_start", "to the bank units")]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

@@ -115,10 +115,10 @@ impl DramCommands {
             command: Reg::new(u(2)),
             command_row: Reg::new(row),
             command_col: Reg::new(col),
-            cmd_act: Const::new(CMD_ACT as usize),
-            cmd_read: Const::new(CMD_READ as usize),
-            cmd_pre: Const::new(CMD_PRE as usize),
-            cmd_ref: Const::new(CMD_REF as usize),
+            cmd_act: Const::named(2, CMD_ACT as usize),
+            cmd_read: Const::named(2, CMD_READ as usize),
+            cmd_pre: Const::named(2, CMD_PRE as usize),
+            cmd_ref: Const::named(2, CMD_REF as usize),
             col_at: Const::new(isa.row_bits as usize),
             last_col: Const::new(shape.dram_cols as usize - 1),
             _row_bits: isa.row_bits,
@@ -148,6 +148,10 @@ impl Unit for DramCommands {
             preconditions: "At most one strobe in a clock.".into(),
             ..Contract::default()
         }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("set", "from the program"), ("cmd_valid", "command port")]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

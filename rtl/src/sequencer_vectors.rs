@@ -113,6 +113,10 @@ impl Unit for VectorIssue {
         }
     }
 
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("issue", "from the program"), ("start", "to the buffer unit")]
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }

@@ -235,13 +235,20 @@ impl<D: Direction, T: Synth> Atom for Signal<D, T> {
 #[derive(Clone, Debug)]
 pub struct Const {
     x: usize,
+    width: u32,
     id: usize,
 }
 
 impl Const {
     /// The constant `x`.
     pub fn new(x: usize) -> Self {
-        Const { x, id: get_signal_id() }
+        Const { x, width: usize::BITS, id: get_signal_id() }
+    }
+
+    /// The constant `x` of `width` bits, which has its field's name in the module too, as a
+    /// localparam: `self.opcode.val() == self.op_end.val()` becomes `opcode == OP_END`.
+    pub fn named(width: u32, x: usize) -> Self {
+        Const { width, ..Const::new(x) }
     }
 
     /// Its value.
@@ -274,7 +281,7 @@ impl Block for Const {
 
 impl Atom for Const {
     fn bits(&self) -> usize {
-        64
+        self.width as usize
     }
     fn connected(&self) -> bool {
         true

@@ -153,7 +153,9 @@ impl Printer<'_> {
 
     fn is_all_ones(&self, r: &Ref, want: Ty) -> bool {
         match self.names.get(r) {
-            Some(Entry::Constant(x)) => *x as i128 == u(want.width).wrap(-1),
+            Some(Entry::Constant(x)) => {
+                *x as i128 == u(want.width).wrap(-1) && self.names.label(r, want).is_none()
+            }
             _ => false,
         }
     }
@@ -180,7 +182,10 @@ impl Printer<'_> {
         match e {
             Expr::Ref(r) => match self.names.get(r) {
                 None => atom(format!("{}'({})", want.width, r.0[0].0)),
-                Some(Entry::Constant(x)) => atom(self.literal(*x as i128, want)),
+                Some(Entry::Constant(x)) => match self.names.label(r, want) {
+                    Some(label) => atom(label),
+                    None => atom(self.literal(*x as i128, want)),
+                },
                 Some(Entry::State(label, _)) => atom(label.clone()),
                 Some(Entry::Signal(s)) => Self::widen(self.select(r), s.ty.width, want),
             },

@@ -42,6 +42,8 @@ impl Signal {
 /// Every name that a module's kernel may use.
 pub struct Names {
     entries: BTreeMap<String, Entry>,
+    /// Constants with a name in the module: its name, width and value.
+    labels: BTreeMap<String, (String, u32, usize)>,
     module: String,
 }
 
@@ -74,7 +76,11 @@ pub fn key(r: &Ref) -> String {
 impl Names {
     /// The names of a scope.
     pub fn new(scope: &Scope) -> Names {
-        let mut names = Names { entries: BTreeMap::new(), module: scope.card.module.clone() };
+        let mut names = Names {
+            entries: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            module: scope.card.module.clone(),
+        };
         for net in &scope.nets {
             let name = match net.kind {
                 NetKind::Local => net.name.clone(),
@@ -93,6 +99,10 @@ impl Names {
 
     fn add(&mut self, key: String, name: String, net: &Net, children: usize) {
         if let NetKind::Constant(x) = net.kind {
+            if net.ty.width < usize::BITS {
+                let label = net.name.to_ascii_uppercase();
+                self.labels.insert(key.clone(), (label, net.ty.width, x));
+            }
             self.entries.insert(key, Entry::Constant(x));
             return;
         }
@@ -125,6 +135,19 @@ impl Names {
     /// What a reference names; `None` for a loop variable.
     pub fn get(&self, r: &Ref) -> Option<&Entry> {
         self.entries.get(&key(r))
+    }
+
+    /// The name of a constant, where it is used in its own width.
+    pub fn label(&self, r: &Ref, want: Ty) -> Option<String> {
+        let (label, width, _) = self.labels.get(&key(r))?;
+        (want == u(*width)).then(|| label.clone())
+    }
+
+    /// The named constants: name, width, value.
+    pub fn labels(&self) -> Vec<&(String, u32, usize)> {
+        let mut labels: Vec<_> = self.labels.values().collect();
+        labels.sort_by_key(|l| (l.1, l.2));
+        labels
     }
 
     /// The signal a reference names.

@@ -213,15 +213,34 @@ impl<'a> Writer<'a> {
     fn write(&self) -> String {
         let name = &self.scope.card.module;
         let mut out = format!("module {name} (\n{}\n);\n\n", self.ports());
+        let body = self.body() + &self.registers();
+        out += &self.constants(&body);
         out += &self.enums();
         let decls = self.declarations();
         if !decls.is_empty() {
             out += &decls;
             out.push('\n');
         }
-        out += &self.body();
-        out += &self.registers();
+        out += &body;
         out + &format!("endmodule : {name}\n")
+    }
+
+    /// The named constants that `body` uses.
+    fn constants(&self, body: &str) -> String {
+        let words: BTreeSet<&str> =
+            body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let used: Vec<_> =
+            self.names.labels().into_iter().filter(|l| words.contains(l.0.as_str())).collect();
+        let line = |(label, width, x): &(String, u32, usize)| {
+            let ty = u(*width);
+            let value = self.printer().literal(*x as i128, ty);
+            format!("  localparam {} {label} = {value};\n", type_text(ty))
+        };
+        let mut out: String = used.iter().map(|l| line(l)).collect();
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out
     }
 
     fn ports(&self) -> String {
