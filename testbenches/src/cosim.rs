@@ -274,9 +274,10 @@ impl Run<'_> {
         self.progress.stage("native");
         let count = self.vectors.len().min(self.options.native_vectors.max(1));
         let mut native = Native::new(self.tree, &self.program_words()?);
-        for i in 0..count {
-            if let Some(d) = native.run(self.vectors, i, &golden[i]) {
-                return Ok(Some(d));
+        for (i, trace) in golden.iter().enumerate().take(count) {
+            match native.run(self.vectors, i, trace) {
+                Ok(counts) => report.native += counts,
+                Err(d) => return Ok(Some(*d)),
             }
             self.progress.vectors(i + 1, count);
         }

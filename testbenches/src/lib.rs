@@ -3,6 +3,7 @@
 //!
 //! [`cosim()`] runs the levels on an output tree; [`check_wave`] checks a waveform of any simulator.
 
+pub mod bench;
 pub mod cosim;
 pub mod error;
 pub mod inputs;
@@ -15,6 +16,7 @@ pub mod testbench;
 pub mod verilator;
 pub mod wave;
 
+pub use bench::export_testbench;
 pub use cosim::{check_wave, cosim, Options, WaveReport};
 pub use error::Error;
 pub use inputs::Inputs;

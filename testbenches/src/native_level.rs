@@ -2,9 +2,9 @@
 //! without translation to Verilog, with a DRAM in plain Rust behind it. It shows the same signals
 //! as a waveform does, and they are compared in the same way.
 
-use crate::cosim::Tree;
+use crate::cosim::{fault, Tree};
 use crate::reference::PlanReference;
-use crate::report::Divergence;
+use crate::report::{Divergence, WaveCounts};
 use crate::wave::check::{
     Checker, BANK, BUFFER, CHANNEL, CMD, CMD_COL, CMD_ROW, CMD_VALID, DONE, FIRST_BANK, HOST_ADDR,
     HOST_DATA, HOST_WE, RST, START, WRITE_ADDR, WRITE_DATA, WRITE_EN,
@@ -109,13 +109,13 @@ impl<'a> Native<'a> {
         self.idle(&inputs)
     }
 
-    /// Runs vector `vector` of `vectors`; the first difference.
+    /// Runs vector `vector` of `vectors`; how much was compared, or the first difference.
     pub(crate) fn run(
         &mut self,
         vectors: &[Vec<Vec<i64>>],
         vector: usize,
         golden: &Trace,
-    ) -> Option<Divergence> {
+    ) -> Result<WaveCounts, Box<Divergence>> {
         let compiled = &self.tree.compiled;
         for (addr, word) in compiled.host_writes(&vectors[vector]) {
             self.host_write(addr, word);
@@ -123,20 +123,23 @@ impl<'a> Native<'a> {
         let mut reference = PlanReference::given(compiled, vectors, vector);
         let limit = 2 * (compiled.plan.cycles + u64::from(compiled.plan.shape.refi));
         let (checked, commands, end) = self.watch(&mut reference, limit);
-        let found = match checked {
-            Err(why) => Some(crate::cosim::fault("native", vector, why)),
-            Ok(result) => result.divergence.map(|(mut d, op)| {
-                d.op = op.and_then(|o| compiled.place(o));
-                d
-            }),
-        };
+        let checked = checked.map_err(|why| Box::new(fault("native", vector, why)))?;
+        let found = checked.divergence.map(|(mut d, op)| {
+            d.op = op.and_then(|o| compiled.place(o));
+            d
+        });
         let found = found.or_else(|| self.legal(&commands, end)).or_else(|| {
             let region = compiled.plan.result;
             let result: Vec<i64> =
                 (region.addr..region.addr + region.len).map(|a| self.host_read(a)).collect();
             compiled.compare_result("native", vector, &result, golden)
         });
-        found.map(|d| Divergence { what: "native".into(), vector: Some(vector), ..d })
+        match found {
+            None => Ok(checked.counts),
+            Some(d) => {
+                Err(Box::new(Divergence { what: "native".into(), vector: Some(vector), ..d }))
+            }
+        }
     }
 
     /// Runs the program once under the eyes of the check. Returns what that came to, the commands

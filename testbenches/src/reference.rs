@@ -106,8 +106,7 @@ impl Compiled {
     /// Where an op stands in the source.
     pub fn place(&self, op: usize) -> Option<OpPlace> {
         let func = &self.model.module.func;
-        let span = func.ops.get(op)?.span.clone();
-        let (line, column) = pimc_ir::diag::line_col(&self.model.source, span.start);
+        let (line, column) = self.model.line_col(&func.ops.get(op)?.span);
         Some(OpPlace {
             name: func.values[func.value_of_op(op).0].name.text.clone(),
             file: self.model.file_name.clone(),

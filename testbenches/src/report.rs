@@ -179,6 +179,8 @@ pub struct Report {
     pub cycles: u64,
     /// Clocks that the level rtl took per vector, from the start to the end.
     pub clocks_per_vector: u64,
+    /// How much of its signals was compared at the level native.
+    pub native: WaveCounts,
     /// The waveforms.
     pub waves: WaveSummary,
     /// Verilator and compiler, if they were used.
@@ -205,6 +207,7 @@ impl Report {
             levels: Vec::new(),
             cycles: compiled.plan.cycles,
             clocks_per_vector: 0,
+            native: WaveCounts::default(),
             waves: WaveSummary::default(),
             simulator: None,
             changed,

@@ -61,33 +61,25 @@ const RULES: [&str; 13] = [
     "FAW (all-bank activate to all-bank activate)",
 ];
 
-/// The design to build: testbench, bank model and the generated files `rtl` (name, text).
-pub fn design(
+/// The parameters of `pimc_tb` for a channel of that shape.
+pub fn parameters(
     shape: &ChannelShape,
     timing: &DramTiming,
     image_rows: u64,
-    rtl: &[(String, String)],
-    traced: Traced,
-    waves: WaveFormat,
-) -> Design {
-    let isa = &shape.isa;
-    let addr_bits = u64::from(index_bits(shape.buffer.depth));
-    let prog_addr_bits = u64::from(index_bits(shape.program_depth));
-    let row_bits = u64::from(index_bits(shape.dram_rows));
-    let col_bits = u64::from(index_bits(shape.dram_cols));
-    let params = [
+) -> Vec<(String, u64)> {
+    [
         ("Banks", u64::from(shape.banks)),
-        ("ProgAddrBits", prog_addr_bits),
-        ("ProgBits", u64::from(isa.word_bits())),
-        ("AddrBits", addr_bits),
-        ("WordBits", u64::from(shape.buffer.word_bits)),
-        ("RowBits", row_bits),
-        ("ColAddrBits", col_bits),
-        ("Rows", u64::from(shape.dram_rows)),
+        ("ProgAddrBits", index_bits(shape.program_depth).into()),
+        ("ProgBits", shape.isa.word_bits().into()),
+        ("AddrBits", index_bits(shape.buffer.depth).into()),
+        ("WordBits", shape.buffer.word_bits.into()),
+        ("RowBits", index_bits(shape.dram_rows).into()),
+        ("ColAddrBits", index_bits(shape.dram_cols).into()),
+        ("Rows", shape.dram_rows.into()),
         ("ImageRows", image_rows.max(1)),
-        ("Cols", u64::from(shape.dram_cols)),
-        ("ColBits", u64::from(shape.beats * shape.beat_bits)),
-        ("ReadLatency", u64::from(shape.read_latency)),
+        ("Cols", shape.dram_cols.into()),
+        ("ColBits", (shape.beats * shape.beat_bits).into()),
+        ("ReadLatency", shape.read_latency.into()),
         ("TRcd", timing.rcd),
         ("TRas", timing.ras),
         ("TRp", timing.rp),
@@ -97,14 +89,29 @@ pub fn design(
         ("TRtp", timing.rtp),
         ("TRfc", timing.rfc),
         ("TRefi", timing.refi),
-    ];
+    ]
+    .map(|(n, v)| (n.to_string(), v))
+    .to_vec()
+}
+
+/// The design to build: testbench, bank model and the generated files `rtl` (name, text).
+pub fn design(
+    shape: &ChannelShape,
+    timing: &DramTiming,
+    image_rows: u64,
+    rtl: &[(String, String)],
+    traced: Traced,
+    waves: WaveFormat,
+) -> Design {
+    let addr_bits = u64::from(index_bits(shape.buffer.depth));
+    let prog_addr_bits = u64::from(index_bits(shape.program_depth));
     let ports = [
         ("rst_ni", 1),
         ("load_i", 1),
         ("quiet_i", 1),
         ("prog_we_i", 1),
         ("prog_addr_i", prog_addr_bits),
-        ("prog_data_i", u64::from(isa.word_bits())),
+        ("prog_data_i", shape.isa.word_bits().into()),
         ("host_we_i", 1),
         ("host_addr_i", addr_bits),
         ("host_wdata_i", u64::from(shape.buffer.word_bits)),
@@ -127,7 +134,7 @@ pub fn design(
         top: "pimc_tb".into(),
         control: control(&sources, traced),
         sources,
-        params: params.map(|(n, v)| (n.to_string(), v)).to_vec(),
+        params: parameters(shape, timing, image_rows),
         ports: ports.map(|(n, b)| Port { name: n.into(), bits: b as u32 }).to_vec(),
         waves,
     }

@@ -132,10 +132,8 @@ impl Wave {
                 let of = |id: IdCode| codes.get(&id).and_then(|s| slots.get(s)).unwrap_or(&none);
                 for command in *parser {
                     match command.map_err(|e| broken(&path, e))? {
-                        Command::Timestamp(t) => {
-                            if edges.time(t, &mut sample).is_break() {
-                                return Ok(());
-                            }
+                        Command::Timestamp(t) if edges.time(t, &mut sample).is_break() => {
+                            return Ok(())
                         }
                         Command::ChangeScalar(id, v) => {
                             for &slot in of(id) {

@@ -1,0 +1,107 @@
+//! The testbench written out for a simulator other than Verilator: one input vector, driven by
+//! plain SystemVerilog, that leaves a VCD file for [`check_wave`](crate::check_wave).
+
+use crate::cosim::Tree;
+use crate::error::Error;
+use crate::inputs::Inputs;
+use crate::reference::dram_timing;
+use crate::testbench::{parameters, DRAM_BANK, TESTBENCH};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+/// The driver's text.
+pub const DRIVER: &str = include_str!("../sv/pimc_run.sv");
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bench {
+    /// The files to compile, the generated Verilog among them, in dependency order.
+    pub sources: Vec<String>,
+    /// Parameters of the top module `pimc_run`.
+    pub parameters: Vec<(String, u64)>,
+    /// Arguments of the simulation.
+    pub plusargs: Vec<String>,
+}
+
+/// Writes the testbench for the tree in `dir` and the first vector of `inputs` into the folder
+/// `out`: the SystemVerilog, `host.hex`, and `run.sh`, which does it all with Icarus Verilog.
+///
+/// # Errors
+/// A damaged tree, inputs that do not fit, a folder that cannot be written.
+pub fn export_testbench(dir: &Path, inputs: &Inputs, out: &Path) -> Result<Bench, Error> {
+    let tree = Tree::read(dir)?;
+    let compiled = &tree.compiled;
+    let plan = &compiled.plan;
+    let vectors = inputs.vectors(&compiled.model.module.func)?;
+    let mut host = tree.constants.clone();
+    host.extend(compiled.host_writes(&vectors[0]));
+    let mut words = String::from("// What the host writes: 32 bits of address, 64 bits of data.\n");
+    for &(addr, word) in &host {
+        let _ = writeln!(words, "{addr:08x}{:016x}", word as u64);
+    }
+    let mut parameters = parameters(&plan.shape, &dram_timing(&plan.target), plan.dram_rows.into());
+    for (name, value) in [
+        ("ProgWords", tree.program.len() as u64),
+        ("HostWords", host.len() as u64),
+        ("ResultAddr", plan.result.addr.into()),
+        ("ResultLen", plan.result.len.into()),
+        ("MaxClocks", 2 * (plan.cycles + u64::from(plan.shape.refi))),
+    ] {
+        parameters.push((name.to_string(), value));
+    }
+    let dir = dir.canonicalize().map_err(Error::io(dir))?;
+    fs::create_dir_all(out).map_err(Error::io(out))?;
+    let out = out.canonicalize().map_err(Error::io(out))?;
+    let mut sources: Vec<String> =
+        tree.rtl.iter().map(|(name, _)| dir.join("rtl").join(name).display().to_string()).collect();
+    let own =
+        [("pimc_dram_bank.sv", DRAM_BANK), ("pimc_tb.sv", TESTBENCH), ("pimc_run.sv", DRIVER)];
+    for (name, text) in own {
+        let path = out.join(name);
+        fs::write(&path, text).map_err(Error::io(&path))?;
+        sources.push(path.display().to_string());
+    }
+    let plusargs = vec![
+        format!("+mem={}", dir.join("mem").display()),
+        format!("+program={}", dir.join("schedule/program.hex").display()),
+        format!("+host={}", out.join("host.hex").display()),
+        format!("+wave={}", out.join("wave.vcd").display()),
+    ];
+    let bench = Bench { sources, parameters, plusargs };
+    for (name, text) in [("host.hex", words), ("run.sh", bench.script(&dir, &out))] {
+        let path = out.join(name);
+        fs::write(&path, text).map_err(Error::io(&path))?;
+    }
+    Ok(bench)
+}
+
+impl Bench {
+    /// The commands for Icarus Verilog, and the check that follows.
+    fn script(&self, dir: &Path, out: &Path) -> String {
+        let mut text = String::from(
+            "#!/bin/sh\n# Runs one input vector in Icarus Verilog and checks its waveform.\nset -e\n\
+             iverilog -g2012 -s pimc_run",
+        );
+        for (name, value) in &self.parameters {
+            let _ = write!(text, " \\\n  -Ppimc_run.{name}={value}");
+        }
+        let _ = write!(text, " \\\n  -o {}", quoted(&out.join("run.vvp").display().to_string()));
+        for source in &self.sources {
+            let _ = write!(text, " \\\n  {}", quoted(source));
+        }
+        let _ = write!(text, "\nvvp {}", quoted(&out.join("run.vvp").display().to_string()));
+        for arg in &self.plusargs {
+            let _ = write!(text, " \\\n  {}", quoted(arg));
+        }
+        let wave = out.join("wave.vcd").display().to_string();
+        let dir = dir.display().to_string();
+        let _ = writeln!(text, "\npimc check {} --wave {}", quoted(&dir), quoted(&wave));
+        text
+    }
+}
+
+/// A word of the shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
