@@ -117,7 +117,8 @@ impl TableBuild {
             addr_w: Reg::new(addr),
             entry_w: vec![Reg::new(entry); chunk],
             sub: Const::new(p.sub as usize),
-            parts: Const::new(parts as usize),
+            // Modulo the memory: after the only block the base is not looked at, and may wrap.
+            parts: Const::new(parts as usize % (1 << byte_addr.width)),
             last_part_index: Const::new(parts as usize - 1),
             last_centroid_index: Const::new(p.k as usize - 1),
             block_step: Const::new((1 << p.code_bits) - (p.k as usize - 1)),
