@@ -3,6 +3,7 @@
 use crate::plan::Plan;
 use crate::ranges::Proof;
 use pimc_ir::{Model, OpKind, WeightType};
+use pimc_rtl::channel::emit_channel;
 use pimc_rtl::sv::{Provenance, SvFile};
 
 /// What the headers of the hardware say of its source: module, target and proven ranges.
