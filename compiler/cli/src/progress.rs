@@ -29,23 +29,31 @@ impl Stages {
         if !self.shown {
             return;
         }
-        let steps_known = steps > 0;
-        let template = match steps_known {
-            true => "{spinner} {msg:<40} {elapsed:>4} {wide_bar} {pos}/{len}",
-            false => "{spinner} {msg:<40} {elapsed:>4}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
+        self.style("{spinner} {msg:<40} {elapsed:>4}");
         self.bar.reset();
-        match steps_known {
-            true => self.bar.set_length(steps),
-            false => self.bar.unset_length(),
+        self.bar.unset_length();
+        if steps > 0 {
+            self.at(0, steps);
         }
         self.bar.set_message(name.to_string());
         self.bar.enable_steady_tick(Duration::from_millis(100));
         if let Ok(mut current) = self.current.lock() {
             *current = Some((name.to_string(), Instant::now()));
+        }
+    }
+
+    /// So many steps of the stage are done.
+    pub fn at(&self, done: u64, of: u64) {
+        if self.bar.length() != Some(of) {
+            self.bar.set_length(of);
+            self.style("{spinner} {msg:<40} {elapsed:>4} {wide_bar} {pos}/{len}");
+        }
+        self.bar.set_position(done);
+    }
+
+    fn style(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
         }
     }
 
@@ -77,5 +85,15 @@ impl pimc_quantize::Progress for Stages {
 
     fn step(&self) {
         Stages::step(self);
+    }
+}
+
+impl pimc_cosim::Progress for Stages {
+    fn stage(&self, what: &str) {
+        self.begin(what, 0);
+    }
+
+    fn vectors(&self, done: usize, of: usize) {
+        self.at(done as u64, of as u64);
     }
 }
