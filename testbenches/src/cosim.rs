@@ -83,7 +83,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn read(dir: &Path) -> Result<Tree, Error> {
-        let tree = read_tree(dir).map_err(|d| Error::Model(d.render(false)))?;
+        let tree = read_tree(dir)?;
         let TreeFiles { dir, model, plan, program, banks, constants, rtl, changed } = tree;
         let mut texts = Vec::new();
         for name in rtl {
@@ -184,8 +184,10 @@ impl Run<'_> {
         let model = &self.tree.compiled.model;
         let mut traces = Vec::with_capacity(self.vectors.len());
         for (i, inputs) in self.vectors.iter().enumerate() {
-            let trace = pimc_golden::run(model, inputs)
-                .map_err(|e| Error::Model(format!("vector {i}: {e}")))?;
+            let trace = pimc_golden::run(model, inputs).map_err(|e| Error::Usage {
+                what: format!("golden cannot run vector {i}: {e}"),
+                help: "give each input the length and the range of its type".into(),
+            })?;
             traces.push(trace);
             self.progress.vectors(i + 1, self.vectors.len());
         }

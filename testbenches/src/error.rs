@@ -30,9 +30,9 @@ pub enum Error {
         /// What to do instead.
         help: String,
     },
-    /// Diagnostics of the model, already rendered one per line.
+    /// What is wrong with the model, its tensors, the output tree or the inputs.
     #[error("{0}")]
-    Model(String),
+    Model(#[from] pimc_ir::Diagnostics),
     /// No usable Verilator.
     #[error("no usable Verilator was found\n{tried}\n  help: {}", NO_VERILATOR)]
     NoVerilator {

@@ -29,9 +29,7 @@ impl Inputs {
     pub fn vectors(&self, func: &Func) -> Result<Vec<Vec<Vec<i64>>>, Error> {
         let vectors = match self {
             Inputs::File(path) => {
-                let wrong = |d: pimc_ir::Diagnostics| Error::Model(d.render(false));
-                let inputs: Vec<Batch> =
-                    BatchFile::open(path).and_then(|f| f.read_inputs(func)).map_err(wrong)?;
+                let inputs: Vec<Batch> = BatchFile::open(path).and_then(|f| f.read_inputs(func))?;
                 let count = inputs.first().map_or(0, Vec::len);
                 (0..count).map(|v| inputs.iter().map(|b| b[v].clone()).collect()).collect()
             }

@@ -74,7 +74,7 @@ impl Compiled {
     /// # Errors
     /// [`Error::Model`] when the target has no room for it.
     pub fn new(model: Model, target: &Target) -> Result<Compiled, Error> {
-        let plan = pimc_lower::lower(&model, target).map_err(|d| Error::Model(d.render(false)))?;
+        let plan = pimc_lower::lower(&model, target)?;
         Ok(Compiled::of_plan(model, plan))
     }
 

@@ -189,6 +189,9 @@ pub struct Report {
     pub changed: Vec<String>,
     /// The first difference; none is success.
     pub divergence: Option<Divergence>,
+    /// Type of the result.
+    #[serde(skip)]
+    pub result_ty: pimc_ir::VecTy,
     /// Golden's result for each vector.
     #[serde(skip)]
     pub outputs: Vec<Vec<i64>>,
@@ -212,6 +215,7 @@ impl Report {
             simulator: None,
             changed,
             divergence: None,
+            result_ty: compiled.model.module.func.result_ty,
             outputs: Vec::new(),
         }
     }

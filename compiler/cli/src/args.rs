@@ -1,7 +1,9 @@
-//! What can be typed. The texts here are the command line's help; DESIGN of each option: one
-//! meaning, the same name in every command.
+//! What can be typed. The texts here are the help that the program prints; an option of one name
+//! means the same in every command.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use pimc_cosim::Level;
 use std::path::PathBuf;
 
 /// Compiles quantized models to in-memory-compute hardware and proves the result bit for bit.
@@ -23,6 +25,10 @@ const EXIT_STATUS: &str =
 pub enum Command {
     /// Compile a model to Verilog, a schedule and memory images.
     Compile(Compile),
+    /// Run a compiled model at several levels and compare them word for word.
+    Cosim(Cosim),
+    /// Check a waveform from any simulator against the golden trace.
+    Check(Check),
     /// Quantize real weights to a model and its tensors.
     Quantize(Quantize),
     /// Lay out model files in the one standard form.
@@ -42,6 +48,8 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Compile(_) => "compile",
+            Command::Cosim(_) => "cosim",
+            Command::Check(_) => "check",
             Command::Quantize(_) => "quantize",
             Command::Fmt(_) => "fmt",
             Command::Explain(_) => "explain",
@@ -63,6 +71,57 @@ pub struct Compile {
     /// A built-in target or a target TOML, instead of the one the model names.
     #[arg(long, value_name = "NAME_OR_TOML")]
     pub target: Option<String>,
+}
+
+/// The levels by their names.
+fn levels() -> impl TypedValueParser<Value = Level> {
+    PossibleValuesParser::new(Level::ALL.map(Level::name))
+        .map(|name| Level::ALL.into_iter().find(|l| l.name() == name).unwrap_or(Level::Golden))
+}
+
+#[derive(Debug, Args)]
+pub struct Cosim {
+    /// A folder written by `pimc compile`.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Input vectors, one tensor per parameter of the function, with a leading batch dimension.
+    #[arg(long, value_name = "F.safetensors", conflicts_with_all = ["random", "seed"])]
+    pub inputs: Option<PathBuf>,
+    /// Run this many random input vectors.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub random: u32,
+    /// Seed of the random inputs.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Levels to run and compare.
+    #[arg(long, value_name = "LEVELS", value_delimiter = ',', value_parser = levels(),
+          default_values = Level::ALL.map(Level::name))]
+    pub level: Vec<Level>,
+    /// Vectors that the level `native` runs at most; it is some hundred times slower than the others.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub native_vectors: usize,
+    /// Write the outputs here, as tensor `result`, if the levels agree.
+    #[arg(long, value_name = "F.safetensors")]
+    pub outputs: Option<PathBuf>,
+    /// Write the waveform of the rtl level here, as VCD.
+    #[arg(long, value_name = "F", conflicts_with = "fst")]
+    pub vcd: Option<PathBuf>,
+    /// Write the waveform of the rtl level here, as FST.
+    #[arg(long, value_name = "F")]
+    pub fst: Option<PathBuf>,
+    /// The Verilator to run: its program or its folder.
+    #[arg(long, value_name = "PATH")]
+    pub verilator: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// A folder written by `pimc compile`.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The waveform, VCD or FST.
+    #[arg(long, value_name = "F")]
+    pub wave: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -123,6 +123,17 @@ impl From<Diagnostics> for Failure {
     }
 }
 
+impl From<pimc_cosim::Error> for Failure {
+    fn from(error: pimc_cosim::Error) -> Failure {
+        if let pimc_cosim::Error::Model(diagnostics) = error {
+            return Failure::Model(diagnostics);
+        }
+        let text = error.to_string();
+        let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
+        Failure::input(message, help)
+    }
+}
+
 /// The object that `--json` prints.
 pub fn object(command: &str, status: Status, fields: Value) -> Value {
     let mut all = json!({

@@ -1,6 +1,8 @@
 //! One command, one file.
 
+mod check;
 mod compile;
+mod cosim;
 mod doctor;
 mod explain;
 mod fmt;
@@ -15,6 +17,8 @@ use crate::outcome::{Failure, Outcome};
 pub fn run(command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::Compile(args) => compile::run(args),
+        Command::Cosim(args) => cosim::run(args),
+        Command::Check(args) => check::run(args),
         Command::Quantize(args) => quantize::run(args),
         Command::Fmt(args) => fmt::run(args),
         Command::Explain(args) => explain::run(args),
