@@ -100,6 +100,10 @@ pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
     shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, depth);
     let constants = mapping::constant_words(&mapping, &shape.buffer);
     shape.program_depth = program.len() as u32;
+    fit.units(&shape);
+    if !fit.found.is_empty() {
+        return Err(fit.found);
+    }
     let func = &model.module.func;
     Ok(Plan {
         target: target.clone(),

@@ -157,16 +157,24 @@ func @main(%x: i8<12>, %z: i6<40>) -> i32<9> {
 }
 
 #[test]
-fn functions_without_a_stream() {
-    let head = "pimc 1\ntarget \"hbm3-pim\"\n";
-    for body in [
-        "func @main(%x: i8<1>) -> i8<1> {\n  return %x\n}\n",
-        "func @main(%x: i8<5>) -> i8<2> {\n  %y = slice %x, start=3, len=2 : i8<2>\n  return %y\n}\n",
-        "func @main(%x: i8<1>, %z: i8<1>) -> i9<1> {\n  %y = add %x, %z : i9<1>\n  return %y\n}\n",
-        "func @main(%x: i8<9>) -> i8<1> {\n  %y = argmax %x : i8<1>\n  return %y\n}\n",
-    ] {
-        assert_works(&ModelBuilder::new(format!("{head}{body}")), 2);
-    }
+fn a_function_without_a_matvec_has_no_hardware() {
+    let text = "pimc 1\ntarget \"hbm3-pim\"\nfunc @main(%x: i8<5>) -> i8<2> {\n  \
+                %y = slice %x, start=3, len=2 : i8<2>\n  return %y\n}\n";
+    let model = ModelBuilder::new(text).build().unwrap();
+    let found = pimc_lower::lower(&model, &Target::named("hbm3-pim").unwrap()).unwrap_err();
+    assert_eq!(found.list()[0].code, pimc_ir::Code::P0607);
+    assert!(found.list()[0].primary.is_some());
+}
+
+/// The result is an input, and a result that nothing reads is computed all the same.
+#[test]
+fn results_that_are_inputs() {
+    let text = "pimc 1\ntarget \"hbm3-pim\"\nweight @w : int<3x4, bits=8> from \"w.safetensors\"\n\
+                func @main(%x: i8<4>, %unused: i8<9>) -> i8<2> {\n  \
+                %y = matvec @w, %x : i32<3>\n  %z = slice %x, start=1, len=2 : i8<2>\n  \
+                return %z\n}\n";
+    let q: Vec<i8> = (0..12).collect();
+    assert_works(&ModelBuilder::new(text).int("w", &q, &[]), 3);
 }
 
 /// Many refresh periods, in a program that stays short.

@@ -25,7 +25,7 @@ fn odd_targets() -> Vec<Target> {
     };
     push(&|t| {
         let s = &mut t.timing;
-        (s.rcd, s.rp, s.ras, s.rc, s.rtp, s.ccd, s.rfc) = (1, 1, 1, 2, 1, 1, 1);
+        (s.rcd, s.rp, s.ras, s.rc, s.rtp, s.ccd, s.rfc) = (1, 1, 1, 2, 1, 1, 2);
     });
     push(&|t| {
         let s = &mut t.timing;

@@ -234,5 +234,16 @@ fn the_report_adds_up_and_stands_alone() {
         }
         let map: serde_json::Value = serde_json::from_str(&read("map.json")).expect("json");
         assert_eq!(map["ops"][0]["line"], 5);
+        let modules = map["rtl"].as_array().expect("modules");
+        assert!(modules.iter().any(|m| m["module"] == "pimc_channel" && m["ops"][0] == 0));
+        // Units of every format serve the one op, as no other is built.
+        let parts = ["lookup", "table", "gated", "sign", "mac", "byte", "plane", "bank"];
+        for module in modules {
+            let name = module["module"].as_str().expect("a name");
+            assert!(read(module["file"].as_str().expect("a file")).contains(name));
+            if parts.iter().any(|p| name.starts_with(&format!("pimc_{p}"))) {
+                assert_eq!(module["ops"], serde_json::json!([0]), "{name}");
+            }
+        }
     }
 }

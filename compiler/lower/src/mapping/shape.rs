@@ -39,6 +39,19 @@ impl<'a> Fit<'a> {
         );
     }
 
+    /// Reports what the units cannot be built for.
+    pub(crate) fn units(&mut self, shape: &ChannelShape) {
+        for fault in shape.check().err().unwrap_or_default() {
+            self.report(
+                0,
+                Code::P0607,
+                format!("no channel is built where this does not hold: {fault}"),
+                "of this function".into(),
+                "change the sizes or the target that the message names",
+            );
+        }
+    }
+
     fn report(&mut self, op: usize, code: Code, message: String, label: String, help: &str) {
         let mut d = error(code, message).help(help);
         if let Some(op) = self.model.module.func.ops.get(op) {
@@ -87,6 +100,12 @@ impl<'a> Fit<'a> {
                 _ => {}
             }
         }
+        if !func.ops.iter().any(|op| matches!(op.kind, OpKind::Matvec { .. })) {
+            let d = error(Code::P0607, "no unit is built for a function without a matvec")
+                .at(&func.span, "nothing here reads a weight from the banks")
+                .help("give the function a matvec, or run it elsewhere");
+            self.found.push(d);
+        }
         let last = func.ops.len().saturating_sub(1);
         let have = u128::from(self.target.program_words);
         // A task takes at least a word; requants may take eight.
@@ -134,6 +153,7 @@ impl<'a> Fit<'a> {
             (&proof.word, "a word of vector memory"),
             (&proof.gated, "the accumulator of the gated adder tree"),
             (&proof.mac, "the accumulator of the multiply-add row"),
+            (&proof.planes, "an input of the gated adder tree"),
         ] {
             if extent.bits() > 64 {
                 let (lo, hi) = extent.range;

@@ -39,7 +39,7 @@ pub(super) fn map(plan: &Plan, model: &Model, rtl: &[String]) -> Value {
         .iter()
         .map(|name| {
             let module = name.strip_suffix(".sv").unwrap_or(name);
-            json!({"module": module, "file": format!("rtl/{name}"), "ops": unit_ops(module, plan, model)})
+            json!({"module": module, "file": format!("rtl/{name}"), "ops": unit_ops(module, model)})
         })
         .collect();
     json!({

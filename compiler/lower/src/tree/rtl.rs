@@ -36,7 +36,7 @@ pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
 
 /// The SystemVerilog of a plan, in dependency order.
 pub(super) fn sources(plan: &Plan, model: &Model) -> Vec<SvFile> {
-    pimc_rtl::channel::emit_channel(&plan.shape, &provenance(plan, model))
+    emit_channel(&plan.shape, &provenance(plan, model))
 }
 
 /// `pimc.f`: the files in dependency order, relative to their folder.
@@ -66,29 +66,35 @@ pub(super) fn core(names: &[String], plan: &Plan, model: &Model) -> String {
     out
 }
 
-/// The ops that a module serves, by the kind of unit that its name says.
-pub fn unit_ops(module: &str, plan: &Plan, model: &Model) -> Vec<usize> {
+/// The ops that a module serves, by the kind of unit that its name says. Control and memories serve
+/// every op.
+pub fn unit_ops(module: &str, model: &Model) -> Vec<usize> {
     let func = &model.module.func;
-    let weight = |i: usize| match func.ops[i].kind {
-        OpKind::Matvec { weight, .. } => Some(model.module.weights[weight.0].ty),
-        _ => None,
-    };
-    let has = |part: &str| module.contains(part);
-    let serves = |i: usize| match weight(i) {
-        Some(WeightType::Pq { k, sub, .. }) if has("table") || has("lookup") => {
-            // Units of several (k, sub) tell them in their names, where there is more than one.
-            plan.shape.bank.lookups.len() == 1 || (has(&format!("k{k}")) && has(&format!("s{sub}")))
+    let unit = module.strip_prefix("pimc_").unwrap_or(module);
+    let is = |kinds: &[&str]| kinds.iter().any(|kind| unit.starts_with(kind));
+    let serves = |kind: &OpKind| {
+        let weight = match kind {
+            OpKind::Matvec { weight, .. } => Some(model.module.weights[weight.0].ty),
+            _ => None,
+        };
+        if is(&["lookup", "table"]) {
+            let of = |k: usize, sub: usize| unit.contains(&format!("_k{k}_s{sub}_"));
+            matches!(weight, Some(WeightType::Pq { k, sub, .. }) if of(k, sub))
+        } else if is(&["gated", "plane"]) {
+            matches!(weight, Some(WeightType::Bqq { .. } | WeightType::Supermask { .. }))
+        } else if is(&["sign"]) {
+            matches!(weight, Some(WeightType::Supermask { .. }))
+        } else if is(&["mac"]) {
+            matches!(weight, Some(WeightType::Int { .. }))
+        } else if is(&["byte"]) {
+            matches!(weight, Some(WeightType::Pq { .. } | WeightType::Int { .. }))
+        } else if is(&["bank_unit", "column", "drain"]) {
+            weight.is_some()
+        } else if is(&["requant"]) {
+            matches!(kind, OpKind::Requant { .. })
+        } else {
+            true
         }
-        Some(WeightType::Bqq { .. }) if has("gated") || has("plane") => true,
-        Some(WeightType::Supermask { .. }) if has("gated") || has("plane") || has("sign") => true,
-        Some(WeightType::Int { .. }) if has("mac") => true,
-        Some(_) if has("bank_unit") => true,
-        None if has("requant") => matches!(func.ops[i].kind, OpKind::Requant { .. }),
-        _ => has("channel") || has("sequencer") || has("buffer") || has("program"),
     };
-    let special = ["table", "lookup", "gated", "plane", "sign", "mac", "bank_unit", "requant"];
-    let known = special.iter().any(|s| has(s))
-        || ["channel", "sequencer", "buffer", "program"].iter().any(|s| has(s));
-    // A library cell serves everything.
-    (0..func.ops.len()).filter(|&i| !known || serves(i)).collect()
+    (0..func.ops.len()).filter(|&i| serves(&func.ops[i].kind)).collect()
 }
