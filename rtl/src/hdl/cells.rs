@@ -42,7 +42,7 @@ impl Logic for Reg {
 /// A register of a Rust type: `Flop<Bit>`, or a state machine's `Flop<State>`, which is in its
 /// first state after reset.
 #[derive(Clone, Debug, Default, LogicBlock)]
-pub struct Flop<T: Synth> {
+pub struct Flop<T: Synth + 'static> {
     /// Next value.
     pub d: Signal<In, T>,
     /// Value.
@@ -51,7 +51,7 @@ pub struct Flop<T: Synth> {
     pub clock: Signal<In, Clock>,
 }
 
-impl<T: Synth> Logic for Flop<T> {
+impl<T: Synth + 'static> Logic for Flop<T> {
     #[inline]
     fn update(&mut self) {
         if self.clock.edge() {
@@ -83,6 +83,8 @@ pub struct Ram {
     pub raddr: Wire<In>,
     /// The word, one clock later.
     pub rdata: Wire<Out>,
+    /// Changes whenever a word does, so that an instance knows that its state has changed.
+    written: Signal<Local, Bit>,
     _words: Vec<i128>,
 }
 
@@ -124,8 +126,9 @@ impl Logic for Ram {
             self.rdata.set(word.copied().unwrap_or(0));
             if self.we.val() {
                 let (at, x) = (self.waddr.val().index(), self.wdata.get());
-                if let Some(word) = self._words.get_mut(at) {
+                if let Some(word) = self._words.get_mut(at).filter(|word| **word != x) {
                     *word = x;
+                    self.written.next = !self.written.val();
                 }
             }
         }

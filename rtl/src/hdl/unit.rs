@@ -33,7 +33,8 @@ pub trait Unit: Block {
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         vec![]
     }
-    /// Its clock, if it has one.
+    /// Its clock: `None` if it has none. A unit that has registers and does not tell its clock
+    /// sees no edge.
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         None
     }
@@ -61,18 +62,25 @@ pub(crate) fn take_card() -> Option<Card> {
     CARD.with(|c| c.borrow_mut().take())
 }
 
-/// An instance of a unit. It is evaluated only when an input has changed, and then until it is
-/// stable.
+/// An instance of a unit. It is evaluated only when an input has changed or the clock has an edge
+/// that may change its state, and then until it is stable.
 pub struct Inst<U> {
     unit: U,
     fresh: bool,
-    ran: bool,
+    moved: bool,
+    /// The last edge changed nothing and no input has changed since: another edge will not either.
+    quiet: bool,
+    /// The clock as the parent drives it.
+    outside: bool,
+    /// The clock inside is the inverse: edges have been skipped. Every change of the clock is an
+    /// edge, so the levels below must not see the changes that this one has skipped.
+    inverted: bool,
 }
 
 impl<U> Inst<U> {
     /// Instantiates `unit`.
     pub fn new(unit: U) -> Self {
-        Inst { unit, fresh: true, ran: true }
+        Inst { unit, fresh: true, moved: true, quiet: false, outside: false, inverted: false }
     }
 }
 
@@ -95,6 +103,14 @@ impl<U> DerefMut for Inst<U> {
     }
 }
 
+impl<U: Unit> Inst<U> {
+    fn drive_clock(&mut self, clk: bool) {
+        if let Some(clock) = self.unit.clock() {
+            clock.next = Clock { clk };
+        }
+    }
+}
+
 impl<U: Unit> Logic for Inst<U> {
     fn update(&mut self) {}
 }
@@ -104,16 +120,29 @@ impl<U: Unit> Block for Inst<U> {
         self.unit.connect_all();
     }
     fn update_all(&mut self) {
+        let outside = self.unit.clock().map_or(self.outside, |c| c.next.clk);
+        let edge = outside != self.outside;
+        self.outside = outside;
         // A unit that has settled has no signal marked as changed; one whose parent has driven an
         // input since has an input that differs from the value it settled with.
-        self.ran = self.fresh || self.unit.has_changed();
-        if self.ran {
+        let changed = self.fresh || self.unit.has_changed();
+        if edge && self.quiet && !changed {
+            self.inverted = !self.inverted;
+            self.moved = false;
+            return;
+        }
+        self.moved = false;
+        if changed || edge {
             self.fresh = false;
-            settle(&mut self.unit);
+            self.drive_clock(outside != self.inverted);
+            let passes = settle(&mut self.unit);
+            self.drive_clock(outside);
+            self.moved = passes > 1;
+            self.quiet = edge && !self.moved;
         }
     }
     fn has_changed(&self) -> bool {
-        self.ran
+        self.moved
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
         let card = Card {
@@ -130,15 +159,16 @@ impl<U: Unit> Block for Inst<U> {
 /// Evaluations after which a block that still changes is taken for a combinational loop.
 const MAX_PASSES: usize = 1000;
 
-/// Evaluates `uut` until nothing changes: after its inputs have been driven.
+/// Evaluates `uut` until nothing changes: after its inputs have been driven. Returns how often: 1
+/// if nothing has changed.
 ///
 /// # Panics
 /// If it does not settle.
-pub fn settle<B: Block>(uut: &mut B) {
-    for _ in 0..MAX_PASSES {
+pub fn settle<B: Block>(uut: &mut B) -> usize {
+    for pass in 1..=MAX_PASSES {
         uut.update_all();
         if !uut.has_changed() {
-            return;
+            return pass;
         }
     }
     panic!("a combinational loop: still changing after {MAX_PASSES} evaluations");

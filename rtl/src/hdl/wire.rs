@@ -8,6 +8,7 @@ use rust_hdl_core::prelude::{
     TypeDescriptor, TypeKind, VCDValue, VerilogLiteral,
 };
 use rust_hdl_core::signal::get_signal_id;
+use std::any::TypeId;
 use std::marker::PhantomData;
 
 /// A signal of run-time type.
@@ -182,7 +183,7 @@ impl<D: Direction, T: Synth> Logic for Signal<D, T> {
     }
 }
 
-impl<D: Direction, T: Synth> Block for Signal<D, T> {
+impl<D: Direction, T: Synth + 'static> Block for Signal<D, T> {
     fn connect_all(&mut self) {}
     #[inline]
     fn update_all(&mut self) {
@@ -191,14 +192,16 @@ impl<D: Direction, T: Synth> Block for Signal<D, T> {
     }
     #[inline]
     fn has_changed(&self) -> bool {
-        self.changed || self.settled != self.next
+        // A clock is not a reason to evaluate anything again: registers look for its edge
+        // themselves, and an instance asks its unit for it.
+        TypeId::of::<T>() != TypeId::of::<Clock>() && (self.changed || self.settled != self.next)
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
         probe.visit_atom(name, self);
     }
 }
 
-impl<D: Direction, T: Synth> Atom for Signal<D, T> {
+impl<D: Direction, T: Synth + 'static> Atom for Signal<D, T> {
     fn bits(&self) -> usize {
         T::BITS
     }

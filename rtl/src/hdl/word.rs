@@ -29,14 +29,13 @@ impl Ty {
     /// signed and 127 bits unsigned, the most an `i128` holds.
     #[inline]
     pub fn wrap(self, x: i128) -> i128 {
-        if self.width == 0 {
-            return x;
-        }
-        let spare = 128 - self.width;
-        if self.signed {
-            (x << spare) >> spare
-        } else {
-            ((x << spare) as u128 >> spare) as i128
+        // Nearly every word has at most 64 bits, and 64-bit shifts are much the faster.
+        match (self.width, self.signed) {
+            (0, _) => x,
+            (1..=64, true) => ((x as i64) << (64 - self.width) >> (64 - self.width)).into(),
+            (1..=64, false) => ((x as u64) << (64 - self.width) >> (64 - self.width)).into(),
+            (_, true) => (x << (128 - self.width)) >> (128 - self.width),
+            (_, false) => ((x << (128 - self.width)) as u128 >> (128 - self.width)) as i128,
         }
     }
 
