@@ -30,7 +30,13 @@ pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
     if plan.shape.bank.mac.is_some() {
         source.push(Proof::line("multiply-add sum", &proof.mac, model));
     }
-    source.push(Proof::line("vector memory", &proof.word, model));
+    let mut words = Proof::line("vector memory", &proof.word, model);
+    let built = plan.shape.buffer.word_bits;
+    if built > proof.word.bits() {
+        // Constants of a requantiser, its widest result or an accumulator ask for more.
+        words += &format!("; its words have {built} for what else passes through them");
+    }
+    source.push(words);
     Provenance { version: env!("CARGO_PKG_VERSION").to_string(), source }
 }
 
