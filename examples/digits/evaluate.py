@@ -3,7 +3,8 @@
 
 The integer networks are evaluated exactly as their modules say, by `scripts/numpy/pimc_np`, which
 shares no code with pimc. Their results must be those of `expected.safetensors`, with which the
-tests compare the golden model; `--write` stores them after retraining.
+tests compare the golden model; `--write` stores them after retraining. Results that pimc computed
+(NAME=FILE, NAME one of digits, supermask, FILE from `pimc cosim --outputs`) must be the same.
 Ends with status 1 when a result differs or an accuracy is below its bound.
 """
 
@@ -32,11 +33,12 @@ def float_logits(x):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--write", action="store_true", help="store the integer networks' results")
-    write = parser.parse_args().write
+    parser.add_argument("computed", nargs="*", metavar="NAME=FILE", help="results that pimc computed")
+    args = parser.parse_args()
     data = tensors.read(HERE / "test.safetensors")
     models = {name: program.Program(HERE / f"{name}.ir") for name in ("digits", "supermask")}
     results = {name: model.run(data)[model.result] for name, model in models.items()}
-    if write:
+    if args.write:
         stored = {name: value.astype(np.int32) for name, value in results.items()}
         tensors.write(EXPECTED, stored)
     logits = {"float": float_logits(data["x"])} | results
@@ -59,6 +61,14 @@ def main():
         for name in results
         if not np.array_equal(results[name], expected[name])
     ]
+    for name, path in (pair.split("=", 1) for pair in args.computed):
+        result = tensors.read(path)["result"]
+        right = int((result.argmax(1) == data["labels"].ravel()[: len(result)]).sum())
+        equal = np.array_equal(result, results[name][: len(result)])
+        note = "the same as numpy, bit for bit" if equal else "NOT as numpy computes it"
+        print(f"pimc {name:10} {right} of {len(result)} test images right: {100 * right / len(result):.1f} %; {note}")
+        if not equal:
+            problems.append(f"{name}: {path} differs from what numpy computes")
     for line in problems:
         print(line, file=sys.stderr)
     return 1 if problems else 0

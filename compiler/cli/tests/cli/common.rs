@@ -1,5 +1,7 @@
 //! What the tests share.
 
+use safetensors::tensor::TensorView;
+use safetensors::Dtype;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,4 +70,29 @@ pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     out
+}
+
+/// Writes a model of one matrix and a bias, and its tensors: [1 2 3 -1; 0 7 -8 1] x + [1, -1].
+pub fn small_model(folder: &Path) -> PathBuf {
+    let q: Vec<u8> = [1i8, 2, 3, -1, 0, 7, -8, 1].iter().map(|v| *v as u8).collect();
+    let b: Vec<u8> = [1i32, -1].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let tensors = [
+        ("w.q", TensorView::new(Dtype::I8, vec![2, 4], &q).unwrap()),
+        ("b", TensorView::new(Dtype::I32, vec![2], &b).unwrap()),
+    ];
+    write(folder, "small.safetensors", safetensors::serialize(tensors, None).unwrap());
+    write(
+        folder,
+        "small.ir",
+        "pimc 1
+target \"hbm3-pim\"
+weight @w : int<2x4, bits=4> from \"small.safetensors\"
+param @b : i32<2> from \"small.safetensors\"
+func @main(%x: i8<4>) -> i32<2> {
+  %y = matvec @w, %x : i32<2>
+  %z = add %y, @b : i32<2>
+  return %z
+}
+",
+    )
 }

@@ -3,6 +3,7 @@
 mod broken;
 mod common;
 mod compile;
+mod cosim;
 mod quantize;
 mod surface;
 mod text;
