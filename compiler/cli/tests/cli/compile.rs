@@ -19,6 +19,7 @@ fn the_tree_holds_what_is_promised() {
     for name in [
         "rtl/pimc.f",
         "rtl/pimc.core",
+        "rtl/pimc_channel.sv",
         "schedule/program.pims",
         "schedule/program.hex",
         "schedule/commands.csv",
@@ -38,6 +39,8 @@ fn the_tree_holds_what_is_promised() {
     let manifest: serde_json::Value = serde_json::from_slice(&found["manifest.json"]).unwrap();
     let listed = manifest["outputs"].as_object().unwrap();
     assert_eq!(listed.len() + 1, found.len(), "each file but the manifest is in the manifest");
+    let text = String::from_utf8_lossy(&found["rtl/pimc_channel.sv"]);
+    assert!(text.contains("digits.ir") && !text.contains(dir.path().to_str().unwrap()), "{text}");
 }
 
 #[test]
