@@ -71,9 +71,9 @@ pub struct BufferUnit {
     left: Reg,
     a_addr: Reg,
     b_addr: Reg,
-    s0_first: Flop<Bit>,
+    s0_first: Vec<Flop<Bit>>,
     s1_valid: Flop<Bit>,
-    s1_first: Flop<Bit>,
+    s1_first: Vec<Flop<Bit>>,
     s1_last: Flop<Bit>,
     table_addr: Vec<Reg>,
     ram_a: Ram,
@@ -98,6 +98,7 @@ pub struct BufferUnit {
     op_load_planes: Const,
     table_bias: Const,
     _table: usize,
+    _reductions: usize,
     _ones: usize,
     _ones_banks: usize,
     _banks: usize,
@@ -111,8 +112,7 @@ impl Logic for BufferUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, running, left, a_addr, b_addr, s0_first, s1_valid, s1_first, s1_last,
-            s5_we, s5_addr, s5_data
+            self, clock, running, left, a_addr, b_addr, s1_valid, s1_last, s5_we, s5_addr, s5_data
         );
         self.ram_a.clock.next = self.clock.val();
         self.ram_b.clock.next = self.clock.val();
@@ -120,7 +120,12 @@ impl Logic for BufferUnit {
         self.alu.clock.next = self.clock.val();
 
         comment!("---- stage 0: count elements, step addresses ----");
-        self.s0_first.d.next = self.start.val();
+        for i in 0..self._reductions {
+            self.s0_first[i].clock.next = self.clock.val();
+            self.s1_first[i].clock.next = self.clock.val();
+            self.s0_first[i].d.next = self.start.val();
+            self.s1_first[i].d.next = self.s0_first[i].q.val();
+        }
         if self.running.q.val() {
             self.left.d.next = self.left.q.val() - 1.into();
             self.a_addr.d.next = self.a_addr.q.val() + self.a_step.val();
@@ -136,7 +141,6 @@ impl Logic for BufferUnit {
             self.b_addr.d.next = self.b.val();
         }
         self.s1_valid.d.next = self.running.q.val();
-        self.s1_first.d.next = self.s0_first.q.val();
         self.s1_last.d.next = self.running.q.val() & (self.left.q.val() == 0);
 
         comment!("---- vector memory: two copies, one for each read port ----");
@@ -174,8 +178,10 @@ impl Logic for BufferUnit {
         comment!("---- stages 1 to 4: arithmetic ----");
         self.alu.op.next = self.op.val();
         self.alu.valid.next = self.s1_valid.q.val();
-        self.alu.first.next = self.s1_first.q.val();
-        self.alu.last.next = self.s1_last.q.val();
+        for i in 0..self._reductions {
+            self.alu.first[i].next = self.s1_first[i].q.val();
+            self.alu.last[i].next = self.s1_last.q.val();
+        }
         self.alu.a.next = self.ram_a.rdata.val();
         self.alu.b.next = self.ram_b.rdata.val();
         self.alu.drained.next = self.drain.word.val();
@@ -255,6 +261,7 @@ impl BufferUnit {
         let code = |op: VecOp| Const::named(VecOp::bits(), op.code() as usize);
         let (bytes, planes) = (has(VecOp::LoadBytes), has(VecOp::LoadPlanes));
         let ones = has(VecOp::DrainOnes);
+        let reductions = has(VecOp::Argmax).max(has(VecOp::Sum));
         let banks = shape.banks as usize;
         let addr_bits = shape.isa.addr_bits;
         let (addr, word) = (u(addr_bits), s(buffer.word_bits));
@@ -282,6 +289,8 @@ impl BufferUnit {
             plane: vec![Wire::new(u(index_bits(plane_bits))); planes],
             plane_group: vec![Wire::new(u(index_bits(groups))); planes],
             load_data: Wire::new(u(64)),
+            s0_first: vec![Flop::default(); reductions],
+            s1_first: vec![Flop::default(); reductions],
             left: Reg::new(addr),
             a_addr: Reg::new(addr),
             b_addr: Reg::new(addr),
@@ -304,6 +313,7 @@ impl BufferUnit {
             op_load_planes: code(VecOp::LoadPlanes),
             table_bias: Const::new(128),
             _table: has(VecOp::Table),
+            _reductions: reductions,
             _ones: ones,
             _ones_banks: banks * ones,
             _banks: banks,

@@ -16,10 +16,10 @@ pub struct VectorAlu {
     pub op: Wire<In>,
     /// Stage 1: an element.
     pub valid: Signal<In, Bit>,
-    /// Stage 1: it is the operation's first.
-    pub first: Signal<In, Bit>,
-    /// Stage 1: it is the operation's last.
-    pub last: Signal<In, Bit>,
+    /// Stage 1: it is the operation's first; only when there are reductions.
+    pub first: Vec<Signal<In, Bit>>,
+    /// Stage 1: it is the operation's last; only when there are reductions.
+    pub last: Vec<Signal<In, Bit>>,
     /// Stage 1: operand A.
     pub a: Wire<In>,
     /// Stage 1: operand B.
@@ -36,7 +36,7 @@ pub struct VectorAlu {
 
     s2_valid: Flop<Bit>,
     s2_first: Vec<Flop<Bit>>,
-    s2_last: Flop<Bit>,
+    s2_last: Vec<Flop<Bit>>,
     s2_a: Reg,
     s2_b: Reg,
     unused_b: Vec<Unused>,
@@ -46,12 +46,12 @@ pub struct VectorAlu {
     s2_x: Vec<Wire<Local>>,
     s2_y: Vec<Wire<Local>>,
     s3_valid: Flop<Bit>,
-    s3_last: Flop<Bit>,
+    s3_last: Vec<Flop<Bit>>,
     s3_largest: Vec<Reg>,
     s3_value: Reg,
     s3_product: Vec<Reg>,
     s4_valid: Flop<Bit>,
-    s4_last: Flop<Bit>,
+    s4_last: Vec<Flop<Bit>>,
     s4_value: Reg,
     requantiser: Vec<Inst<Requantiser>>,
 
@@ -75,7 +75,7 @@ pub struct VectorAlu {
     _table: usize,
     _argmax: usize,
     _sum: usize,
-    _first: usize,
+    _reductions: usize,
     _unused_b: usize,
     _drain: usize,
     _drain_mac: usize,
@@ -93,13 +93,16 @@ pub struct VectorAlu {
 impl Logic for VectorAlu {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(
-            self, clock, s2_valid, s2_last, s2_a, s2_b, s3_valid, s3_last, s3_value, s4_valid,
-            s4_last, s4_value
-        );
-        for i in 0..self._first {
+        dff_setup!(self, clock, s2_valid, s2_a, s2_b, s3_valid, s3_value, s4_valid, s4_value);
+        for i in 0..self._reductions {
             self.s2_first[i].clock.next = self.clock.val();
-            self.s2_first[i].d.next = self.first.val();
+            self.s2_last[i].clock.next = self.clock.val();
+            self.s3_last[i].clock.next = self.clock.val();
+            self.s4_last[i].clock.next = self.clock.val();
+            self.s2_first[i].d.next = self.first[i].val();
+            self.s2_last[i].d.next = self.last[i].val();
+            self.s3_last[i].d.next = self.s2_last[i].q.val();
+            self.s4_last[i].d.next = self.s3_last[i].q.val();
         }
         for i in 0..self._argmax {
             self.s2_index[i].clock.next = self.clock.val();
@@ -110,7 +113,6 @@ impl Logic for VectorAlu {
         }
 
         self.s2_valid.d.next = self.valid.val();
-        self.s2_last.d.next = self.last.val();
         self.s2_a.d.next = self.a.val();
         self.s2_b.d.next = self.b.val();
         for i in 0..self._unused_b {
@@ -119,14 +121,13 @@ impl Logic for VectorAlu {
 
         comment!("---- stage 3: sums and selections ----");
         self.s3_valid.d.next = self.s2_valid.q.val();
-        self.s3_last.d.next = self.s2_last.q.val();
         for i in 0..self._argmax {
             self.s2_index[i].d.next = self.s2_index[i].q.val();
             self.s3_largest[i].d.next = self.s3_largest[i].q.val();
             if self.s2_valid.q.val() {
                 self.s2_index[i].d.next = self.s2_index[i].q.val() + 1.into();
             }
-            if self.first.val() {
+            if self.first[i].val() {
                 self.s2_index[i].d.next = 0.into();
             }
             self.s2_position[i].next = self.s2_index[i].q.val();
@@ -187,7 +188,6 @@ impl Logic for VectorAlu {
 
         comment!("---- stage 4: the sum of value and product, or the table's word ----");
         self.s4_valid.d.next = self.s3_valid.q.val();
-        self.s4_last.d.next = self.s3_last.q.val();
         self.s4_value.d.next = self.s3_value.q.val();
         for i in 0..self._table {
             if self.op.val() == self.op_table.val() {
@@ -226,13 +226,13 @@ impl Logic for VectorAlu {
             }
         }
         self.we.next = self.s4_valid.q.val();
-        for _i in 0..self._argmax {
-            if (self.op.val() == self.op_argmax.val()) & !self.s4_last.q.val() {
+        for i in 0..self._argmax {
+            if (self.op.val() == self.op_argmax.val()) & !self.s4_last[i].q.val() {
                 self.we.next = false;
             }
         }
-        for _i in 0..self._sum {
-            if (self.op.val() == self.op_sum.val()) & !self.s4_last.q.val() {
+        for i in 0..self._sum {
+            if (self.op.val() == self.op_sum.val()) & !self.s4_last[i].q.val() {
                 self.we.next = false;
             }
         }
@@ -259,7 +259,7 @@ impl VectorAlu {
         let [argmax, sum, table] = [VecOp::Argmax, VecOp::Sum, VecOp::Table].map(has);
         let products = [VecOp::Mul, VecOp::DrainMac, VecOp::DrainOnes].map(has);
         let products = products.into_iter().max().unwrap_or(0);
-        let first = argmax.max(sum);
+        let reductions = argmax.max(sum);
         let factor = Wire::new(s(buffer.mul_bits.max(1)));
         let product = s((2 * buffer.mul_bits).clamp(1, buffer.word_bits));
         let requant = buffer.requant.filter(|_| has(VecOp::Requant) > 0);
@@ -270,7 +270,12 @@ impl VectorAlu {
             drained: Wire::new(word),
             table_word: vec![Wire::new(word); table],
             y: Wire::new(word),
-            s2_first: vec![Flop::default(); first],
+            first: vec![Signal::default(); reductions],
+            last: vec![Signal::default(); reductions],
+            s2_first: vec![Flop::default(); reductions],
+            s2_last: vec![Flop::default(); reductions],
+            s3_last: vec![Flop::default(); reductions],
+            s4_last: vec![Flop::default(); reductions],
             s2_a: Reg::new(word),
             s2_b: Reg::new(word),
             unused_b: vec![Unused::new(word.width); 1 - has(VecOp::Add)],
@@ -303,7 +308,7 @@ impl VectorAlu {
             _table: table,
             _argmax: argmax,
             _sum: sum,
-            _first: first,
+            _reductions: reductions,
             _unused_b: 1 - has(VecOp::Add),
             _drain: has(VecOp::Drain),
             _drain_mac: has(VecOp::DrainMac),

@@ -26,39 +26,67 @@ pub struct DrainSelect {
     /// The element, two clocks after its `step`.
     pub word: Wire<Out>,
 
-    s0_bank: Reg,
+    s0_bank: Vec<Reg>,
     s0_index: Reg,
-    s1_bank: Reg,
+    s1_bank: Vec<Reg>,
     count: Vec<Wire<Local>>,
     s2_word: Reg,
     last_bank: Const,
+    _many: usize,
+    _one: usize,
     _ones: usize,
+    _ones_of_many: usize,
+    _ones_of_one: usize,
 }
 
 impl Logic for DrainSelect {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, s0_bank, s0_index, s1_bank, s2_word);
+        dff_setup!(self, clock, s0_index, s2_word);
+        for m in 0..self._many {
+            self.s0_bank[m].clock.next = self.clock.val();
+            self.s0_bank[m].d.next = self.s0_bank[m].q.val();
+            self.s1_bank[m].clock.next = self.clock.val();
+        }
 
         comment!("---- count: banks first, then the index ----");
-        if self.step.val() {
-            self.s0_bank.d.next = self.s0_bank.q.val() + 1.into();
-            if self.s0_bank.q.val() == self.last_bank.val() {
-                self.s0_bank.d.next = 0.into();
+        for m in 0..self._many {
+            if self.step.val() {
+                self.s0_bank[m].d.next = self.s0_bank[m].q.val() + 1.into();
+                if self.s0_bank[m].q.val() == self.last_bank.val() {
+                    self.s0_bank[m].d.next = 0.into();
+                    self.s0_index.d.next = self.s0_index.q.val() + 1.into();
+                }
+            }
+            if self.start.val() {
+                self.s0_bank[m].d.next = 0.into();
+            }
+        }
+        for _m in 0..self._one {
+            if self.step.val() {
                 self.s0_index.d.next = self.s0_index.q.val() + 1.into();
             }
         }
         if self.start.val() {
-            self.s0_bank.d.next = 0.into();
             self.s0_index.d.next = 0.into();
         }
         self.index.next = self.s0_index.q.val();
 
         comment!("---- select the bank ----");
-        self.s1_bank.d.next = self.s0_bank.q.val();
-        self.s2_word.d.next = self.results[self.s1_bank.q.val().index()].val();
+        for m in 0..self._many {
+            self.s1_bank[m].d.next = self.s0_bank[m].q.val();
+            self.s2_word.d.next = self.results[self.s1_bank[m].q.val().index()].val();
+        }
+        for _m in 0..self._one {
+            self.s2_word.d.next = self.results[0].val();
+        }
+        for m in 0..self._ones_of_many {
+            self.count[m].next = self.ones[self.s1_bank[m].q.val().index()].val();
+        }
+        for m in 0..self._ones_of_one {
+            self.count[m].next = self.ones[0].val();
+        }
         for i in 0..self._ones {
-            self.count[i].next = self.ones[self.s1_bank.q.val().index()].val();
             if self.take_ones[i].val() {
                 self.s2_word.d.next = signed_cast(self.count[i].val());
             }
@@ -71,7 +99,7 @@ impl DrainSelect {
     /// The drain of a channel's buffer unit; `ones` when counts of ones are drained.
     pub fn new(shape: &ChannelShape, ones: bool) -> Self {
         let banks = shape.banks as usize;
-        let ones = ones as usize;
+        let (ones, many) = (ones as usize, (banks > 1) as usize);
         let count = shape.bank.gated.and_then(|g| g.column_signs).unwrap_or(0).max(1);
         let word = s(shape.buffer.word_bits);
         let index = u(index_bits(shape.bank.result_depth));
@@ -81,13 +109,17 @@ impl DrainSelect {
             results: vec![Wire::new(s(shape.bank.result_bits)); banks],
             ones: vec![Wire::new(u(count)); banks * ones],
             word: Wire::new(word),
-            s0_bank: Reg::new(u(index_bits(shape.banks))),
+            s0_bank: vec![Reg::new(u(index_bits(shape.banks))); many],
             s0_index: Reg::new(index),
-            s1_bank: Reg::new(u(index_bits(shape.banks))),
+            s1_bank: vec![Reg::new(u(index_bits(shape.banks))); many],
             count: vec![Wire::new(u(word.width)); ones],
             s2_word: Reg::new(word),
             last_bank: Const::new(banks - 1),
+            _many: many,
+            _one: 1 - many,
             _ones: ones,
+            _ones_of_many: ones * many,
+            _ones_of_one: ones * (1 - many),
             ..DrainSelect::default()
         }
     }

@@ -145,7 +145,7 @@ impl Unit for Requantiser {
             0 => (format!("{width} signed bits"), String::new(), String::new()),
             _ => (
                 format!("{width} - narrow signed bits"),
-                format!(", narrow above it"),
+                ", narrow above it".into(),
                 format!("narrow is less than {width}."),
             ),
         };

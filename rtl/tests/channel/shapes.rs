@@ -101,3 +101,119 @@ pub fn fit(shape: &ChannelShape, program: &[Instr]) -> ChannelShape {
     let isa = IsaShape::smallest(program, &shape.bank, shape.beats, shape.buffer.depth);
     ChannelShape { isa, program_depth: program.len() as u32, ..shape.clone() }
 }
+
+/// Two banks that look codes up, and the operations that such a layer needs.
+pub fn product_quantized() -> ChannelShape {
+    ChannelShape {
+        banks: 2,
+        beats: 2,
+        beat_bits: 16,
+        read_latency: 3,
+        dram_rows: 16,
+        dram_cols: 4,
+        refi: 200,
+        rfc: 12,
+        isa: IsaShape {
+            delay_bits: 6,
+            row_bits: 4,
+            col_bits: 2,
+            count_bits: 3,
+            mode_bits: 1,
+            columns_bits: 2,
+            beats_bits: 1,
+            coats_bits: 0,
+            key_bits: 0,
+            addr_bits: 5,
+        },
+        program_depth: 16,
+        bank: BankShape {
+            lookups: vec![LookupShape {
+                k: 4,
+                sub: 1,
+                code_bits: 2,
+                lanes: 8,
+                chunk: 2,
+                blocks: 1,
+                entry_bits: 15,
+                acc_bits: 18,
+            }],
+            gated: None,
+            mac: None,
+            byte_words: 4,
+            result_bits: 18,
+            result_depth: 2,
+        },
+        buffer: BufferShape {
+            word_bits: 20,
+            depth: 32,
+            ops: vec![VecOp::Add, VecOp::Requant, VecOp::Drain, VecOp::LoadBytes],
+            requant: Some(RequantShape {
+                in_bits: 19,
+                mul_bits: 12,
+                shift_bits: 4,
+                out_bits: 8,
+                narrow_bits: 0,
+            }),
+            mul_bits: 0,
+        },
+    }
+}
+
+/// `ops` and `gated` in the place of everything.
+fn only_gated(gated: GatedShape, ops: &[VecOp], isa: IsaShape) -> ChannelShape {
+    let all = everything();
+    ChannelShape {
+        isa,
+        bank: BankShape {
+            lookups: vec![],
+            gated: Some(gated),
+            mac: None,
+            byte_words: 0,
+            ..all.bank
+        },
+        buffer: BufferShape { ops: ops.to_vec(), requant: None, ..all.buffer },
+        ..all
+    }
+}
+
+/// A supermask of one coat, and nothing after it.
+pub fn masked() -> ChannelShape {
+    let all = everything();
+    let gated =
+        GatedShape { column_signs: None, generated_signs: Some(1), ..all.bank.gated.unwrap() };
+    let isa = IsaShape { mode_bits: 0, coats_bits: 0, ..all.isa };
+    only_gated(gated, &[VecOp::Drain, VecOp::LoadPlanes], isa)
+}
+
+/// Signs of one group with counts of ones, as binary quadratic blocks need them.
+pub fn signed() -> ChannelShape {
+    let all = everything();
+    let gated = GatedShape { groups: 1, generated_signs: None, ..all.bank.gated.unwrap() };
+    let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, ..all.isa };
+    let ops = [
+        VecOp::Mul,
+        VecOp::Sum,
+        VecOp::Drain,
+        VecOp::DrainMac,
+        VecOp::DrainOnes,
+        VecOp::LoadPlanes,
+    ];
+    only_gated(gated, &ops, isa)
+}
+
+/// Plain weights in a single bank.
+pub fn plain() -> ChannelShape {
+    let all = everything();
+    let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, ..all.isa };
+    ChannelShape {
+        banks: 1,
+        isa,
+        bank: BankShape { lookups: vec![], gated: None, ..all.bank },
+        buffer: BufferShape {
+            ops: vec![VecOp::Copy, VecOp::Argmax, VecOp::Drain, VecOp::LoadBytes],
+            requant: None,
+            ..all.buffer
+        },
+        ..all
+    }
+}

@@ -1,0 +1,63 @@
+//! Whole channels under the lint tools: every block, and shapes that leave most of them out.
+
+#[path = "channel/shapes.rs"]
+#[allow(dead_code)]
+mod shapes;
+mod tools;
+
+use pimc_rtl::channel::emit_channel;
+use pimc_rtl::shape::ChannelShape;
+use pimc_rtl::sv::Provenance;
+
+fn lint(name: &str, shape: &ChannelShape) {
+    assert_eq!(shape.check(), Ok(()), "{name}");
+    let provenance = Provenance { version: "0.1.0".into(), source: vec!["lint.ir".into()] };
+    tools::lint(name, "pimc_channel", &emit_channel(shape, &provenance));
+}
+
+#[test]
+fn every_block() {
+    lint("every_block", &shapes::everything());
+}
+
+#[test]
+fn product_quantization_alone() {
+    lint("product_quantization_alone", &shapes::product_quantized());
+}
+
+#[test]
+fn a_supermask_alone_of_one_coat() {
+    lint("a_supermask_alone_of_one_coat", &shapes::masked());
+}
+
+#[test]
+fn binary_quadratic_alone() {
+    lint("binary_quadratic_alone", &shapes::signed());
+}
+
+#[test]
+fn plain_weights_alone_in_one_bank() {
+    lint("plain_weights_alone_in_one_bank", &shapes::plain());
+}
+
+/// Field widths and depths that are no power of two, and vector memory that follows the addresses.
+#[test]
+fn awkward_numbers() {
+    let mut shape = shapes::everything();
+    shape.banks = 5;
+    shape.beats = 3;
+    shape.dram_rows = 37;
+    shape.dram_cols = 5;
+    shape.read_latency = 6;
+    shape.refi = 123;
+    shape.rfc = 2;
+    shape.program_depth = 1;
+    shape.buffer.depth = 200;
+    shape.bank.result_depth = 1;
+    shape.isa.delay_bits = 2;
+    shape.isa.row_bits = 1;
+    shape.isa.col_bits = 1;
+    shape.isa.columns_bits = 1;
+    shape.isa.count_bits = 1;
+    lint("awkward_numbers", &shape);
+}
