@@ -53,7 +53,7 @@ fn text(report: &Report) -> String {
         out += &format!("  {:9} {:6} vectors  {how}\n", run.level.name(), run.vectors);
     }
     let waves = &report.waves;
-    if waves.vectors > 0 {
+    if waves.vectors > 0 && report.agreed() {
         let c = waves.counts;
         out += &format!(
             "  waveform  {:6} vectors  checked: {} commands, {} column reads, {} accumulators, {} \
