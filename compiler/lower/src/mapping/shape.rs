@@ -80,7 +80,8 @@ impl<'a> Fit<'a> {
                     )
                     .at(&op.span, "this needs at most 8");
                     d = d.also(&weight.span, format!("sub={sub}"));
-                    self.found.push(d.help("quantize @w again with sub of 8 or less"));
+                    let help = format!("quantize @{} again with sub of 8 or less", weight.name.text);
+                    self.found.push(d.help(help));
                 }
                 WeightType::Pq { cols, sub, k, .. } => {
                     let lookup = lookup_lanes(k, sub);
@@ -99,12 +100,6 @@ impl<'a> Fit<'a> {
                 }
                 _ => {}
             }
-        }
-        if !func.ops.iter().any(|op| matches!(op.kind, OpKind::Matvec { .. })) {
-            let d = error(Code::P0607, "no unit is built for a function without a matvec")
-                .at(&func.span, "nothing here reads a weight from the banks")
-                .help("give the function a matvec, or run it elsewhere");
-            self.found.push(d);
         }
         let last = func.ops.len().saturating_sub(1);
         let have = u128::from(self.target.program_words);
@@ -229,10 +224,20 @@ pub(crate) fn shape(
     if mapping.streams.iter().any(|s| matches!(s.content, Content::Int { .. })) {
         bank.mac = Some(MacShape { acc_bits: proof.mac.bits() });
     }
+    // A function without a matvec still runs on a channel, and a channel's banks have a data path:
+    // the smallest one, with what feeds and drains it.
+    let idle = bank.modes().is_empty();
+    if idle {
+        bank.mac = Some(MacShape { acc_bits: 16 });
+        bank.byte_words = 1;
+    }
     let accumulators = bank.lookups.iter().map(|l| l.acc_bits);
     let accumulators = accumulators.chain(bank.gated.map(|g| g.acc_bits));
     bank.result_bits = accumulators.chain(bank.mac.map(|m| m.acc_bits)).max().unwrap_or(1);
-    let ops: Vec<VecOp> = VecOp::ALL.into_iter().filter(|op| uses(mapping, *op)).collect();
+    let ops: Vec<VecOp> = VecOp::ALL
+        .into_iter()
+        .filter(|op| uses(mapping, *op) || idle && matches!(op, VecOp::Drain | VecOp::LoadBytes))
+        .collect();
     let multiplies =
         ops.iter().any(|o| matches!(o, VecOp::Mul | VecOp::DrainMac | VecOp::DrainOnes));
     let requant = requantiser(mapping, proof);
