@@ -1,5 +1,9 @@
 //! Library cells: the leaves that are not kernels. Each knows how to simulate itself; how it is
 //! printed is the back end's business, which recognises it by [`Cell`].
+//!
+//! They are what a simulation spends its time in, so they evaluate no more than they must: a
+//! register and a memory look at their inputs at an edge only, and no cell's input is a reason to
+//! evaluate its unit again.
 
 use super::tree::{cell, Cell};
 use super::wire::{Signal, Wire};
@@ -7,7 +11,7 @@ use super::word::{u, Ty};
 use rust_hdl_core::prelude::*;
 
 /// A register of run-time type, 0 after reset.
-#[derive(Clone, Debug, Default, LogicBlock)]
+#[derive(Clone, Debug, Default)]
 pub struct Reg {
     /// Next value.
     pub d: Wire<In>,
@@ -21,6 +25,34 @@ impl Reg {
     /// A register at 0.
     pub fn new(ty: Ty) -> Self {
         Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default() }
+    }
+}
+
+impl Block for Reg {
+    fn connect_all(&mut self) {
+        self.connect();
+    }
+    #[inline]
+    fn update_all(&mut self) {
+        if self.clock.edge() {
+            self.d.update_all();
+            self.update();
+            self.clock.update_all();
+        }
+        if self.q.has_changed() {
+            self.q.update_all();
+        }
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.q.has_changed()
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_start_scope(name, self);
+        self.d.accept("d", probe);
+        self.q.accept("q", probe);
+        self.clock.accept("clock", probe);
+        probe.visit_end_scope(name, self);
     }
 }
 
@@ -41,7 +73,7 @@ impl Logic for Reg {
 
 /// A register of a Rust type: `Flop<Bit>`, or a state machine's `Flop<State>`, which is in its
 /// first state after reset.
-#[derive(Clone, Debug, Default, LogicBlock)]
+#[derive(Clone, Debug, Default)]
 pub struct Flop<T: Synth + 'static> {
     /// Next value.
     pub d: Signal<In, T>,
@@ -49,6 +81,34 @@ pub struct Flop<T: Synth + 'static> {
     pub q: Signal<Out, T>,
     /// Clock.
     pub clock: Signal<In, Clock>,
+}
+
+impl<T: Synth + 'static> Block for Flop<T> {
+    fn connect_all(&mut self) {
+        self.connect();
+    }
+    #[inline]
+    fn update_all(&mut self) {
+        if self.clock.edge() {
+            self.d.update_all();
+            self.update();
+            self.clock.update_all();
+        }
+        if self.q.has_changed() {
+            self.q.update_all();
+        }
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.q.has_changed()
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_start_scope(name, self);
+        self.d.accept("d", probe);
+        self.q.accept("q", probe);
+        self.clock.accept("clock", probe);
+        probe.visit_end_scope(name, self);
+    }
 }
 
 impl<T: Synth + 'static> Logic for Flop<T> {
@@ -69,7 +129,7 @@ impl<T: Synth + 'static> Logic for Flop<T> {
 /// One-write one-read synchronous memory of run-time shape; not reset. A read returns, one clock
 /// after its address, the word from before a write in the same clock. An address beyond the depth
 /// reads 0 and writes nothing in simulation, and must not be used.
-#[derive(Clone, Debug, Default, LogicBlock)]
+#[derive(Clone, Debug, Default)]
 pub struct Ram {
     /// Clock.
     pub clock: Signal<In, Clock>,
@@ -119,6 +179,41 @@ impl Ram {
     }
 }
 
+impl Block for Ram {
+    fn connect_all(&mut self) {
+        self.connect();
+    }
+    #[inline]
+    fn update_all(&mut self) {
+        if self.clock.edge() {
+            self.we.update_all();
+            self.waddr.update_all();
+            self.wdata.update_all();
+            self.raddr.update_all();
+            self.update();
+            self.clock.update_all();
+        }
+        if self.has_changed() {
+            self.rdata.update_all();
+            self.written.update_all();
+        }
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.rdata.has_changed() || self.written.has_changed()
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_start_scope(name, self);
+        self.clock.accept("clock", probe);
+        self.we.accept("we", probe);
+        self.waddr.accept("waddr", probe);
+        self.wdata.accept("wdata", probe);
+        self.raddr.accept("raddr", probe);
+        self.rdata.accept("rdata", probe);
+        probe.visit_end_scope(name, self);
+    }
+}
+
 impl Logic for Ram {
     fn update(&mut self) {
         if self.clock.edge() {
@@ -142,7 +237,7 @@ impl Logic for Ram {
 }
 
 /// Count of ones: y = number of set bits of x.
-#[derive(Clone, Debug, Default, LogicBlock)]
+#[derive(Clone, Debug, Default)]
 pub struct Popcount {
     /// The bits.
     pub x: Wire<In>,
@@ -162,6 +257,32 @@ impl Popcount {
     }
 }
 
+impl Block for Popcount {
+    fn connect_all(&mut self) {
+        self.connect();
+    }
+    #[inline]
+    fn update_all(&mut self) {
+        if self.x.has_changed() {
+            self.x.update_all();
+            self.update();
+        }
+        if self.y.has_changed() {
+            self.y.update_all();
+        }
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.y.has_changed()
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_start_scope(name, self);
+        self.x.accept("x", probe);
+        self.y.accept("y", probe);
+        probe.visit_end_scope(name, self);
+    }
+}
+
 impl Logic for Popcount {
     fn update(&mut self) {
         self.y.set(self.x.get().count_ones() as i128);
@@ -175,7 +296,7 @@ impl Logic for Popcount {
 }
 
 /// A word seen as parts, the lowest first. Costs nothing: both sides are the same net.
-#[derive(Clone, Debug, Default, LogicBlock)]
+#[derive(Clone, Debug, Default)]
 pub struct Split {
     /// The word.
     pub x: Wire<In>,
@@ -193,6 +314,32 @@ impl Split {
     pub fn signed(count: usize, width: u32) -> Self {
         let part = Wire::new(Ty { width, signed: true });
         Split { x: Wire::new(u(count as u32 * width)), y: vec![part; count] }
+    }
+}
+
+impl Block for Split {
+    fn connect_all(&mut self) {
+        self.connect();
+    }
+    #[inline]
+    fn update_all(&mut self) {
+        if self.x.has_changed() {
+            self.x.update_all();
+            self.update();
+        }
+        if self.y.has_changed() {
+            self.y.update_all();
+        }
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.y.has_changed()
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_start_scope(name, self);
+        self.x.accept("x", probe);
+        self.y.accept("y", probe);
+        probe.visit_end_scope(name, self);
     }
 }
 
@@ -215,7 +362,7 @@ impl Logic for Split {
 }
 
 /// Parts joined to a word, the lowest first. Costs nothing.
-#[derive(Clone, Debug, Default, LogicBlock)]
+#[derive(Clone, Debug, Default)]
 pub struct Join {
     /// The parts.
     pub x: Vec<Wire<In>>,
@@ -227,6 +374,32 @@ impl Join {
     /// `count` parts of type `part`.
     pub fn new(count: usize, part: Ty) -> Self {
         Join { x: vec![Wire::new(part); count], y: Wire::new(u(count as u32 * part.width)) }
+    }
+}
+
+impl Block for Join {
+    fn connect_all(&mut self) {
+        self.connect();
+    }
+    #[inline]
+    fn update_all(&mut self) {
+        if self.x.has_changed() {
+            self.x.update_all();
+            self.update();
+        }
+        if self.y.has_changed() {
+            self.y.update_all();
+        }
+    }
+    #[inline]
+    fn has_changed(&self) -> bool {
+        self.y.has_changed()
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_start_scope(name, self);
+        self.x.accept("x", probe);
+        self.y.accept("y", probe);
+        probe.visit_end_scope(name, self);
     }
 }
 
