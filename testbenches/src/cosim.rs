@@ -17,6 +17,7 @@ use crate::wave::expect::Reference;
 use crate::wave::{check, WaveResult};
 use pimc_golden::Trace;
 use pimc_lower::commands::{expand, Expanded};
+use pimc_lower::interp::Event;
 use pimc_lower::legality;
 use pimc_lower::tree::{read_tree, FileBanks, TreeFiles};
 use pimc_rtl::isa::Instr;
@@ -232,7 +233,8 @@ impl Run<'_> {
                 }
                 Ok(result) => compiled
                     .compare_values(what, i, inputs, &events, &golden[i])
-                    .or_else(|| compiled.compare_result(what, i, &result, &golden[i])),
+                    .or_else(|| compiled.compare_result(what, i, &result, &golden[i]))
+                    .map(|d| self.trace_back(d, i, &events)),
             };
             if d.is_some() {
                 return d;
@@ -241,6 +243,21 @@ impl Run<'_> {
         }
         report.levels.push(LevelRun { level: Level::Schedule, vectors: self.vectors.len() });
         None
+    }
+
+    /// From a value that is wrong to the first event that was: its bank, command and cycle.
+    fn trace_back(&self, wrong: Divergence, vector: usize, events: &[Event]) -> Divergence {
+        let compiled = &self.tree.compiled;
+        let Ok((expected, _)) = compiled.run(&self.vectors[vector]) else { return wrong };
+        let Some(mut first) = compiled.compare_events(&wrong.what, vector, &expected, events)
+        else {
+            return wrong;
+        };
+        first.note = Some(format!(
+            "from there {} comes out as {} instead of {}",
+            wrong.signal, wrong.got, wrong.expected
+        ));
+        first
     }
 
     /// The first DRAM rule that the program in the tree breaks.

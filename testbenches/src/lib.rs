@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod cosim;
 pub mod error;
+mod events;
 pub mod inputs;
 mod native_level;
 pub mod progress;

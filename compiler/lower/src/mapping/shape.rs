@@ -80,7 +80,8 @@ impl<'a> Fit<'a> {
                     )
                     .at(&op.span, "this needs at most 8");
                     d = d.also(&weight.span, format!("sub={sub}"));
-                    let help = format!("quantize @{} again with sub of 8 or less", weight.name.text);
+                    let help =
+                        format!("quantize @{} again with sub of 8 or less", weight.name.text);
                     self.found.push(d.help(help));
                 }
                 WeightType::Pq { cols, sub, k, .. } => {

@@ -74,7 +74,7 @@ impl Timeline {
     ) -> String {
         let x = |cycle: u64| 90.0 + 900.0 * cycle as f64 / self.cycles as f64;
         let mut out = String::from(
-            "<svg viewBox=\"0 0 1000 150\" role=\"img\" aria-label=\"timeline of one run\">\n",
+            "<svg viewBox=\"0 0 1020 150\" role=\"img\" aria-label=\"timeline of one run\">\n",
         );
         for (i, name) in ["banks", "buffer unit", "refresh"].iter().enumerate() {
             let y = 28 + 36 * i;
