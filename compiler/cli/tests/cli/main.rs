@@ -5,5 +5,6 @@ mod common;
 mod compile;
 mod cosim;
 mod quantize;
+mod readme;
 mod surface;
 mod text;
