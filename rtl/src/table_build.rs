@@ -35,8 +35,8 @@ pub struct TableBuild {
     pub entry: Vec<Wire<Out>>,
     chunk_at: Vec<Reg>,
     last_part: Signal<Local, Bit>,
-    last_centroid: Signal<Local, Bit>,
-    base: Reg,
+    last_centroid: Vec<Signal<Local, Bit>>,
+    base: Vec<Reg>,
     entry_at: Reg,
     valid_e: Flop<Bit>,
     part_e: Vec<Reg>,
@@ -57,6 +57,9 @@ pub struct TableBuild {
     block_step: Const,
     _shape: Option<LookupShape>,
     _many_parts: usize,
+    _many_blocks: usize,
+    _both: usize,
+    _neither: usize,
     _block_gap: usize,
     _chunk: usize,
     _terms: usize,
@@ -83,6 +86,7 @@ impl TableBuild {
     pub fn new(p: &LookupShape, byte_words: u32) -> Self {
         let parts = p.chunks();
         let many = (parts > 1) as usize;
+        let many_blocks = (p.blocks > 1) as usize;
         let (chunk, terms) = (p.chunk as usize, (p.chunk * p.sub) as usize);
         let word = terms as u32 * BYTE;
         let entry = s(entry_bits(p));
@@ -101,8 +105,8 @@ impl TableBuild {
             entry: vec![Wire::new(entry); chunk],
             chunk_at: vec![Reg::new(part); many],
             last_part: Signal::default(),
-            last_centroid: Signal::default(),
-            base: Reg::new(byte_addr),
+            last_centroid: vec![Signal::default(); many_blocks],
+            base: vec![Reg::new(byte_addr); many_blocks],
             entry_at: Reg::new(addr),
             valid_e: Flop::default(),
             part_e: vec![Reg::new(part); many],
@@ -117,14 +121,16 @@ impl TableBuild {
             addr_w: Reg::new(addr),
             entry_w: vec![Reg::new(entry); chunk],
             sub: Const::new(p.sub as usize),
-            // Modulo the memory: after the only block the base is not looked at, and may wrap.
-            parts: Const::new(parts as usize % (1 << byte_addr.width)),
+            parts: Const::new(parts as usize),
             last_part_index: Const::new(parts as usize - 1),
             last_centroid_index: Const::new(p.k as usize - 1),
             block_step: Const::new((1 << p.code_bits) - (p.k as usize - 1)),
             _shape: Some(*p),
             _many_parts: many,
-            _block_gap: (p.k < 1 << p.code_bits) as usize,
+            _many_blocks: many_blocks,
+            _both: many * many_blocks,
+            _neither: (1 - many) * (1 - many_blocks),
+            _block_gap: (p.blocks > 1 && p.k < 1 << p.code_bits) as usize,
             _chunk: chunk,
             _terms: terms,
             _code_bits: p.code_bits,
@@ -135,15 +141,14 @@ impl TableBuild {
 impl Logic for TableBuild {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, base, entry_at, valid_e, addr_e, centroids_e, valid_w, addr_w);
+        dff_setup!(self, clock, entry_at, valid_e, addr_e, centroids_e, valid_w, addr_w);
         comment!("---- position: chunk, centroid, block ----");
-        self.byte_addr.next = self.base.q.val();
         self.last_part.next = true;
         for i in 0..self._many_parts {
             self.chunk_at[i].clock.next = self.clock.val();
             self.chunk_at[i].d.next = self.chunk_at[i].q.val();
             self.last_part.next = self.chunk_at[i].q.val() == self.last_part_index.val();
-            self.byte_addr.next = self.base.q.val() + self.chunk_at[i].q.val();
+            self.byte_addr.next = self.chunk_at[i].q.val();
             if self.valid.val() {
                 self.chunk_at[i].d.next = self.chunk_at[i].q.val() + 1.into();
                 if self.last_part.val() {
@@ -154,20 +159,33 @@ impl Logic for TableBuild {
                 self.chunk_at[i].d.next = 0.into();
             }
         }
-        self.last_centroid.next =
-            bit_cast(self.entry_at.q.val(), self._code_bits) == self.last_centroid_index.val();
         if self.valid.val() & self.last_part.val() {
             self.entry_at.d.next = self.entry_at.q.val() + 1.into();
-            if self.last_centroid.val() {
-                self.base.d.next = self.base.q.val() + self.parts.val().into();
-                for _i in 0..self._block_gap {
+        }
+        for i in 0..self._many_blocks {
+            self.base[i].clock.next = self.clock.val();
+            self.base[i].d.next = self.base[i].q.val();
+            self.last_centroid[i].next =
+                bit_cast(self.entry_at.q.val(), self._code_bits) == self.last_centroid_index.val();
+            if self.valid.val() & self.last_part.val() & self.last_centroid[i].val() {
+                self.base[i].d.next = self.base[i].q.val() + self.parts.val().into();
+                for _j in 0..self._block_gap {
                     self.entry_at.d.next = self.entry_at.q.val() + self.block_step.val().into();
                 }
             }
+            if self.restart.val() {
+                self.base[i].d.next = 0.into();
+            }
+            self.byte_addr.next = self.base[i].q.val();
         }
         if self.restart.val() {
             self.entry_at.d.next = 0.into();
-            self.base.d.next = 0.into();
+        }
+        for i in 0..self._both {
+            self.byte_addr.next = self.base[i].q.val() + self.chunk_at[i].q.val();
+        }
+        for _i in 0..self._neither {
+            self.byte_addr.next = 0.into();
         }
 
         comment!("---- multiply: the beat and its word of the input ----");

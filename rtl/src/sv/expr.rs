@@ -165,6 +165,11 @@ impl Printer<'_> {
         self.print(e, self.own_ty(e)).text
     }
 
+    /// The expression in its own width, grouped if it is not an atom.
+    pub fn operand(&self, e: &Expr) -> String {
+        self.print(e, self.own_ty(e)).grouped()
+    }
+
     fn own_ty(&self, e: &Expr) -> Ty {
         match self.ty(e) {
             Some(ty) => ty,

@@ -4,12 +4,14 @@
 //! and Yosys 0.23; where these differ the plainest text wins. A `Vec` of signals is one flat packed
 //! vector with `+:` selects, a `Vec` of instances a generate loop, a loop of a kernel a loop.
 
+mod copies;
 mod expr;
 mod header;
 mod instances;
 mod library;
 mod names;
 mod process;
+mod simplify;
 mod text;
 mod writer;
 

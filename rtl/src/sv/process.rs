@@ -2,6 +2,7 @@
 //! everything else stands alone.
 
 use super::names::{key, substitute, Names};
+use super::simplify::simplify;
 use crate::hdl::tree::{Cell, ChildKind, Expr, Index, Ref, Scope, Stmt};
 use std::collections::BTreeSet;
 
@@ -24,19 +25,25 @@ struct Step {
     writes: BTreeSet<String>,
 }
 
-/// The processes of a scope in the order of their first statements.
-pub fn processes(scope: &Scope, names: &Names) -> Vec<Process> {
+/// The processes of a scope in the order of their first statements, and the flags that the shape
+/// fixes, which are not nets.
+pub fn processes(scope: &Scope, names: &Names) -> (Vec<Process>, BTreeSet<String>) {
     let mut steps = vec![];
     let mut comments = vec![];
-    for stmt in prepare(scope, names, &scope.body) {
+    let (body, fixed) = simplify(scope, names, prepare(scope, names, &scope.body));
+    for stmt in body {
         match stmt {
-            Stmt::Comment(c) => comments.push(c),
+            // A banner above another is that of a block which is not built.
+            Stmt::Comment(c) => {
+                if c.starts_with("----") {
+                    comments.clear();
+                }
+                comments.push(c);
+            }
             Stmt::For { var, from, to, body } => {
                 for (at, part) in fission(&body, names).into_iter().enumerate() {
-                    let part = match copy(&var, from, to, &part, names) {
-                        Some(whole) => whole,
-                        None => Stmt::For { var: var.clone(), from, to, body: part },
-                    };
+                    let part = Stmt::For { var: var.clone(), from, to, body: part };
+                    let part = super::copies::whole(&part, names).unwrap_or(part);
                     let above = if at == 0 { std::mem::take(&mut comments) } else { vec![] };
                     steps.push(Step::new(part, above, names));
                 }
@@ -44,7 +51,7 @@ pub fn processes(scope: &Scope, names: &Names) -> Vec<Process> {
             stmt => steps.push(Step::new(stmt, std::mem::take(&mut comments), names)),
         }
     }
-    group(steps, &scope.card.module, names)
+    (group(steps, &scope.card.module, names), fixed)
 }
 
 impl Step {
@@ -103,26 +110,18 @@ fn cell_input(scope: &Scope, target: &Ref, value: &Expr) -> Stmt {
     }
 }
 
-/// A loop that copies one vector to another, element by element, is one assignment of the whole.
-fn copy(var: &str, from: usize, to: usize, body: &[Stmt], names: &Names) -> Option<Stmt> {
-    let [Stmt::Assign(target, Expr::Ref(source))] = body else { return None };
-    let Some(super::names::Entry::Signal(b)) = names.get(source) else { return None };
-    let a = names.signal(target);
-    let each = Some(Index::Var(var.into()));
-    // A port of a `Vec` of children is connected element by element.
-    let pin = target.0.len() > 1 && target.0[1].0 != "d" && a.count != a.per_child;
-    let whole = !pin && from == 0 && a.count == to && b.count == to && to > 1 && a.ty == b.ty;
-    let bare = |r: &Ref| Ref(r.0.iter().map(|(name, _)| (name.clone(), None)).collect());
-    (whole && names.element(target) == each && names.element(source) == each)
-        .then(|| Stmt::Assign(bare(target), Expr::Ref(bare(source))))
-}
-
 /// The net under a reference: both sides of a `Split` or `Join` are one.
 fn net(r: &Ref, names: &Names) -> String {
     names.signal(r).net.clone()
 }
 
-fn touch(stmt: &Stmt, names: &Names, reads: &mut BTreeSet<String>, writes: &mut BTreeSet<String>) {
+/// The nets that a statement reads and writes.
+pub fn touch(
+    stmt: &Stmt,
+    names: &Names,
+    reads: &mut BTreeSet<String>,
+    writes: &mut BTreeSet<String>,
+) {
     match stmt {
         Stmt::Assign(t, e) => {
             read_ref_indices(t, names, reads);
@@ -278,6 +277,17 @@ fn is_hold(stmt: &Stmt) -> bool {
 
 /// Drops an assignment that a later one at the same level replaces before anybody reads it.
 fn drop_dead(body: &mut Vec<Stmt>, names: &Names) {
+    for stmt in body.iter_mut() {
+        match stmt {
+            Stmt::If(_, a, b) => {
+                drop_dead(a, names);
+                drop_dead(b, names);
+            }
+            Stmt::Case(_, cases) => cases.iter_mut().for_each(|(_, body)| drop_dead(body, names)),
+            Stmt::For { body, .. } => drop_dead(body, names),
+            Stmt::Assign(..) | Stmt::Comment(_) => {}
+        }
+    }
     let mut at = 0;
     while at < body.len() {
         let dead = match &body[at] {
@@ -323,6 +333,26 @@ fn check_order(process: &Process, module: &str, names: &Names) {
             }
         }
         written.extend(writes);
+    }
+}
+
+/// A process that gives one signal one of two values: the signal, the condition, the value if it
+/// holds, the value if not.
+pub fn choice(process: &Process) -> Option<(&Ref, &Expr, &Expr, &Expr)> {
+    match &process.body[..] {
+        [Stmt::Assign(target, no), Stmt::If(test, then, otherwise)] if otherwise.is_empty() => {
+            match &then[..] {
+                [Stmt::Assign(again, yes)] if again == target => Some((target, test, yes, no)),
+                _ => None,
+            }
+        }
+        [Stmt::If(test, then, otherwise)] => match (&then[..], &otherwise[..]) {
+            ([Stmt::Assign(target, yes)], [Stmt::Assign(again, no)]) if again == target => {
+                Some((target, test, yes, no))
+            }
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::expr::Printer;
 use super::names::{child_decls, key, port, whole_type, Decl, Names};
-use super::process::{processes, read, single, Process};
+use super::process::{choice, processes, read, single, Process};
 use super::text::statement;
 use crate::hdl::tree::{Cell, Child, ChildKind, Expr, Index, Net, NetKind, Ref, Scope, Stmt};
 use crate::hdl::{u, Ty};
@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest expression that is put into a port connection rather than on a net of its own.
 const PIN_WIDTH: usize = 64;
+
+/// Longest line that chooses between two values; a longer choice is an `if`.
+const CHOICE_WIDTH: usize = 80;
 
 /// `logic`, with its range.
 fn type_text(ty: Ty) -> String {
@@ -47,7 +50,7 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(scope: &'a Scope, scopes: &'a [Scope]) -> Self {
         let names = Names::new(scope);
-        let processes = processes(scope, &names);
+        let (processes, gone) = processes(scope, &names);
         let mut writer = Writer {
             scope,
             scopes,
@@ -55,9 +58,10 @@ impl<'a> Writer<'a> {
             processes,
             pins: BTreeMap::new(),
             next: BTreeMap::new(),
-            gone: BTreeSet::new(),
+            gone,
         };
         writer.check_driven();
+        writer.take_vectors();
         writer.take_outputs();
         writer.take_pins();
         writer
@@ -76,7 +80,8 @@ impl<'a> Writer<'a> {
         let written: BTreeSet<&String> = self.processes.iter().flat_map(|p| &p.writes).collect();
         let module = &self.scope.card.module;
         for net in &self.scope.nets {
-            let driven = matches!(net.kind, NetKind::Local | NetKind::Output);
+            let driven = matches!(net.kind, NetKind::Local | NetKind::Output)
+                && !self.gone.contains(&net.name);
             if let Some(signal) = self.names.by_key(&net.name).filter(|_| driven) {
                 assert!(written.contains(&signal.net), "{module}: nothing drives {}", net.name);
             }
@@ -125,6 +130,34 @@ impl<'a> Writer<'a> {
         self.processes.iter().filter(|p| reads(p)).count()
     }
 
+    /// A vector of inputs of children that only copies a vector is that vector.
+    fn take_vectors(&mut self) {
+        let mut at = 0;
+        while at < self.processes.len() {
+            let found = single(&self.processes[at]).and_then(|(to_key, target, value)| {
+                let Expr::Ref(source) = value else { return None };
+                let (to, from) = (self.names.signal(target), self.names.by_key(&key(source))?);
+                let whole = to.count > 1 && self.names.element(target).is_none();
+                (whole && is_instance(self.child(target)?) && self.readers(&to.net) == 0)
+                    .then(|| (to_key, to.net.clone(), from.net.clone()))
+            });
+            match found {
+                Some((key, from, to)) => self.replace(at, &key, from, &to),
+                None => at += 1,
+            }
+        }
+    }
+
+    /// Removes the process at `at`, which connects the net `gone` under `key` with `net`.
+    fn replace(&mut self, at: usize, key: &str, gone: String, net: &str) {
+        self.names.rename(key, net);
+        self.gone.insert(gone);
+        let comments = self.processes.remove(at).comments;
+        if let Some(next) = self.processes.get_mut(at) {
+            next.comments.splice(0..0, comments);
+        }
+    }
+
     /// An output of a child that only becomes a signal of this module is connected to it.
     fn take_outputs(&mut self) {
         let mut at = 0;
@@ -142,14 +175,7 @@ impl<'a> Writer<'a> {
                     .then(|| (key(source), from.net.clone(), to.net.clone()))
             });
             match found {
-                Some((key, from, to)) => {
-                    self.names.rename(&key, &to);
-                    self.gone.insert(from);
-                    let comments = self.processes.remove(at).comments;
-                    if let Some(next) = self.processes.get_mut(at) {
-                        next.comments.splice(0..0, comments);
-                    }
-                }
+                Some((key, from, to)) => self.replace(at, &key, from, &to),
                 None => at += 1,
             }
         }
@@ -393,9 +419,27 @@ impl<'a> Writer<'a> {
             };
             return statement(2, &format!("assign {} = {value};", p.target(target)));
         }
+        if let Some(line) = self.choice(process) {
+            return line;
+        }
         let mut out = String::from("  always_comb begin\n");
         self.block(&process.body, 4, &mut out);
         out + "  end\n\n"
+    }
+
+    /// A choice between two values in one line, if it fits.
+    fn choice(&self, process: &Process) -> Option<String> {
+        let (target, test, yes, no) = choice(process)?;
+        let ty = self.names.signal(target).ty;
+        let p = self.printer();
+        let mut reads = BTreeSet::new();
+        [test, yes, no].into_iter().for_each(|e| read(e, &self.names, &mut reads));
+        if reads.contains(&self.names.signal(target).net) {
+            return None;
+        }
+        let (yes, no) = (p.connection(yes, ty), p.connection(no, ty));
+        let line = format!("  assign {} = {} ? {yes} : {no};\n", p.target(target), p.operand(test));
+        (line.len() <= CHOICE_WIDTH).then_some(line)
     }
 
     fn block(&self, body: &[Stmt], indent: usize, out: &mut String) {

@@ -5,8 +5,8 @@ use pimc_rtl::sv::SvFile;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs a tool on the files and returns what it says; panics if it ends in failure.
-fn run(what: &str, command: &mut Command) -> String {
+/// Runs a tool on the files; panics if it ends in failure or warns.
+fn run(what: &str, command: &mut Command) {
     let output = command.output().unwrap_or_else(|e| {
         panic!(
             "{what}: {:?} does not start ({e}); run `scripts/setup --tests` and source \
@@ -17,7 +17,8 @@ fn run(what: &str, command: &mut Command) -> String {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "{what}: {}\n{text}", output.status);
-    text
+    let warning = text.lines().find(|l| l.to_ascii_lowercase().contains("warning"));
+    assert_eq!(warning, None, "{what}:\n{text}");
 }
 
 fn program(variable: &str, otherwise: &str) -> PathBuf {
@@ -37,7 +38,7 @@ fn verilator(variable: &str, otherwise: &str) -> Command {
 }
 
 /// Lints the design `top` in `files` with Verilator, new and old, and has Icarus and Yosys read it.
-/// A warning of Verilator is a failure; so is a pragma in the text or a line too long.
+/// A warning is a failure; so is a pragma in the text or a line too long.
 pub fn lint(name: &str, top: &str, files: &[SvFile]) {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     // What an earlier run left may not take part.
@@ -58,14 +59,16 @@ pub fn lint(name: &str, top: &str, files: &[SvFile]) {
     {
         let mut command = verilator(variable, otherwise);
         command.args(["--lint-only", "-Wall", "--top-module", top]).args(&paths);
-        let text = run(&format!("{name}: Verilator of {variable}"), &mut command);
-        assert!(!text.contains("%Warning"), "{name}: {variable}\n{text}");
+        run(&format!("{name}: Verilator of {variable}"), &mut command);
     }
     let mut icarus = Command::new(program("PIMC_IVERILOG", "iverilog"));
-    icarus.args(["-g2012", "-t", "null", "-s", top]).args(&paths);
+    icarus.args(["-g2012", "-Wall", "-Wno-timescale", "-t", "null", "-s", top]).args(&paths);
     run(&format!("{name}: Icarus"), &mut icarus);
     let list: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-    let script = format!("read_verilog -sv {}; hierarchy -check -top {top}; proc", list.join(" "));
+    let script = format!(
+        "read_verilog -sv {}; hierarchy -check -top {top}; proc; check -assert",
+        list.join(" ")
+    );
     let mut yosys = Command::new(program("PIMC_YOSYS", "yosys"));
     run(&format!("{name}: Yosys"), yosys.args(["-q", "-p", &script]));
 }
