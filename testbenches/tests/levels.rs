@@ -1,0 +1,150 @@
+//! Whole models through every level: golden's vectors, which hold the awkward shapes and extreme
+//! values of every format, and the elementwise ops behind a matrix.
+
+mod common;
+
+use common::{compile, golden_cases, on_all, options, tool};
+use pimc_cosim::{cosim, Inputs, Level, Options, Quiet, Report};
+use pimc_ir::testing::ModelBuilder;
+use std::path::Path;
+
+/// What is wrong with a report that should say that all levels agree on `vectors` vectors.
+fn flaw(report: &Report, vectors: usize) -> Option<String> {
+    if let Some(d) = &report.divergence {
+        return Some(d.to_string());
+    }
+    let run: Vec<(Level, usize)> = report.levels.iter().map(|l| (l.level, l.vectors)).collect();
+    let all = [
+        (Level::Golden, vectors),
+        (Level::Schedule, vectors),
+        (Level::Native, 1),
+        (Level::Rtl, vectors),
+    ];
+    let (w, n) = (&report.waves, &report.native);
+    let compared = [w.counts, *n].iter().all(|c| {
+        let banks = 16;
+        c.commands > 2 * c.runs
+            && c.columns >= banks * c.runs
+            && c.results >= banks * c.runs
+            && c.reads >= c.columns
+            && c.writes >= c.runs
+    });
+    let whole = run == all && w.vectors == vectors && n.runs == 1 && compared;
+    (!whole).then(|| format!("not everything was compared: {report:?}"))
+}
+
+/// Compiles the model in `case` and runs it on its vectors.
+fn run_case(name: &str, case: &Path, adjust: impl Fn(&mut Options)) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("out");
+    let model = pimc_ir::load(&case.join("model.ir")).unwrap();
+    compile(&model, &tree);
+    let inputs = Inputs::File(case.join("vectors.safetensors"));
+    let vectors = inputs.vectors(&model.module.func).unwrap().len();
+    let mut options = options(inputs);
+    adjust(&mut options);
+    let result = cosim(&tree, &options, &Quiet);
+    let flaw = match result {
+        Ok(report) => flaw(&report, vectors),
+        Err(e) => Some(e.to_string()),
+    };
+    flaw.map(|f| format!("{name}: {f}"))
+}
+
+#[test]
+fn golden_vectors_agree_on_every_level() {
+    let flaws = on_all(&golden_cases(), |(name, case)| run_case(name, case, |_| {}));
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+}
+
+#[test]
+fn the_oldest_verilator_agrees_too() {
+    let old = tool("PIMC_VERILATOR_OLD");
+    let names = ["bqq_grid", "int_4_grouped", "network", "pq_k512_sub8", "supermask_frozen_coats"];
+    let mut cases = golden_cases();
+    cases.retain(|c| names.contains(&c.0.as_str()));
+    assert_eq!(cases.len(), names.len());
+    let flaws =
+        on_all(&cases, |(name, case)| run_case(name, case, |o| o.verilator = Some(old.clone())));
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+}
+
+/// A model of ops behind an identity matrix, so that they run in hardware: `ops` read `%m`.
+fn behind_identity(len: usize, params: &str, ops: &str, result: &str) -> ModelBuilder {
+    let identity: Vec<i8> = (0..len * len).map(|i| i8::from(i / len == i % len)).collect();
+    let text = format!(
+        "pimc 1\ntarget \"hbm3-pim\"\nweight @id : int<{len}x{len}, bits=2> from \"t.safetensors\"\n\
+         {params}\nfunc @main(%x: i8<{len}>) -> {result} {{\n  %m = matvec @id, %x : i8<{len}>\n{ops}\n}}"
+    );
+    ModelBuilder::new(text).int("id", &identity, &[])
+}
+
+fn elementwise_models() -> Vec<(&'static str, ModelBuilder)> {
+    let spread =
+        |n: i64| -> Vec<i64> { (0..20).map(|i| (i * 2_654_435_761 % n) - n / 2).collect() };
+    let table: Vec<i64> = (-128..128).map(|i: i64| (i * i) / 70 - 117).collect();
+    let wide: Vec<i64> = (0..20)
+        .map(|i| if i % 2 == 0 { i64::from(i32::MIN) } else { i64::from(i32::MAX) })
+        .collect();
+    vec![
+        (
+            "requant per row, to several widths",
+            behind_identity(
+                20,
+                "param @mul : i32<20> from \"t.safetensors\"\nparam @shift : i8<20> from \"t.safetensors\"",
+                "  %a = requant %m, mul=@mul, shift=@shift : i8<20>\n  \
+                 %b = requant %m, mul=-2147483648, shift=31 : i9<20>\n  \
+                 %c = requant %m, mul=3, shift=1 : i4<20>\n  \
+                 %d = requant %m, mul=2147483647, shift=0 : i20<20>\n  \
+                 %e = requant %m, mul=2147483647, shift=62 : i2<20>\n  \
+                 %ab = add %a, %b : i10<20>\n  %cd = add %c, %d : i21<20>\n  \
+                 %abe = add %ab, %e : i11<20>\n  %r = add %abe, %cd : i22<20>\n  return %r",
+                "i22<20>",
+            )
+            .param("mul", &spread(1 << 31))
+            .param("shift", &(0..20).map(|i| i * 3).collect::<Vec<_>>()),
+        ),
+        (
+            "wide sums, relu, concat and slices",
+            behind_identity(
+                20,
+                "param @wide : i32<20> from \"t.safetensors\"",
+                "  %a = add %m, @wide : i33<20>\n  %b = relu %a : i33<20>\n  \
+                 %c = slice %b, start=1, len=1 : i33<1>\n  %d = slice %a, start=7, len=13 : i33<13>\n  \
+                 %e = concat %d, %c, %b : i33<34>\n  return %e",
+                "i33<34>",
+            )
+            .param("wide", &wide),
+        ),
+        (
+            "table, and argmax with ties",
+            behind_identity(
+                20,
+                "param @t : i8<256> from \"t.safetensors\"",
+                "  %a = table %m, @t : i8<20>\n  %b = argmax %a : i6<1>\n  %c = argmax %m : i6<1>\n  \
+                 %d = concat %b, %c : i6<2>\n  return %d",
+                "i6<2>",
+            )
+            .param("t", &table),
+        ),
+    ]
+}
+
+#[test]
+fn elementwise_ops_agree_on_every_level() {
+    let flaws = on_all(&elementwise_models(), |(name, builder)| {
+        let dir = tempfile::tempdir().unwrap();
+        let path =
+            builder.write(dir.path(), "ops.ir").unwrap_or_else(|d| panic!("{}", d.render(false)));
+        let model = pimc_ir::load(&path).unwrap_or_else(|d| panic!("{name}: {}", d.render(false)));
+        let tree = dir.path().join("out");
+        compile(&model, &tree);
+        let inputs = Inputs::Random { count: 12, seed: 20 };
+        let flaw = match cosim(&tree, &options(inputs), &Quiet) {
+            Ok(report) => flaw(&report, 12),
+            Err(e) => Some(e.to_string()),
+        };
+        flaw.map(|f| format!("{name}: {f}"))
+    });
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+}
