@@ -155,8 +155,11 @@ fn control(sources: &[(String, String)], traced: Traced) -> String {
         }
         if traced == Traced::Checked {
             let _ = writeln!(text, "tracing_off -file \"*{name}\"");
-            for line in traced_lines(source) {
-                let _ = writeln!(text, "tracing_on -file \"*{name}\" -lines {line}-{line}");
+            // Neighbouring lines must be one range: Verilator switches off at the line after a
+            // range, and in 5.006 that wins over switching on at the same line.
+            for run in traced_lines(source).chunk_by(|a, b| a + 1 == *b) {
+                let (first, last) = (run[0], run[run.len() - 1]);
+                let _ = writeln!(text, "tracing_on -file \"*{name}\" -lines {first}-{last}");
             }
         }
     }
