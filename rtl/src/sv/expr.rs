@@ -110,9 +110,18 @@ impl Printer<'_> {
         }
     }
 
-    /// The expression at a port of a type: a cut as a part select, as Yosys takes a cast there for
-    /// its operand.
+    /// The expression at a port of a type: a cut as a part select and a whole signal without a
+    /// change of sign, as Yosys takes a cast there for its operand. (A connection has no sign.)
     pub fn connection(&self, e: &Expr, want: Ty) -> String {
+        let mut bare = e;
+        loop {
+            bare = match bare {
+                Expr::Signed(inner) | Expr::Unsigned(inner) => inner,
+                Expr::Cast(inner, n) if *n == want.width => inner,
+                Expr::Ref(_) if self.own_ty(bare).width == want.width => return self.own(bare),
+                _ => break,
+            };
+        }
         match e {
             Expr::Cast(inner, n) if *n == want.width => {
                 self.cut(inner, *n).unwrap_or_else(|| self.value(e, want))
