@@ -26,7 +26,7 @@ const REF: u64 = 3;
 
 fn column(row: u64, col: u64) -> [u64; 4] {
     std::array::from_fn(|i| {
-        (row << 32 | col << 16 | i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ((row << 32 | col << 16) | (i as u64 + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     })
 }
 

@@ -165,7 +165,7 @@ fn functions_without_a_matvec() {
         "func @main(%x: i8<5>) -> i4<1> {\n  %y = argmax %x : i4<1>\n  return %y\n}\n",
         "func @main(%x: i32<1>) -> i32<1> {\n  return %x\n}\n",
     ] {
-        assert_works(&ModelBuilder::new(&format!("{head}{body}")), 3);
+        assert_works(&ModelBuilder::new(format!("{head}{body}")), 3);
     }
 }
 
