@@ -4,7 +4,9 @@ use super::expr::Printer;
 use super::names::{child_decls, key, port, whole_type, Decl, Names};
 use super::process::{choice, processes, read, single, Process};
 use super::text::statement;
-use crate::hdl::tree::{Cell, Child, ChildKind, Expr, Index, Net, NetKind, Ref, Scope, Stmt};
+use crate::hdl::tree::{
+    Cell, Child, ChildKind, Expr, Index, Net, NetKind, Ref, Scope, Stmt, Unary,
+};
 use crate::hdl::{u, Ty};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -429,7 +431,10 @@ impl<'a> Writer<'a> {
 
     /// A choice between two values in one line, if it fits.
     fn choice(&self, process: &Process) -> Option<String> {
-        let (target, test, yes, no) = choice(process)?;
+        let (target, test, yes, no) = match choice(process)? {
+            (target, Expr::Unary(Unary::Not, test), yes, no) => (target, &**test, no, yes),
+            other => other,
+        };
         let ty = self.names.signal(target).ty;
         let p = self.printer();
         let mut reads = BTreeSet::new();
