@@ -79,7 +79,6 @@ pub struct BankUnit {
     unused_word: Vec<Unused>,
     last_beat: Signal<Local, Bit>,
     row_first: Signal<Local, Bit>,
-    row_last: Signal<Local, Bit>,
     next_step: Reg,
     step: Wire<Local>,
     next_coat: Vec<Reg>,
@@ -222,7 +221,6 @@ impl Logic for BankUnit {
             self.unused_word[i].x.next = self.word.val();
         }
         self.row_first.next = self.column_first.q.val() & (self.beat.q.val() == 0);
-        self.row_last.next = self.column_last.q.val() & self.last_beat.val();
 
         comment!("---- position in the matrix row: a step per beat, in a mask per group ----");
         self.last_coat.next = true;
@@ -312,10 +310,8 @@ impl Logic for BankUnit {
             self.signs[i].start.next = self.sign_start[i].val();
             self.signs[i].load.next =
                 self.busy.q.val() & self.mode_mask[i].val() & self.row_first.val();
-            self.signs[i].advance.next = self.busy.q.val()
-                & self.mode_mask[i].val()
-                & self.first_coat[i].val()
-                & !self.row_first.val();
+            self.signs[i].advance.next =
+                self.busy.q.val() & self.mode_mask[i].val() & self.first_coat[i].val();
         }
 
         comment!("---- gated sum ----");
@@ -352,7 +348,7 @@ impl Logic for BankUnit {
 
         comment!("---- results: two clocks behind the beats ----");
         self.column_end.d.next = self.last_beat.val() & !self.building.val();
-        self.row_end.d.next = self.row_last.val() & !self.building.val();
+        self.row_end.d.next = self.column_last.q.val();
         self.done.d.next = self.column_end.q.val();
         self.row_done.d.next = self.row_end.q.val();
         self.acc.next = 0.into();

@@ -25,7 +25,7 @@ pub struct SignGen {
     pub start: Signal<In, Bit>,
     /// The row's first group follows.
     pub load: Signal<In, Bit>,
-    /// The row's next group follows.
+    /// A group follows: the row's next one, or with `load` its first.
     pub advance: Signal<In, Bit>,
     /// Signs of the 64 inputs of a group, from the clock after `load` or `advance`.
     pub signs: Wire<Out>,

@@ -118,7 +118,6 @@ impl BankUnit {
             unused_word: Unused::above(beat, if modes.is_empty() { 0 } else { shape.beat_bits }),
             last_beat: Signal::default(),
             row_first: Signal::default(),
-            row_last: Signal::default(),
             next_step: Reg::new(u(w.step)),
             step: Wire::new(u(w.step)),
             next_coat: vec_of(many_coats, || Reg::new(u(index_bits(coats)))),
