@@ -72,7 +72,12 @@ fn data_paths() -> Vec<Fault> {
         ),
         rtl("plane of the wrong weight", "pimc_gated_sum", "<< p)", "<< (p ^ 1))"),
         rtl("sign plane added", "pimc_gated_sum", "(negate_count) - (", "(negate_count) + ("),
-        rtl("lost mask bit", "pimc_gated_sum", "enable = bits_e_q;", "enable = bits_e_q & ~64'd4;"),
+        rtl(
+            "lost mask bit",
+            "pimc_gated_sum",
+            "enable = bits_e_q;",
+            "enable = bits_e_q & ~64'hff;",
+        ),
         rtl(
             "zeros counted for ones",
             "pimc_gated_sum",
@@ -82,8 +87,8 @@ fn data_paths() -> Vec<Fault> {
         rtl(
             "row not begun at zero",
             "pimc_gated_sum",
-            "    kept = acc_q;\n    if (first_e_q) begin",
-            "    kept = acc_q;\n    if (first_e_q & 1'b0) begin",
+            "assign kept = first_e_q ?",
+            "assign kept = (first_e_q & 1'b0) ?",
         ),
         rtl("wrong tap of the xorshift", "pimc_sign_gen", "(low_a >> 17)", "(low_a >> 16)"),
         rtl(
@@ -121,7 +126,7 @@ fn control() -> Vec<Fault> {
              assign col_valid_o = late_q;",
         ),
         rtl("early read", "pimc_column_control", "= reads_q[19];", "= reads_q[18];"),
-        rtl("late seed", "pimc_column_control", "= firsts_q[15];", "= firsts_q[16];"),
+        rtl("late seed", "pimc_column_control", "firsts_q[15]", "firsts_q[18]"),
         rtl("ignored tail", "pimc_bank_unit", "(beat_q == beats_less_1_q)", "(beat_q == 2'd3)"),
         rtl("result index stands", "pimc_bank_unit", "row_d = row_q + 1'b1;", "row_d = row_q;"),
         rtl(
@@ -193,7 +198,12 @@ fn files() -> Vec<Fault> {
             ),
         ),
         in_files("wrong code bit", Digit { file: "mem/bank_05.hex", line: 32, at: 3 }),
-        in_files("wrong centroid", Digit { file: "mem/bank_07.hex", line: 2, at: 0 }),
+        // No code of this bank may name the centroid, so that the results stand; what is read does not.
+        Fault {
+            name: "wrong centroid",
+            levels: &[Level::Native, Level::Rtl],
+            edit: Digit { file: "mem/bank_07.hex", line: 2, at: 0 },
+        },
         in_files("wrong constant", Digit { file: "mem/buffer.hex", line: 3, at: 1 }),
         in_files("banks mistaken for one another", Swap("mem/bank_00.hex", "mem/bank_01.hex")),
     ]
