@@ -118,7 +118,9 @@ impl Printer<'_> {
             bare = match bare {
                 Expr::Signed(inner) | Expr::Unsigned(inner) => inner,
                 Expr::Cast(inner, n) if *n == want.width => inner,
-                Expr::Ref(_) if self.own_ty(bare).width == want.width => return self.own(bare),
+                Expr::Ref(_) if self.ty(bare).is_some_and(|ty| ty.width == want.width) => {
+                    return self.own(bare)
+                }
                 _ => break,
             };
         }
