@@ -5,11 +5,12 @@
 use crate::cosim::{fault, Tree};
 use crate::reference::PlanReference;
 use crate::report::{Divergence, WaveCounts};
-use crate::wave::check::{
-    Checker, BANK, BUFFER, CHANNEL, CMD, CMD_COL, CMD_ROW, CMD_VALID, DONE, FIRST_BANK, HOST_ADDR,
+use crate::wave::check::Checker;
+use crate::wave::reader::Bits;
+use crate::wave::signals::{
+    BANK, BUFFER, CHANNEL, CMD, CMD_COL, CMD_ROW, CMD_VALID, DONE, FIRST_BANK, HOST_ADDR,
     HOST_DATA, HOST_WE, RST, START, WRITE_ADDR, WRITE_DATA, WRITE_EN,
 };
-use crate::wave::reader::Bits;
 use crate::wave::WaveResult;
 use pimc_golden::Trace;
 use pimc_lower::commands::{Command as Issued, Timed};

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::verilator::{Built, Design, Model, Port, PortId, WaveFormat};
-use crate::wave::check::signal_names;
+use crate::wave::signals::signal_names;
 use pimc_rtl::shape::{index_bits, ChannelShape};
 use std::fmt::Write as _;
 use std::path::Path;

@@ -3,5 +3,6 @@
 pub mod check;
 pub mod expect;
 pub mod reader;
+pub mod signals;
 
 pub use check::{check, WaveResult};

@@ -1,0 +1,109 @@
+//! The signals that the check reads: their names, their slots in a sample, and where a waveform has
+//! them.
+
+use super::reader::Wave;
+use crate::error::Error;
+use std::path::Path;
+
+/// Signals of the channel itself, in the order of their slots.
+pub(crate) const CHANNEL: [&str; 10] = [
+    "rst_ni",
+    "start_i",
+    "done_o",
+    "cmd_valid_o",
+    "cmd_o",
+    "cmd_row_o",
+    "cmd_col_o",
+    "host_we_i",
+    "host_addr_i",
+    "host_wdata_i",
+];
+pub(crate) const RST: usize = 0;
+pub(crate) const START: usize = 1;
+pub(crate) const DONE: usize = 2;
+pub(crate) const CMD_VALID: usize = 3;
+pub(crate) const CMD: usize = 4;
+pub(crate) const CMD_ROW: usize = 5;
+pub(crate) const CMD_COL: usize = 6;
+pub(crate) const HOST_WE: usize = 7;
+pub(crate) const HOST_ADDR: usize = 8;
+pub(crate) const HOST_DATA: usize = 9;
+
+/// Signals of the buffer unit, after those of the channel.
+pub(crate) const BUFFER: [&str; 3] = ["write_en", "write_addr", "write_data"];
+pub(crate) const WRITE_EN: usize = CHANNEL.len();
+pub(crate) const WRITE_ADDR: usize = WRITE_EN + 1;
+pub(crate) const WRITE_DATA: usize = WRITE_EN + 2;
+
+/// Signals of each bank unit, after those.
+pub(crate) const BANK: [&str; 7] = [
+    "col_valid_i",
+    "rd_data_i",
+    "column_done",
+    "column_acc",
+    "result_we",
+    "result_index",
+    "result_data",
+];
+pub(crate) const FIRST_BANK: usize = CHANNEL.len() + BUFFER.len();
+
+/// The names of the signals that the check reads: (in the channel, in the buffer unit, in a bank
+/// unit).
+pub fn signal_names() -> (&'static [&'static str], &'static [&'static str], &'static [&'static str])
+{
+    (&CHANNEL, &BUFFER, &BANK)
+}
+
+/// The scope that holds the bank units and the buffer unit.
+pub(crate) fn channel_scope(wave: &Wave, path: &Path, banks: usize) -> Result<String, Error> {
+    let last = format!(".gen_bank[{}].u_bank", banks - 1);
+    let mut scopes: Vec<&str> =
+        wave.vars.iter().filter_map(|v| v.scope.strip_suffix(last.as_str())).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let past = format!(".gen_bank[{banks}].u_bank");
+    scopes.retain(|s| !wave.vars.iter().any(|v| v.scope == format!("{s}{past}")));
+    match scopes[..] {
+        [one] => Ok(one.to_string()),
+        [] => Err(Error::content(
+            path,
+            format!("shows no pimc_channel of {banks} banks (a scope with gen_bank[0].u_bank to gen_bank[{}].u_bank); was the whole hierarchy dumped, and is it the design of this folder?", banks - 1),
+        )),
+        _ => Err(Error::content(path, format!("shows several channels: {}", scopes.join(", ")))),
+    }
+}
+
+/// The clock and the signals in the order of their slots.
+pub(crate) fn slots(
+    wave: &Wave,
+    path: &Path,
+    scope: &str,
+    banks: usize,
+) -> Result<(usize, Vec<usize>), Error> {
+    let mut missing = Vec::new();
+    let mut find = |scope: &str, name: &str| {
+        let at = wave.find(scope, name);
+        if at.is_none() {
+            missing.push(format!("{scope}.{name}"));
+        }
+        at.unwrap_or(0)
+    };
+    let clock = find(scope, "clk_i");
+    let mut slots: Vec<usize> = CHANNEL.iter().map(|n| find(scope, n)).collect();
+    let buffer = format!("{scope}.u_buffer");
+    slots.extend(BUFFER.iter().map(|n| find(&buffer, n)));
+    for b in 0..banks {
+        let bank = format!("{scope}.gen_bank[{b}].u_bank");
+        slots.extend(BANK.iter().map(|n| find(&bank, n)));
+    }
+    if missing.is_empty() {
+        return Ok((clock, slots));
+    }
+    let more = missing.len().saturating_sub(4);
+    missing.truncate(4);
+    let mut list = missing.join(", ");
+    if more > 0 {
+        list += &format!(" and {more} more");
+    }
+    Err(Error::content(path, format!("lacks signals that the check reads: {list}")))
+}
