@@ -50,6 +50,7 @@ pub struct SignGen {
     high: Reg,
     golden: Const,
     row_stride: Const,
+    _banks: u32,
 }
 
 impl SignGen {
@@ -81,6 +82,7 @@ impl SignGen {
             high: Reg::new(u(32)),
             golden: Const::new(GOLDEN as usize),
             row_stride: Const::new(GOLDEN.wrapping_mul(banks) as usize),
+            _banks: banks,
             ..SignGen::default()
         }
     }
@@ -151,7 +153,7 @@ impl Logic for SignGen {
 
 impl Unit for SignGen {
     fn module(&self) -> String {
-        format!("pimc_sign_gen_stride{:08x}", self.row_stride.val())
+        format!("pimc_sign_gen_b{}", self._banks)
     }
 
     fn contract(&self) -> Contract {
@@ -247,6 +249,26 @@ mod tests {
         check(16, 15, 0xffff_ffff, 7, 3);
         check(16, 9, 0x5eed ^ mix32(3), 40, 8);
         check(2, 1, 1, 3, 4);
+    }
+
+    #[test]
+    fn a_seed_is_ready_no_earlier_than_said() {
+        let first_signs = |clocks: u32| {
+            let mut uut = Inst::new(SignGen::new(16));
+            uut.key.set(5);
+            uut.restart.next = true;
+            clock(&mut uut);
+            uut.restart.next = false;
+            for cycle in 0..=clocks {
+                uut.start.next = cycle == 0;
+                uut.load.next = cycle == clocks;
+                clock(&mut uut);
+            }
+            uut.signs.get() as u64
+        };
+        let want = words(5, 0, 1)[0];
+        assert_eq!(first_signs(SEED_CLOCKS), want);
+        assert_ne!(first_signs(SEED_CLOCKS - 1), want);
     }
 
     #[test]
