@@ -15,6 +15,7 @@ use crate::testbench::{self, Simulation, Traced};
 use crate::verilator::{build, cache_dir, Toolchain, WaveFormat};
 use crate::wave::expect::Reference;
 use crate::wave::{check, WaveResult};
+use itertools::Itertools;
 use pimc_golden::Trace;
 use pimc_lower::commands::{expand, Expanded};
 use pimc_lower::interp::Event;
@@ -361,8 +362,7 @@ impl Run<'_> {
     fn program_words(&self) -> Result<Vec<u128>, Error> {
         let isa = &self.tree.compiled.plan.shape.isa;
         pimc_rtl::program::encode(&self.tree.program, isa).map_err(|errors| {
-            let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Error::content(self.tree.dir.join("schedule/program.hex"), text.join("; "))
+            Error::content(self.tree.dir.join("schedule/program.hex"), errors.iter().join("; "))
         })
     }
 

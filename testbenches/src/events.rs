@@ -2,6 +2,7 @@
 
 use crate::reference::Compiled;
 use crate::report::Divergence;
+use itertools::{EitherOrBoth, Itertools};
 use pimc_lower::interp::{At, Event};
 
 /// Where an event comes from, the bank if it has one, the signal that shows it, and its value.
@@ -27,8 +28,12 @@ impl Compiled {
         expected: &[Event],
         got: &[Event],
     ) -> Option<Divergence> {
-        let same = expected.iter().zip(got).take_while(|(e, g)| e == g).count();
-        let (want, have) = (expected.get(same), got.get(same));
+        let (same, pair) = expected
+            .iter()
+            .zip_longest(got)
+            .find_position(|pair| !matches!(pair, EitherOrBoth::Both(e, g) if e == g))?;
+        let (want, have) = (pair.as_ref().left(), pair.as_ref().right());
+        let (want, have) = (want.copied(), have.copied());
         let (at, bank, signal, _) = parts(have.or(want)?);
         let value = |event: Option<&Event>, other: Option<&Event>| {
             let Some(event) = event else { return "nothing more".to_string() };

@@ -7,6 +7,7 @@ use crate::diag::Diagnostics;
 use crate::module::{Module, Name, OpKind, Operand, Scalar, ValueId};
 use crate::parse::read_lines;
 use crate::parse::syntax::{Arg, ArgValue, Size, Statement, TensorKind, TypeText};
+use itertools::Itertools;
 
 /// Ops longer than this do not push the types of their neighbours to the right.
 const ALIGN_UP_TO: usize = 48;
@@ -32,9 +33,9 @@ pub fn print(module: &Module) -> String {
         rows.push(Row::Blank);
     }
     let func = &module.func;
-    let inputs: Vec<String> =
-        func.values[..func.inputs].iter().map(|v| format!("%{}: {}", v.name.text, v.ty)).collect();
-    let (name, inputs) = (&func.name.text, inputs.join(", "));
+    let inputs = func.values[..func.inputs].iter();
+    let inputs = inputs.map(|v| format!("%{}: {}", v.name.text, v.ty)).join(", ");
+    let name = &func.name.text;
     rows.push(Row::plain(format!("func @{name}({inputs}) -> {} {{", func.result_ty)));
     for (i, op) in func.ops.iter().enumerate() {
         let y = func.value_of_op(i);
@@ -71,7 +72,7 @@ fn op_text(module: &Module, kind: &OpKind) -> String {
         OpKind::Table { x, table } => format!("table {}, {}", value(x), param(table.0)),
         OpKind::Argmax { x } => format!("argmax {}", value(x)),
         OpKind::Concat { xs } => {
-            format!("concat {}", xs.iter().map(value).collect::<Vec<_>>().join(", "))
+            format!("concat {}", xs.iter().map(value).join(", "))
         }
         OpKind::Slice { x, start, len } => format!("slice {}, start={start}, len={len}", value(x)),
     }
@@ -132,8 +133,8 @@ fn row(statement: Statement, comment: Option<String>) -> Row {
             format!("func @{name}({inputs}) -> {} {{", type_text(&result))
         }
         Statement::Op { name, op, args, ty } => {
-            let args: Vec<String> = args.iter().map(arg_text).collect();
-            let text = format!("%{} = {} {}", name.text, op.text, args.join(", "));
+            let text =
+                format!("%{} = {} {}", name.text, op.text, args.iter().map(arg_text).join(", "));
             return Row::Op { text, ty: type_text(&ty), comment };
         }
         Statement::Return { value } => {

@@ -4,6 +4,7 @@ use super::syntax::{Arg, ArgValue, Size, TypeText};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::module::Span;
 use crate::types::{IntTy, VecTy, WeightType, MAX_SIZE};
+use itertools::Itertools;
 
 /// A vector type `iN<len>`.
 pub(super) fn vec_ty(ty: &TypeText, diags: &mut Diagnostics) -> Option<VecTy> {
@@ -208,7 +209,7 @@ impl<'a> Attrs<'a> {
             diags.push(d);
             *good = false;
         };
-        let known = rules.iter().map(Rule::example).collect::<Vec<_>>().join(", ");
+        let known = rules.iter().map(Rule::example).join(", ");
         for arg in args {
             let (key, flag) = match (&arg.key, &arg.value) {
                 (Some(key), _) => (key.as_str(), false),

@@ -8,6 +8,7 @@ mod read;
 
 pub use limits::Limits;
 
+use itertools::Itertools;
 use pimc_ir::{Code, Diagnostics};
 use std::path::Path;
 
@@ -90,10 +91,10 @@ impl Timing {
 const MAX_FILE: u64 = 1 << 20;
 
 fn unknown(name: &str, path: &Path, why: &str) -> Diagnostics {
-    let names: Vec<String> = Target::built_in().into_iter().map(|t| t.name).collect();
+    let names = Target::built_in().into_iter().map(|t| t.name).join(", ");
     let d = crate::diag::error(Code::P0604, format!("there is no target `{name}`")).help(format!(
         "built in: {}; or the path of a TOML file: {} cannot be read: {why}",
-        names.join(", "),
+        names,
         path.display()
     ));
     Diagnostics::one(name.to_string(), d)
