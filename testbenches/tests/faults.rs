@@ -72,12 +72,7 @@ fn data_paths() -> Vec<Fault> {
         ),
         rtl("plane of the wrong weight", "pimc_gated_sum", "<< p)", "<< (p ^ 1))"),
         rtl("sign plane added", "pimc_gated_sum", "(negate_count) - (", "(negate_count) + ("),
-        rtl(
-            "lost mask bit",
-            "pimc_gated_sum",
-            "enable = bits_e_q;",
-            "enable = bits_e_q & ~64'hff;",
-        ),
+        rtl("mask one bit off", "pimc_gated_sum", "enable = bits_e_q;", "enable = bits_e_q >> 1;"),
         rtl(
             "zeros counted for ones",
             "pimc_gated_sum",
@@ -126,7 +121,6 @@ fn control() -> Vec<Fault> {
              assign col_valid_o = late_q;",
         ),
         rtl("early read", "pimc_column_control", "= reads_q[19];", "= reads_q[18];"),
-        rtl("late seed", "pimc_column_control", "firsts_q[15]", "firsts_q[18]"),
         rtl("ignored tail", "pimc_bank_unit", "(beat_q == beats_less_1_q)", "(beat_q == 2'd3)"),
         rtl("result index stands", "pimc_bank_unit", "row_d = row_q + 1'b1;", "row_d = row_q;"),
         rtl(

@@ -363,7 +363,7 @@ fn no_machine_paths() {
     }
     assert!(wrong.is_empty(), "paths of one machine:\n{}\n", wrong.join("\n"));
 
-    let planted = format!("a\nsee {}/me/x\nrel/work/x ./root/y\n{}/z", "/home", "/root");
+    let planted = format!("a\nsee {}/me/x\nrel/home/x ./root/y\n{}/z", "/home", "/root");
     assert_eq!(machine_paths(&planted), [2, 4]);
 }
 
