@@ -6,7 +6,8 @@ use crate::shape::{index_bits, ChannelShape};
 /// Bytes of a word of byte memory.
 pub const WORD_BYTES: usize = 8;
 
-/// One byte in per clock; a word out when it is full, when its block ends and after the last byte.
+/// One byte in per clock; a word out when it is full and when its block ends. Zeros fill up the last
+/// block, so that no word of a block is ever read unwritten.
 #[derive(LogicBlock, Default)]
 pub struct BytePacker {
     /// Clock.
@@ -20,7 +21,7 @@ pub struct BytePacker {
     pub block_bytes: Wire<In>,
     /// A byte is there.
     pub valid: Signal<In, Bit>,
-    /// It is the last one.
+    /// It is the last one: zeros fill its block.
     pub last: Signal<In, Bit>,
     /// The byte.
     pub x: Wire<In>,
@@ -32,6 +33,9 @@ pub struct BytePacker {
     /// Its bytes, the first lowest.
     pub data: Wire<Out>,
 
+    filling: Flop<Bit>,
+    shift: Signal<Local, Bit>,
+    entry: Wire<Local>,
     in_word: Reg,
     in_block: Reg,
     word_ends: Signal<Local, Bit>,
@@ -46,18 +50,21 @@ pub struct BytePacker {
 impl Logic for BytePacker {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, in_word, in_block, full, word_addr);
+        dff_setup!(self, clock, filling, in_word, in_block, full, word_addr);
         for i in 0..self._bytes {
             self.bytes[i].clock.next = self.clock.val();
             self.bytes[i].d.next = self.bytes[i].q.val();
         }
 
-        comment!("---- where a word and a block end ----");
+        comment!("---- where a word and a block end; zeros fill up the last block ----");
+        self.shift.next = self.valid.val() | self.filling.q.val();
         self.block_ends.next = self.in_block.q.val() + 1.into() == self.block_bytes.val();
-        self.word_ends.next = (self.in_word.q.val() + 1.into() == self.word_bytes.val())
-            | self.block_ends.val()
-            | self.last.val();
-        if self.valid.val() {
+        self.word_ends.next =
+            (self.in_word.q.val() + 1.into() == self.word_bytes.val()) | self.block_ends.val();
+        if self.valid.val() & self.last.val() {
+            self.filling.d.next = true;
+        }
+        if self.shift.val() {
             self.in_word.d.next = self.in_word.q.val() + 1.into();
             self.in_block.d.next = self.in_block.q.val() + 1.into();
             if self.word_ends.val() {
@@ -65,6 +72,7 @@ impl Logic for BytePacker {
             }
             if self.block_ends.val() {
                 self.in_block.d.next = 0.into();
+                self.filling.d.next = false;
             }
         }
         if self.start.val() {
@@ -73,10 +81,14 @@ impl Logic for BytePacker {
         }
 
         comment!("---- the word: its first byte clears the others ----");
+        self.entry.next = 0.into();
+        if self.valid.val() {
+            self.entry.next = self.x.val();
+        }
         for i in 0..self._bytes {
-            if self.valid.val() {
+            if self.shift.val() {
                 if self.in_word.q.val() == i {
-                    self.bytes[i].d.next = self.x.val();
+                    self.bytes[i].d.next = self.entry.val();
                 } else if self.in_word.q.val() == 0 {
                     self.bytes[i].d.next = 0.into();
                 }
@@ -86,7 +98,7 @@ impl Logic for BytePacker {
         self.data.next = self.word.y.val();
 
         comment!("---- write ----");
-        self.full.d.next = self.valid.val() & self.word_ends.val();
+        self.full.d.next = self.shift.val() & self.word_ends.val();
         self.we.next = self.full.q.val();
         self.addr.next = self.word_addr.q.val();
         if self.full.q.val() {
@@ -109,6 +121,7 @@ impl BytePacker {
             x: Wire::new(u(8)),
             addr: Wire::new(addr),
             data: Wire::new(u(64)),
+            entry: Wire::new(u(8)),
             in_word: Reg::new(u(index_bits(WORD_BYTES as u32))),
             in_block: Reg::new(count),
             bytes: vec![Reg::new(u(8)); WORD_BYTES],
@@ -131,8 +144,8 @@ impl Unit for BytePacker {
             summary: "Byte packer: packs a vector of bytes into words for the banks' byte memories."
                 .into(),
             layout: "Word 0 first. A word takes word_bytes_i bytes, the first lowest, and 0 in the \
-                     others; it ends early where a block of block_bytes_i bytes ends, and after the \
-                     last byte."
+                     others; it ends early where a block of block_bytes_i bytes ends. Zeros fill up \
+                     the last block."
                 .into(),
             latency: "1 clock from the last byte of a word to we_o.".into(),
             throughput: "One byte per clock.".into(),

@@ -6,10 +6,7 @@ use crate::sequencer_columns::ColumnControl;
 use crate::sequencer_commands::DramCommands;
 use crate::sequencer_vectors::VectorIssue;
 use crate::shape::{index_bits, ChannelShape};
-
-/// Clocks by which an idle refresh comes before its deadline: a start in the last of them, whose
-/// program begins with a refresh of its own, still keeps it.
-const START_CLOCKS: u32 = 2;
+use crate::timing::IDLE_CLOCKS;
 
 /// What the sequencer does.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -314,7 +311,7 @@ impl Sequencer {
         let commands = DramCommands::new(shape);
         let vectors = VectorIssue::new(shape);
         let refresh_wait = shape.rfc.saturating_sub(2);
-        let interval = shape.refi.saturating_sub(START_CLOCKS);
+        let interval = shape.refi.saturating_sub(IDLE_CLOCKS);
         let wait_bits = isa.delay_bits.max(index_bits(refresh_wait + 1));
         Sequencer {
             prog_addr: Wire::new(pc),

@@ -1,7 +1,7 @@
 //! Latencies of the units in clocks: facts of the hardware that the scheduler relies on. The
 //! simulation test of each unit checks them.
 
-use crate::isa::VecOp;
+use crate::isa::{VecOp, Vector};
 use crate::shape::ChannelShape;
 
 /// From the last element of a vector operation being issued to its result being readable.
@@ -12,11 +12,19 @@ pub const UNIT_LATENCY: u32 = 3;
 /// fewest clocks between the first columns of two matrix rows in mode `Mask`.
 pub const SEED_CLOCKS: u32 = 4;
 
+/// Clocks by which the sequencer's idle refresh comes before its deadline: a start in the last of
+/// them, whose program begins with a refresh of its own, still keeps it. So a program ends at least
+/// that long before its last refresh is overdue.
+pub const IDLE_CLOCKS: u32 = 2;
+
 /// Clocks that the buffer unit is busy with an operation, from its issue to the issue of one that
 /// reads what it wrote.
-pub fn vec_clocks(op: VecOp, len: u32, shape: &ChannelShape) -> u32 {
+pub fn vec_clocks(v: &Vector, shape: &ChannelShape) -> u32 {
     let planes = shape.bank.gated.map_or(0, |g| g.planes);
-    match op {
+    let len = v.len;
+    match v.op {
+        // B is the bytes of a block, of which the last one is filled up.
+        VecOp::LoadBytes => len.next_multiple_of(v.b.max(1)) + VEC_LATENCY,
         VecOp::LoadPlanes => len.next_multiple_of(shape.beat_bits) + planes + VEC_LATENCY,
         _ => len + VEC_LATENCY,
     }

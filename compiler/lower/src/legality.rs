@@ -14,7 +14,7 @@
 //! | `RTP` | read to precharge |
 //! | `CCD` | read to read, the all-bank interval |
 //! | `RFC` | refresh to any command |
-//! | `REFI` | refresh to refresh, and to the end |
+//! | `REFI` | refresh to refresh, and to the refresh that may follow the end |
 //! | `FAW` | four activates; all-bank activates count only when the target says so |
 //! | `OPEN` | an activate finds its bank closed, a refresh finds all banks closed |
 //! | `ROW` | a read finds the row open that it is meant for |
@@ -27,6 +27,11 @@ use std::collections::VecDeque;
 
 /// Violations that are kept of one check; the check stops there.
 pub const MAX_VIOLATIONS: usize = 100;
+
+/// Clocks from a program's end to the soonest refresh that the sequencer can be sure of: it is idle
+/// one clock after the end, and a start in that clock puts the refresh, the first command of the
+/// next run, off by one more.
+const END_TO_REFRESH: u32 = 2;
 
 /// A rule that a command breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,13 +276,14 @@ impl<'a> Checker<'a> {
             let why = "a refresh goes to all banks".to_string();
             self.broken("RANGE", Some(bank), timed, why);
         }
-        self.deadline(timed.cycle, timed.command.name());
+        self.deadline(timed.cycle, timed.command.name(), 0);
         self.all_closed(timed.cycle, timed.command.name());
         self.refresh = Some(timed.cycle);
     }
 
-    fn deadline(&mut self, cycle: u64, command: &'static str) {
-        let refi = self.target.timing.refi;
+    /// The next refresh can come `after` clocks after the command, at the soonest.
+    fn deadline(&mut self, cycle: u64, command: &'static str, after: u32) {
+        let refi = self.target.timing.refi.saturating_sub(after);
         if let Some(last) = self.refresh {
             let latest = last + u64::from(refi);
             if cycle > latest {
@@ -329,7 +335,7 @@ impl<'a> Checker<'a> {
             });
         }
         self.apart(distance("RFC", "refresh", self.refresh, rfc), None, cycle, "END");
-        self.deadline(cycle, "END");
+        self.deadline(cycle, "END", END_TO_REFRESH);
         self.all_closed(cycle, "END");
         self.found
     }

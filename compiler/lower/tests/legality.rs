@@ -93,9 +93,10 @@ fn refresh_deadline_and_its_last_legal_clock() {
     assert_eq!(at(5070), []);
     let found = at(5071);
     assert_eq!((rules(&found), found[0].latest), (vec!["REFI"], Some(5070)));
-    // The end is a deadline as well.
-    assert_eq!(rules(&check(&t, vec![all(0, Command::Ref)], 5071)), ["REFI"]);
-    assert_eq!(check(&t, vec![all(0, Command::Ref)], 5070), []);
+    // The sequencer refreshes two clocks after the end at the soonest, so the end has a deadline too.
+    let late = check(&t, vec![all(0, Command::Ref)], 5069);
+    assert_eq!((rules(&late), late[0].latest), (vec!["REFI"], Some(5068)));
+    assert_eq!(check(&t, vec![all(0, Command::Ref)], 5068), []);
 }
 
 #[test]

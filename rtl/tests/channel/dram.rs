@@ -27,7 +27,7 @@ impl Job {
     }
 
     pub fn vector(&mut self, v: Vector) {
-        let delay = vec_clocks(v.op, v.len, &self.shape);
+        let delay = vec_clocks(&v, &self.shape);
         self.push(Action::Vec(v), delay);
     }
 

@@ -151,8 +151,8 @@ impl Machine<'_> {
             return Err(format!("words of {in_word} bytes in blocks of {in_block}"));
         }
         let (mut word, mut at, mut block) = (0, 0, 0);
-        for i in 0..v.len {
-            let x = self.word(v.a, i * v.a_step)?;
+        for i in 0..v.len.next_multiple_of(v.b) {
+            let x = if i < v.len { self.word(v.a, i * v.a_step)? } else { 0 };
             let byte = i8::try_from(x).map_err(|_| format!("input {x} is wider than a byte"))?;
             for unit in &mut self.units {
                 unit.load_byte(word, at, byte)?;

@@ -226,7 +226,7 @@ impl<'a> Machine<'a> {
                     if (drains || loads) && at.cycle < clocks.data {
                         return Err(fault("the last columns are still under way".into()));
                     }
-                    let busy = at.cycle + u64::from(vec_clocks(v.op, v.len, self.shape));
+                    let busy = at.cycle + u64::from(vec_clocks(&v, self.shape));
                     clocks.buffer = busy;
                     if loads {
                         clocks.load = busy;

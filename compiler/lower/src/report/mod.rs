@@ -202,7 +202,7 @@ fn run(plan: &Plan) -> RunPart {
         .program
         .iter()
         .map(|i| match i.action {
-            Action::Vec(v) => u64::from(vec_clocks(v.op, v.len, &plan.shape)),
+            Action::Vec(v) => u64::from(vec_clocks(&v, &plan.shape)),
             _ => 0,
         })
         .sum();

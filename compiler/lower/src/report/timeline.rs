@@ -48,7 +48,7 @@ impl Timeline {
                 _ => None,
             });
             if let Some(v) = of {
-                let clocks = u64::from(vec_clocks(v.op, v.len, &plan.shape));
+                let clocks = u64::from(vec_clocks(&v, &plan.shape));
                 buffer.push(bar(step.cycle + clocks, moves(v.op)));
             }
         }

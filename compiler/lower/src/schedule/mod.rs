@@ -62,7 +62,7 @@ fn issue_vec(b: &mut Builder<'_>, vector: &Vector, shape: &ChannelShape) -> u64 
         at = at.max(b.data_ready);
     }
     let issued = b.issue(Action::Vec(*vector), at);
-    b.vec_ready = issued + u64::from(vec_clocks(vector.op, vector.len, shape));
+    b.vec_ready = issued + u64::from(vec_clocks(vector, shape));
     if drains || loads {
         b.unit_ready = b.vec_ready;
     }
