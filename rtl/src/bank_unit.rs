@@ -403,6 +403,7 @@ fn mode_names(bank: &BankShape) -> String {
         StreamMode::Lookup(l) => format!("{at} codes of lookup unit {l}"),
         StreamMode::Signs => format!("{at} signs"),
         StreamMode::Mask => format!("{at} mask"),
+        StreamMode::Blocks => format!("{at} binary quadratic blocks"),
         StreamMode::Mac => format!("{at} int8 weights"),
     };
     bank.modes().iter().enumerate().map(name).collect::<Vec<_>>().join(", ")

@@ -339,6 +339,8 @@ fn formula(op: VecOp) -> &'static str {
         VecOp::Drain => "the result of a bank",
         VecOp::DrainMac => "A + (the result of a bank) * B",
         VecOp::DrainOnes => "A + (the count of ones of a bank) * B",
+        VecOp::Collect => "the results of the banks, row by row",
+        VecOp::CollectSum => "the sum of the banks' results, row by row",
         VecOp::LoadBytes | VecOp::LoadPlanes => "nothing; A goes to the banks",
     }
 }

@@ -214,6 +214,7 @@ fn modes(shape: &ChannelShape) -> String {
         StreamMode::Lookup(i) => format!("look up {i}"),
         StreamMode::Signs => "signs".into(),
         StreamMode::Mask => "mask".into(),
+        StreamMode::Blocks => "binary quadratic blocks".into(),
         StreamMode::Mac => "multiply and add".into(),
     };
     let modes = shape.bank.modes();

@@ -62,6 +62,37 @@ pub struct Stream {
     pub coats_less_1: u32,
     /// Supermask: seed ^ mix32(layer), the sign generator's key.
     pub sign_key: u32,
+    /// Binary quadratic blocks: how a matrix row, which is one block and basis, divides into beats.
+    pub block: Block,
+}
+
+/// Geometry of the blocks of a stream of mode `Blocks`; see [`crate::shape::BlockShape`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Block {
+    /// Beats of a row of B, less 1: groups of inputs of a block column.
+    pub x_beats_less_1: u32,
+    /// Rows of B, less 1: the inner dimension.
+    pub inner_less_1: u32,
+    /// Beats of a row of A, less 1: groups of the inner dimension.
+    pub t_beats_less_1: u32,
+    /// Rows of A, less 1: rows of the block.
+    pub rows_less_1: u32,
+    /// Blocks of one block row that follow one another in a bank, less 1: block n takes the inputs
+    /// of slot n mod that many.
+    pub slots_less_1: u32,
+}
+
+impl Block {
+    /// Its fields, in the order of the program word.
+    pub fn fields(&self) -> [u32; 5] {
+        [
+            self.x_beats_less_1,
+            self.inner_less_1,
+            self.t_beats_less_1,
+            self.rows_less_1,
+            self.slots_less_1,
+        ]
+    }
 }
 
 /// Operands of `Vec`. Element i reads A at `a + i*a_step` and B at `b + i*b_step`, and writes `d + i`.
@@ -81,6 +112,8 @@ pub struct Vector {
     pub d: u32,
     /// Elements; at least 1.
     pub len: u32,
+    /// Loads: 0 for every bank, or 1 + the number of the one bank that takes them.
+    pub bank: u32,
 }
 
 /// Operations of the buffer unit, per element. Sums wrap at the word width; lowering proves that
@@ -109,18 +142,25 @@ pub enum VecOp {
     DrainMac,
     /// d = A + (count of ones of element i) * B.
     DrainOnes,
-    /// Bytes of A to every bank's byte memory from word 0: a word takes `d` bytes and a block of
+    /// The results of matrix rows as their columns come in, row n of a stream from bank b to
+    /// d + n*banks + b. Issued before the stream's first read; ends with the stream's last row.
+    Collect,
+    /// The same with the results of all banks added up: one element a row. A pass is `a` rows, and
+    /// every element is the sum of `b` passes that follow one another: row n goes to
+    /// d + n / (a*b) * a + n mod a.
+    CollectSum,
+    /// Bytes of A to every bank's byte memory (or to one bank's) from word 0: a word takes `d` bytes and a block of
     /// words ends after `b` bytes (a word never crosses a block). The last block is filled up with
     /// zeros, and so are the unused bytes of a word.
     LoadBytes,
-    /// A to every bank's plane memory from group 0: beat_bits inputs to a group, the last one
-    /// filled up with zeros.
+    /// A to every bank's plane memory (or to one bank's) from group `d`: beat_bits inputs to a group,
+    /// the last one filled up with zeros.
     LoadPlanes,
 }
 
 impl VecOp {
     /// Every operation; its number in the program is its index here.
-    pub const ALL: [VecOp; 13] = [
+    pub const ALL: [VecOp; 15] = [
         VecOp::Copy,
         VecOp::Add,
         VecOp::Mul,
@@ -132,6 +172,8 @@ impl VecOp {
         VecOp::Drain,
         VecOp::DrainMac,
         VecOp::DrainOnes,
+        VecOp::Collect,
+        VecOp::CollectSum,
         VecOp::LoadBytes,
         VecOp::LoadPlanes,
     ];
@@ -168,8 +210,12 @@ pub struct IsaShape {
     pub coats_bits: u32,
     /// Sign key: 32, or 0 when no supermask is built.
     pub key_bits: u32,
+    /// Each field of [`Block`]; 0 when no binary quadratic blocks are built.
+    pub block_bits: u32,
     /// Vector memory address, and length less 1.
     pub addr_bits: u32,
+    /// Bank of a load; 0 when every load goes to all banks.
+    pub bank_bits: u32,
 }
 
 /// One instruction: an action and the clocks until the next.
@@ -237,7 +283,7 @@ impl IsaShape {
         self.layout(&[self.count_bits])
     }
 
-    /// Fields of `Stream`: mode, columns, tail beats, coats, sign key.
+    /// Fields of `Stream`: mode, columns, tail beats, coats, sign key, the five of its blocks.
     pub fn stream_fields(&self) -> Vec<Field> {
         self.layout(&[
             self.mode_bits,
@@ -245,13 +291,18 @@ impl IsaShape {
             self.beats_bits,
             self.coats_bits,
             self.key_bits,
+            self.block_bits,
+            self.block_bits,
+            self.block_bits,
+            self.block_bits,
+            self.block_bits,
         ])
     }
 
-    /// Fields of `Vec`: op, a step, b step, a, b, d, length less 1.
+    /// Fields of `Vec`: op, a step, b step, a, b, d, length less 1, bank.
     pub fn vec_fields(&self) -> Vec<Field> {
         let a = self.addr_bits;
-        self.layout(&[VecOp::bits(), 1, 1, a, a, a, a])
+        self.layout(&[VecOp::bits(), 1, 1, a, a, a, a, self.bank_bits])
     }
 
     /// Bits of a program word: the widest instruction.

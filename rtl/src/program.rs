@@ -2,7 +2,8 @@
 //! narrowest fields that hold a program.
 
 use crate::isa::{
-    Action, Field, Instr, IsaShape, Stream, VecOp, Vector, LOOP_DEPTH, MIN_DELAY, OPCODE_BITS,
+    Action, Block, Field, Instr, IsaShape, Stream, VecOp, Vector, LOOP_DEPTH, MIN_DELAY,
+    OPCODE_BITS,
 };
 use crate::shape::{choice_bits, index_bits, BankShape, StreamMode};
 use thiserror::Error;
@@ -98,6 +99,11 @@ fn operands(action: &Action) -> Vec<(&'static str, u32)> {
             ("tail beats less 1", s.tail_beats_less_1),
             ("coats less 1", s.coats_less_1),
             ("sign key", s.sign_key),
+            ("beats of a row of B less 1", s.block.x_beats_less_1),
+            ("rows of B less 1", s.block.inner_less_1),
+            ("beats of a row of A less 1", s.block.t_beats_less_1),
+            ("rows of A less 1", s.block.rows_less_1),
+            ("slots less 1", s.block.slots_less_1),
         ],
         Action::Vec(v) => vec![
             ("operation", v.op.code()),
@@ -108,6 +114,7 @@ fn operands(action: &Action) -> Vec<(&'static str, u32)> {
             ("address d", v.d),
             // The word holds the length less 1, so that an address is as wide as a length.
             ("length less 1", v.len.saturating_sub(1)),
+            ("bank", v.bank),
         ],
     }
 }
@@ -144,7 +151,9 @@ impl IsaShape {
             beats_bits: index_bits(beats),
             coats_bits: if mask { choice_bits(generated.unwrap_or(1)) } else { 0 },
             key_bits: if mask { 32 } else { 0 },
+            block_bits: bank.blocks.is_some().into(),
             addr_bits: index_bits(vector_depth),
+            bank_bits: 0,
         };
         let widen = |bits: &mut u32, value: u32| *bits = (*bits).max(value_bits(value));
         for instr in program {
@@ -158,10 +167,18 @@ impl IsaShape {
                 Action::Stream(s) => {
                     widen(&mut isa.columns_bits, s.columns_less_1);
                     widen(&mut isa.beats_bits, s.tail_beats_less_1);
+                    if bank.blocks.is_some() {
+                        for value in s.block.fields() {
+                            widen(&mut isa.block_bits, value);
+                        }
+                    }
                 }
                 Action::Vec(v) => {
                     for value in [v.a, v.b, v.d, v.len.saturating_sub(1)] {
                         widen(&mut isa.addr_bits, value);
+                    }
+                    if v.bank > 0 {
+                        widen(&mut isa.bank_bits, v.bank);
                     }
                 }
                 _ => {}
@@ -264,20 +281,28 @@ pub fn decode_instr(index: usize, word: u128, isa: &IsaShape) -> Result<Instr, P
         (6, []) => Action::Ref,
         (7, &[count]) => Action::Loop { count },
         (8, []) => Action::Next,
-        (9, &[mode, columns_less_1, tail_beats_less_1, coats_less_1, sign_key]) => {
+        (9, &[mode, columns_less_1, tail_beats_less_1, coats_less_1, sign_key, x, i, t, r, n]) => {
             Action::Stream(Stream {
                 mode,
                 columns_less_1,
                 tail_beats_less_1,
                 coats_less_1,
                 sign_key,
+                block: Block {
+                    x_beats_less_1: x,
+                    inner_less_1: i,
+                    t_beats_less_1: t,
+                    rows_less_1: r,
+                    slots_less_1: n,
+                },
             })
         }
-        (10, &[op, a_step, b_step, a, b, d, len_less_1]) => {
+        (10, &[op, a_step, b_step, a, b, d, len_less_1, bank]) => {
             let Some(&op) = VecOp::ALL.get(op as usize) else {
                 return Err(ProgramError::Unknown { index, field: "operation", value: op });
             };
-            Action::Vec(Vector { op, a, a_step, b, b_step, d, len: len_less_1.saturating_add(1) })
+            let len = len_less_1.saturating_add(1);
+            Action::Vec(Vector { op, a, a_step, b, b_step, d, len, bank })
         }
         _ => return Err(ProgramError::Unknown { index, field: "opcode", value: opcode }),
     };
@@ -323,6 +348,7 @@ mod tests {
                 column_signs: Some(9),
                 generated_signs: Some(3),
             }),
+            blocks: None,
             mac: None,
             byte_words: 0,
             result_bits: 20,
@@ -346,9 +372,10 @@ mod tests {
                     tail_beats_less_1: t,
                     coats_less_1: o,
                     sign_key: k,
+                    block: Block::default(),
                 })
             }),
-            (0usize..13, v.clone(), v.clone(), v.clone(), v, 0u32..4).prop_map(
+            (0usize..VecOp::ALL.len(), v.clone(), v.clone(), v.clone(), v, 0u32..4).prop_map(
                 |(op, a, b, d, len, s)| {
                     Action::Vec(Vector {
                         op: VecOp::ALL[op],
@@ -358,6 +385,7 @@ mod tests {
                         b_step: s >> 1,
                         d,
                         len: len + 1,
+                        bank: 0,
                     })
                 }
             ),
@@ -408,7 +436,8 @@ mod tests {
     fn every_mistake_of_a_program_is_told() {
         let isa = IsaShape::smallest(&[], &bank(), 4, 16);
         let at = |action| Instr { action, delay: 2 };
-        let vector = Vector { op: VecOp::Add, a: 0, a_step: 1, b: 0, b_step: 1, d: 0, len: 0 };
+        let vector =
+            Vector { op: VecOp::Add, a: 0, a_step: 1, b: 0, b_step: 1, d: 0, len: 0, bank: 0 };
         let program = [
             at(Action::Next),
             Instr { action: Action::Ref, delay: 1 },

@@ -1,7 +1,7 @@
 //! The sequencer: runs the schedule program.
 
 use crate::hdl::prelude::*;
-use crate::isa::{Action, Stream, VecOp, Vector, LOOP_DEPTH, OPCODE_BITS};
+use crate::isa::{Action, Block, Stream, VecOp, Vector, LOOP_DEPTH, OPCODE_BITS};
 use crate::sequencer_columns::ColumnControl;
 use crate::sequencer_commands::DramCommands;
 use crate::sequencer_vectors::VectorIssue;
@@ -305,8 +305,10 @@ impl Sequencer {
             tail_beats_less_1: 0,
             coats_less_1: 0,
             sign_key: 0,
+            block: Block::default(),
         };
-        let vector = Vector { op: VecOp::Copy, a: 0, a_step: 0, b: 0, b_step: 0, d: 0, len: 1 };
+        let vector =
+            Vector { op: VecOp::Copy, a: 0, a_step: 0, b: 0, b_step: 0, d: 0, len: 1, bank: 0 };
         let columns = ColumnControl::new(shape);
         let commands = DramCommands::new(shape);
         let vectors = VectorIssue::new(shape);

@@ -171,6 +171,9 @@ pub enum StreamMode {
     Signs,
     /// Bits are mask planes: 1 adds x with the generated sign (supermask).
     Mask,
+    /// A matrix row is a block and basis of binary quadratic weights; it has a result for every row
+    /// of the block.
+    Blocks,
     /// Bytes are weights: multiply by x and add.
     Mac,
 }
@@ -182,6 +185,8 @@ pub struct BankShape {
     pub lookups: Vec<LookupShape>,
     /// Gated adder tree.
     pub gated: Option<GatedShape>,
+    /// Binary quadratic blocks, on the gated adder tree.
+    pub blocks: Option<BlockShape>,
     /// Multiply-add row for plain integer weights.
     pub mac: Option<MacShape>,
     /// Words (of 8 bytes) of the byte-wise input memory of builders and multiply-add; 0 when unused.
@@ -206,6 +211,9 @@ impl BankShape {
             if g.generated_signs.is_some() {
                 modes.push(StreamMode::Mask);
             }
+        }
+        if self.blocks.is_some() {
+            modes.push(StreamMode::Blocks);
         }
         if self.mac.is_some() {
             modes.push(StreamMode::Mac);
@@ -261,6 +269,64 @@ pub struct GatedShape {
     /// Present when signs are generated (supermask): the most coats of any op.
     pub generated_signs: Option<u32>,
 }
+
+/// Binary quadratic blocks: y_a += r*acc_a + 2s*X*ones_a + u'*X + t*T for every row a of a block, with
+/// t_k = sum_j B[k,j] x_j over signs, X = sum_j x_j, T = sum_k t_k, acc_a = sum_k A[a,k] t_k over signs
+/// and ones_a the ones of row a of A. With u' = u - l*sum s this is the language's formula, since the
+/// sum of row a of A is 2*ones_a - l.
+///
+/// A matrix row of the stream is one block and basis, in beats of `beat_bits`:
+///
+/// | beats | hold |
+/// |---|---|
+/// | `inner` rows of `x_beats` | B: bit j of beat q is the sign of input 64q + j, 1 is +1 |
+/// | `scalar_beats(x_beats)` | beat 0: r (16 bits), t (16), 2s (32); beat 1: u' (64); zero beyond |
+/// | `rows` rows of `t_beats` | A: bit k of beat q is the sign of t_(64q + k) |
+///
+/// While the scalars pass, X is summed: their first `x_beats` beats run the inputs through the
+/// adder tree with every sign +1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockShape {
+    /// Bits of an input (signed).
+    pub x_bits: u32,
+    /// Bits of a t_k (signed).
+    pub t_bits: u32,
+    /// Largest inner dimension: t_k held.
+    pub inner: u32,
+    /// Most beats of a row of B.
+    pub x_beats: u32,
+    /// Bits of X (signed).
+    pub x_sum_bits: u32,
+    /// Bits of T (signed).
+    pub t_sum_bits: u32,
+    /// Bits of u'*X + t*T (signed), and of its terms.
+    pub constant_bits: u32,
+    /// Bits of 2s*X (signed).
+    pub ones_factor_bits: u32,
+    /// Bits of acc_a (signed).
+    pub row_bits: u32,
+    /// Bits of r (signed), at most 16.
+    pub r_bits: u32,
+    /// Bits of t (signed), at most 16.
+    pub t_factor_bits: u32,
+    /// Bits of 2s (signed), at most 17.
+    pub s_bits: u32,
+    /// Bits of u' (signed), at most 64.
+    pub u_bits: u32,
+    /// Bits of a result (signed).
+    pub result_bits: u32,
+}
+
+impl BlockShape {
+    /// Beats that the scalars take: X must be through the adder tree, and the last t_k in its
+    /// planes, before the first row of A.
+    pub fn scalar_beats(x_beats: u32) -> u32 {
+        (x_beats + 1).max(SCALAR_BEATS)
+    }
+}
+
+/// Fewest beats of the scalars of a block.
+pub const SCALAR_BEATS: u32 = 4;
 
 /// Eight int8 multiply-adds per beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
