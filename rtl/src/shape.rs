@@ -64,6 +64,7 @@ impl ChannelShape {
         let coats = bank.gated.and_then(|g| g.generated_signs).filter(|_| masked);
         let ones = bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
         let multiplies = has(VecOp::Mul) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
+        let collects = has(VecOp::Collect) || has(VecOp::CollectSum);
         let drains = has(VecOp::Drain) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
         let mut faults = vec![];
         let mut want = |holds: bool, fault: &str| {
@@ -111,7 +112,7 @@ impl ChannelShape {
         want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
         want(!has(VecOp::DrainOnes) || ones < buffer.word_bits, "a word holds a count of ones");
         want(has(VecOp::DrainOnes) == (ones > 0), "ones are counted where they are drained");
-        want(drains, "results are drained");
+        want(drains || collects, "results are collected");
         want(
             has(VecOp::LoadBytes) == (bank.byte_words > 0),
             "bytes are loaded where there is byte memory",

@@ -8,6 +8,8 @@ use crate::shape::ChannelShape;
 pub const VEC_LATENCY: u32 = 6;
 /// From the last beat of a column entering the data path to its result word being readable.
 pub const UNIT_LATENCY: u32 = 3;
+/// From a result leaving the bank units to its being readable in vector memory, when it is collected.
+pub const COLLECT_CLOCKS: u32 = VEC_LATENCY + 4;
 /// From the key and row entering the sign generator to its first word being ready; also the
 /// fewest clocks between the first columns of two matrix rows in mode `Mask`.
 pub const SEED_CLOCKS: u32 = 4;

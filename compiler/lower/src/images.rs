@@ -1,21 +1,23 @@
 //! Bank images: what every column of every bank holds.
 //!
-//! Matrix row r is in bank r mod banks, at index r / banks. A matrix row starts on a column boundary
-//! and takes a whole number of columns; a stream starts at column 0 of a DRAM row. A column is four
-//! beats of 64 bits, the lowest first, and no code straddles a beat. Padding is zero.
+//! A stream starts at column 0 of a DRAM row; a matrix row starts on a column boundary and takes a
+//! whole number of columns. A column is four beats of 64 bits, the lowest first, and no code
+//! straddles a beat. Padding is zero. Which rows and which of their inputs a bank holds, its share,
+//! [`Split`] says.
 //!
-//! | stream | beat q of a matrix row |
+//! | stream | beat q of a matrix row, over the inputs of the bank's share |
 //! |---|---|
 //! | codebook | block, centroid j, chunk in that order: centroid j of `chunk` sub-vectors, byte by byte |
 //! | codes | `lanes` codes of `code_bits`: sub-vectors q*lanes .. |
-//! | B, A | signs of inputs 64q .., 1 is +1 |
+//! | blocks | as [`pimc_rtl::shape::BlockShape`] says: B, scalars, A of one block and basis |
 //! | mask | coat q mod coats of inputs 64*(q / coats) .. |
 //! | int | weights of inputs 8q .., a byte each |
 
-use crate::mapping::{lookup_lanes, Content, StreamPlace};
+use crate::mapping::{lookup_lanes, Content, Split, StreamPlace};
 use crate::plan::Plan;
 use crate::supermask::EffectiveMask;
-use pimc_ir::{Model, WeightId, WeightView};
+use pimc_ir::{BqqView, Model, WeightId, WeightView};
+use pimc_rtl::shape::BlockShape;
 use std::collections::BTreeMap;
 
 /// One column of one bank: its beats, the lowest first.
@@ -61,73 +63,116 @@ impl<'a> Images<'a> {
         if c >= place.columns {
             return column;
         }
-        let banks = self.plan.target.banks;
-        let row = match place.content {
-            Content::Codebook => 0,
-            _ => c / place.row_columns * banks + bank,
-        };
-        if row >= place.matrix_rows {
-            return column;
-        }
         let first = c % place.row_columns * column.len() as u32;
         for (i, beat) in column.iter_mut().enumerate() {
-            *beat = self.beat(place, row as usize, first as usize + i);
+            let q = first as usize + i;
+            *beat = self.beat(place, bank as usize, (c / place.row_columns) as usize, q);
         }
         column
     }
 
-    /// Beat `q` of a matrix row; zero past its end.
-    fn beat(&self, place: &StreamPlace, row: usize, q: usize) -> u64 {
+    /// Beat `q` of matrix row `n` of a bank; zero past the row's end.
+    fn beat(&self, place: &StreamPlace, bank: usize, n: usize, q: usize) -> u64 {
+        let banks = self.plan.target.banks as usize;
         let inputs = place.inputs as usize;
+        // The row of the weight, and the first input of the share.
+        let (row, start) = match place.split {
+            Split::Rows => (n * banks + bank, 0),
+            Split::Inputs => (n, bank * inputs),
+        };
         match (self.model.weight(place.weight), place.content) {
             (WeightView::Pq(v), Content::Codebook) => {
                 let l = lookup_lanes(v.k(), v.sub());
                 let (chunks, chunk, lanes) =
                     (l.chunks() as usize, l.chunk as usize, l.lanes as usize);
                 let (block, j, part) = (q / chunks / v.k(), q / chunks % v.k(), q % chunks);
-                let first = block * lanes + part * chunk;
+                let mine = share(start, inputs, v.sub(), v.parts());
+                let first = mine.start + block * lanes + part * chunk;
                 bytes((0..chunk * v.sub()).map(|i| {
                     let s = first + i / v.sub();
-                    if s < v.parts() {
+                    if s < mine.end {
                         v.centroid(s, j, i % v.sub())
                     } else {
                         0
                     }
                 }))
             }
-            (WeightView::Pq(v), _) => {
+            (WeightView::Pq(v), _) if row < v.rows() => {
                 let l = lookup_lanes(v.k(), v.sub());
-                let first = q * l.lanes as usize;
-                let last = (first + l.lanes as usize).min(v.parts());
+                let mine = share(start, inputs, v.sub(), v.parts());
+                let first = mine.start + q * l.lanes as usize;
+                let last = (first + l.lanes as usize).min(mine.end);
                 (first..last).enumerate().fold(0, |word, (lane, s)| {
                     word | (v.code(row, s) as u64) << (lane as u32 * l.code_bits)
                 })
             }
-            (WeightView::Bqq(v), Content::BqqB { bc }) => {
-                let (br, i, k) = b_row(row, v.inner(), v.bases());
-                bits(q, inputs, |j| v.b(i, br, bc, k, j))
+            (WeightView::Bqq(v), _) => {
+                let slots = place.block.slots_less_1 as usize + 1;
+                let in_row = n % slots * banks + bank;
+                let (column, basis) = (in_row / v.bases(), in_row % v.bases());
+                if column < v.cols() / v.block_cols() {
+                    block_beat(&v, (basis, n / slots, column), q)
+                } else {
+                    0
+                }
             }
-            (WeightView::Bqq(v), Content::BqqA { br, bc, basis }) => {
-                bits(q, inputs, |k| v.a(basis, br, bc, row, k))
-            }
-            (WeightView::Bqq(_), _) => 0,
-            (WeightView::Supermask(v), _) => {
+            (WeightView::Supermask(v), _) if row < v.rows() => {
                 let (group, coat) = (q / v.coats(), q % v.coats());
                 match self.masks.get(&place.weight) {
                     Some(mask) if group < v.cols().div_ceil(64) => mask.word(row, group, coat),
                     _ => 0,
                 }
             }
-            (WeightView::Int(v), content) => {
+            (WeightView::Int(v), content) if row < v.rows() => {
+                let size = v.group().unwrap_or(v.cols());
                 let base = match content {
-                    Content::Int { group } => group * inputs,
+                    Content::Int { group } => group * size,
                     _ => 0,
                 };
-                let last = inputs.min(8 * q + 8);
-                bytes((8 * q..last).map(|c| v.q(row, base + c) as i8))
+                let first = start + 8 * q;
+                let last = (first + 8).min(start + inputs).min(size);
+                bytes((first..last).map(|c| v.q(row, base + c) as i8))
             }
+            _ => 0,
         }
     }
+}
+
+/// The sub-vectors of a bank whose share begins at input `start`.
+fn share(start: usize, inputs: usize, sub: usize, parts: usize) -> std::ops::Range<usize> {
+    (start / sub).min(parts)..((start + inputs) / sub).min(parts)
+}
+
+/// Beat `q` of one block and basis.
+fn block_beat(v: &BqqView<'_>, (i, br, bc): (usize, usize, usize), q: usize) -> u64 {
+    let (n, l) = (v.block_cols(), v.inner());
+    let (x_beats, t_beats) = (n.div_ceil(64), l.div_ceil(64));
+    let scalars = BlockShape::scalar_beats(x_beats as u32) as usize;
+    if q < l * x_beats {
+        return bits(q % x_beats, n, |j| v.b(i, br, bc, q / x_beats, j));
+    }
+    let q = q - l * x_beats;
+    if q < scalars {
+        let s = v.s(i, br, bc);
+        return match q {
+            0 => {
+                field(v.r(i, br, bc), 0, 16) | field(v.t(i, br, bc), 16, 16) | field(2 * s, 32, 32)
+            }
+            // u stands once in the sum over the bases.
+            1 => (if i == 0 { v.u(br, bc) } else { 0 } - l as i64 * s) as u64,
+            _ => 0,
+        };
+    }
+    let q = q - scalars;
+    if q < v.block_rows() * t_beats {
+        return bits(q % t_beats, l, |k| v.a(i, br, bc, q / t_beats, k));
+    }
+    0
+}
+
+/// The low `bits` of a scalar, at bit `at`.
+fn field(value: i64, at: u32, bits: u32) -> u64 {
+    (value as u64 & (u64::MAX >> (64 - bits))) << at
 }
 
 impl Banks for Images<'_> {
@@ -141,11 +186,6 @@ impl Banks for Images<'_> {
         }
         Some(self.in_stream(place, bank, within * cols + col))
     }
-}
-
-/// Block row, basis and inner index of a row of a stream of B rows.
-fn b_row(row: usize, inner: usize, bases: usize) -> (usize, usize, usize) {
-    (row / inner / bases, row / inner % bases, row % inner)
 }
 
 /// Up to eight bytes, the first one lowest.

@@ -17,7 +17,7 @@ pub mod target;
 pub mod tree;
 pub mod walk;
 
-pub use mapping::{Content, Region, StreamPlace};
+pub use mapping::{Content, Region, Split, StreamPlace};
 pub use plan::{lower, Plan, Step};
 pub use target::Target;
 pub use tree::{emit, read_tree, write_tree, OutputTree, TreeFiles};

@@ -3,8 +3,10 @@
 //! One instruction a line: its name, its operands, and `+N`, the clocks until the next one issues.
 //! `//` begins a comment. Names: `end`, `wait`, `row ROW COLUMN`, `act`, `read`, `pre`, `ref`,
 //! `loop COUNT`, `next`,
-//! `stream mode=M columns=N tail=N coats=N key=0xKEY` (columns per matrix row, beats used of its last
-//! column), and `vec OP a=ADDR:STEP b=ADDR:STEP d=ADDR len=N`.
+//! `stream mode=M columns=N tail=N coats=N key=0xKEY block=N,N,N,N,N` (columns per matrix row, beats
+//! used of its last column; for binary quadratic blocks beats of a row of B, rows of B, beats of a row
+//! of A, rows of A, slots, otherwise absent), and `vec OP a=ADDR:STEP b=ADDR:STEP d=ADDR len=N
+//! bank=B` (the one bank that a load goes to, absent when it goes to all).
 
 mod parse;
 
@@ -17,7 +19,7 @@ use pimc_rtl::shape::{ChannelShape, StreamMode};
 use std::io::{self, Write};
 
 /// The operations' names, in the order of [`VecOp::ALL`].
-const VEC_OPS: [(VecOp, &str); 13] = [
+const VEC_OPS: [(VecOp, &str); 12] = [
     (VecOp::Copy, "copy"),
     (VecOp::Add, "add"),
     (VecOp::Mul, "mul"),
@@ -26,9 +28,8 @@ const VEC_OPS: [(VecOp, &str); 13] = [
     (VecOp::Table, "table"),
     (VecOp::Argmax, "argmax"),
     (VecOp::Sum, "sum"),
-    (VecOp::Drain, "drain"),
-    (VecOp::DrainMac, "drain_mac"),
-    (VecOp::DrainOnes, "drain_ones"),
+    (VecOp::Collect, "collect"),
+    (VecOp::CollectSum, "collect_sum"),
     (VecOp::LoadBytes, "load_bytes"),
     (VecOp::LoadPlanes, "load_planes"),
 ];
@@ -50,24 +51,39 @@ pub fn instruction(instr: &Instr) -> String {
         Action::Ref => "ref".to_string(),
         Action::Loop { count } => format!("loop {count}"),
         Action::Next => "next".to_string(),
-        Action::Stream(s) => format!(
-            "stream mode={} columns={} tail={} coats={} key={:#010x}",
-            s.mode,
-            u64::from(s.columns_less_1) + 1,
-            u64::from(s.tail_beats_less_1) + 1,
-            u64::from(s.coats_less_1) + 1,
-            s.sign_key
-        ),
-        Action::Vec(v) => format!(
-            "vec {} a={}:{} b={}:{} d={} len={}",
-            vec_op_name(v.op),
-            v.a,
-            v.a_step,
-            v.b,
-            v.b_step,
-            v.d,
-            v.len
-        ),
+        Action::Stream(s) => {
+            let block = match s.block.fields() {
+                [0, 0, 0, 0, 0] => String::new(),
+                fields => {
+                    let counts = fields.map(|n| (u64::from(n) + 1).to_string());
+                    format!(" block={}", counts.join(","))
+                }
+            };
+            format!(
+                "stream mode={} columns={} tail={} coats={} key={:#010x}{block}",
+                s.mode,
+                u64::from(s.columns_less_1) + 1,
+                u64::from(s.tail_beats_less_1) + 1,
+                u64::from(s.coats_less_1) + 1,
+                s.sign_key
+            )
+        }
+        Action::Vec(v) => {
+            let bank = match v.bank.checked_sub(1) {
+                Some(bank) => format!(" bank={bank}"),
+                None => String::new(),
+            };
+            format!(
+                "vec {} a={}:{} b={}:{} d={} len={}{bank}",
+                vec_op_name(v.op),
+                v.a,
+                v.a_step,
+                v.b,
+                v.b_step,
+                v.d,
+                v.len
+            )
+        }
     };
     format!("{body} +{}", instr.delay)
 }
@@ -85,6 +101,7 @@ pub fn mode_name(shape: &ChannelShape, mode: u32) -> String {
         Some(StreamMode::Build(i)) => format!("build tables{}", lookup(*i)),
         Some(StreamMode::Lookup(i)) => format!("look up codes{}", lookup(*i)),
         Some(StreamMode::Signs) => "signs".into(),
+        Some(StreamMode::Blocks) => "binary quadratic blocks".into(),
         Some(StreamMode::Mask) => "mask planes".into(),
         Some(StreamMode::Mac) => "integer weights".into(),
         None => "no such mode".into(),

@@ -3,7 +3,7 @@
 use super::VEC_OPS;
 use crate::diag::{error, list};
 use pimc_ir::{Code, Diagnostic, Diagnostics, Span};
-use pimc_rtl::isa::{Action, Instr, Stream, Vector, LOOP_DEPTH, MIN_DELAY};
+use pimc_rtl::isa::{Action, Block, Instr, Stream, Vector, LOOP_DEPTH, MIN_DELAY};
 
 /// A word of a line and its place in the text.
 #[derive(Clone, Copy)]
@@ -40,6 +40,17 @@ impl<'a> Line<'a, '_> {
         let token = self.next(what)?;
         number(token.text)
             .ok_or_else(|| token.wrong(format!("the {what} must be a number below 2^32")))
+    }
+
+    /// The text behind `key=` if that comes next.
+    fn optional(&mut self, key: &str) -> Option<Token<'a>> {
+        let token = self.rest.as_slice().first()?;
+        let (k, v) = token.text.split_once('=')?;
+        let at = token.at + key.len() + 1;
+        (k == key).then(|| {
+            self.rest.next();
+            Token { text: v, at }
+        })
     }
 
     /// The text behind `key=`.
@@ -146,6 +157,19 @@ fn tokens(line: &str, at: usize) -> Vec<Token<'_>> {
         .collect()
 }
 
+/// The geometry of blocks: five numbers from 1, or nothing.
+fn block(line: &mut Line<'_, '_>) -> Result<Block, Diagnostic> {
+    let Some(token) = line.optional("block") else { return Ok(Block::default()) };
+    let less_1 = |text: &str| number(text).and_then(|n| n.checked_sub(1));
+    let fields: Option<Vec<u32>> = token.text.split(',').map(less_1).collect();
+    match fields.as_deref() {
+        Some(&[x_beats_less_1, inner_less_1, t_beats_less_1, rows_less_1, slots_less_1]) => {
+            Ok(Block { x_beats_less_1, inner_less_1, t_beats_less_1, rows_less_1, slots_less_1 })
+        }
+        _ => Err(token.wrong("`block` must be five numbers from 1")),
+    }
+}
+
 fn read(line: &mut Line<'_, '_>) -> Result<Instr, Diagnostic> {
     let action = match line.name.text {
         "end" => Action::End,
@@ -166,6 +190,7 @@ fn read(line: &mut Line<'_, '_>) -> Result<Instr, Diagnostic> {
             tail_beats_less_1: line.count("tail")?,
             coats_less_1: line.count("coats")?,
             sign_key: line.value("key")?,
+            block: block(line)?,
         }),
         "vec" => {
             let token = line.next("operation")?;
@@ -178,7 +203,13 @@ fn read(line: &mut Line<'_, '_>) -> Result<Instr, Diagnostic> {
             let (b, b_step) = line.operand("b")?;
             let d = line.value("d")?;
             let len = line.count("len")?.saturating_add(1);
-            Action::Vec(Vector { op, a, a_step, b, b_step, d, len })
+            let bank = match line.optional("bank") {
+                None => 0,
+                Some(token) => number(token.text)
+                    .and_then(|n| n.checked_add(1))
+                    .ok_or_else(|| token.wrong("`bank` must be the number of a bank"))?,
+            };
+            Action::Vec(Vector { op, a, a_step, b, b_step, d, len, bank })
         }
         other => return Err(line.name.wrong(format!("`{other}` is no instruction"))),
     };

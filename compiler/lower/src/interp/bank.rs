@@ -1,10 +1,11 @@
 //! One bank unit: its memories, and what a column does in each stream mode.
 
-use super::{fits, wrap, At, Event, Sink};
+use super::blocks::BlockUnit;
+use super::{fits, wrap};
 use crate::images::Column;
 use crate::supermask::RowGenerator;
 use pimc_rtl::isa::Stream;
-use pimc_rtl::shape::{ChannelShape, LookupShape, StreamMode};
+use pimc_rtl::shape::{BlockShape, ChannelShape, LookupShape, StreamMode};
 
 /// The stream under way, the same for all banks.
 pub(super) struct Streaming {
@@ -15,6 +16,7 @@ pub(super) struct Streaming {
     beats: u32,
     acc_bits: u32,
     lookup: Option<LookupShape>,
+    pub(super) blocks: Option<BlockShape>,
 }
 
 impl Streaming {
@@ -26,10 +28,22 @@ impl Streaming {
         };
         let acc_bits = match mode {
             StreamMode::Build(_) | StreamMode::Lookup(_) => lookup.map_or(1, |l| l.acc_bits),
-            StreamMode::Signs | StreamMode::Mask => bank.gated.map_or(1, |g| g.acc_bits),
+            StreamMode::Signs | StreamMode::Blocks | StreamMode::Mask => {
+                bank.gated.map_or(1, |g| g.acc_bits)
+            }
             StreamMode::Mac => bank.mac.map_or(1, |m| m.acc_bits),
         };
-        Streaming { fields, mode, column: 0, beats: shape.beats, acc_bits, lookup }
+        let (beats, blocks) = (shape.beats, bank.blocks);
+        Streaming { fields, mode, column: 0, beats, acc_bits, lookup, blocks }
+    }
+
+    pub(super) fn fields(&self) -> &Stream {
+        &self.fields
+    }
+
+    /// Bits of the accumulator.
+    pub(super) fn acc_bits(&self) -> u32 {
+        self.acc_bits
     }
 
     pub(super) fn mode(&self) -> StreamMode {
@@ -59,12 +73,13 @@ impl Streaming {
     }
 }
 
-/// A result: the accumulator as the memory holds it, and whether its sum was ever too wide.
-#[derive(Clone, Copy, Default)]
+/// What a column brought about in a bank.
+#[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) acc: i64,
-    pub(super) ones: u32,
-    pub(super) overflow: bool,
+    /// The accumulator when the column's beats are in it; none of a codebook.
+    pub(super) acc: Option<i64>,
+    /// Results of the matrix rows that ended in it, in order.
+    pub(super) rows: Vec<i64>,
 }
 
 /// One bank unit.
@@ -76,9 +91,8 @@ pub(super) struct BankUnit {
     planes: Vec<i64>,
     /// Per lookup unit and lane: table entries.
     tables: Vec<Vec<Vec<i64>>>,
-    results: Vec<Outcome>,
+    blocks: BlockUnit,
     sum: i128,
-    ones: u32,
     overflow: bool,
     /// Beat within the matrix row.
     beat: usize,
@@ -98,9 +112,8 @@ impl BankUnit {
             bytes: vec![[0; 8]; shape.bank.byte_words as usize],
             planes: vec![0; inputs as usize],
             tables: shape.bank.lookups.iter().map(table).collect(),
-            results: vec![Outcome::default(); shape.bank.result_depth as usize],
+            blocks: BlockUnit::default(),
             sum: 0,
-            ones: 0,
             overflow: false,
             beat: 0,
             index: 0,
@@ -115,12 +128,9 @@ impl BankUnit {
 
     /// A stream begins: the counters start anew.
     pub(super) fn begin(&mut self) {
-        (self.sum, self.ones, self.overflow) = (0, 0, false);
+        (self.sum, self.overflow) = (0, false);
         (self.beat, self.index) = (0, 0);
-    }
-
-    pub(super) fn result(&self, index: usize) -> Option<Outcome> {
-        self.results.get(index).copied()
+        self.blocks = BlockUnit::default();
     }
 
     /// Writes a byte of the input memory; bytes above it in the word become 0.
@@ -140,44 +150,49 @@ impl BankUnit {
     }
 
     /// Takes a column.
-    pub(super) fn column(
-        &mut self,
-        s: &Streaming,
-        column: &Column,
-        at: At,
-        sink: &mut dyn Sink,
-    ) -> Result<(), String> {
+    pub(super) fn column(&mut self, s: &Streaming, column: &Column) -> Result<Outcome, String> {
+        let beats = column.iter().take(s.used() as usize);
+        if s.mode == StreamMode::Blocks {
+            let mut outcome = Outcome::default();
+            for &beat in beats {
+                outcome.rows.extend(self.blocks.beat(s, beat, &self.planes)?);
+            }
+            outcome.acc = Some(self.blocks.acc(s));
+            if s.at_row_end() {
+                self.blocks.end();
+            }
+            return Ok(outcome);
+        }
         if s.mode == StreamMode::Mask && s.at_row_start() {
             let row = self.index.wrapping_mul(self.banks).wrapping_add(self.bank);
             self.generator = RowGenerator::new(s.fields.sign_key, row);
         }
-        for &beat in column.iter().take(s.used() as usize) {
+        for &beat in beats {
             match s.mode {
                 StreamMode::Build(i) => self.build(s, i as usize, beat)?,
                 StreamMode::Lookup(i) => self.look_up(s, i as usize, beat)?,
-                StreamMode::Signs => self.add_signs(beat)?,
                 StreamMode::Mask => self.add_mask(s, beat)?,
                 StreamMode::Mac => self.multiply(beat)?,
+                _ => return Err(format!("no unit takes columns of mode {:?}", s.mode)),
             }
             self.overflow |= !fits(self.sum, s.acc_bits);
             self.beat += 1;
         }
         if matches!(s.mode, StreamMode::Build(_)) {
-            return Ok(());
+            return Ok(Outcome::default());
         }
         let acc = wrap(self.sum, s.acc_bits);
-        sink.event(&Event::Column { at, bank: self.bank, acc });
+        let mut outcome = Outcome { acc: Some(acc), rows: vec![] };
         if s.at_row_end() {
-            let slot = self
-                .results
-                .get_mut(self.index as usize)
-                .ok_or("results past the end of the result memory")?;
-            *slot = Outcome { acc, ones: self.ones, overflow: self.overflow };
-            sink.event(&Event::Result { at, bank: self.bank, index: self.index, data: acc });
-            (self.sum, self.ones, self.overflow, self.beat) = (0, 0, false, 0);
+            if self.overflow {
+                let (bank, row) = (self.bank, self.index);
+                return Err(format!("the accumulator of bank {bank}, row {row}, overflowed"));
+            }
+            outcome.rows.push(acc);
+            (self.sum, self.beat) = (0, 0);
             self.index += 1;
         }
-        Ok(())
+        Ok(outcome)
     }
 
     /// Beats of the codebook come in the order block, centroid, chunk.
@@ -220,15 +235,6 @@ impl BankUnit {
         self.planes
             .get(64 * group..64 * group + 64)
             .ok_or_else(|| "a matrix row longer than the inputs".to_string())
-    }
-
-    fn add_signs(&mut self, beat: u64) -> Result<(), String> {
-        let terms = self.group(self.beat)?.iter().enumerate();
-        let sum: i128 =
-            terms.map(|(j, &x)| i128::from(if beat >> j & 1 == 1 { x } else { -x })).sum();
-        self.sum += sum;
-        self.ones += beat.count_ones();
-        Ok(())
     }
 
     /// Beats of a row come in the order group, coat; the signs of a group are held over its coats.

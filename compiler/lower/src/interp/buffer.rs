@@ -1,6 +1,6 @@
 //! The buffer unit: one vector operation.
 
-use super::bank::Outcome;
+use super::bank::BankUnit;
 use super::{fits, At, Event, Machine, Sink};
 use pimc_rtl::isa::{VecOp, Vector};
 
@@ -15,9 +15,7 @@ fn requant(x: i64, mul: i64, shift: u32, bits: u32) -> i128 {
 impl Machine<'_> {
     /// Executes a vector operation, element by element.
     pub(super) fn vector(&mut self, v: &Vector, at: At, sink: &mut dyn Sink) -> Result<(), String> {
-        if !self.shape.buffer.ops.contains(&v.op) {
-            return Err(format!("operation {:?} is not built", v.op));
-        }
+        self.built(v.op)?;
         if v.len == 0 || v.a_step > 1 || v.b_step > 1 {
             return Err("a vector operation of length 0 or a step above 1".into());
         }
@@ -61,15 +59,6 @@ impl Machine<'_> {
                     }
                     self.word(v.b, offset)?.into()
                 }
-                VecOp::Drain => self.drained(i)?.acc.into(),
-                VecOp::DrainMac => {
-                    let product = self.product(self.drained(i)?.acc, b(self)?)?;
-                    i128::from(a(self)?) + product
-                }
-                VecOp::DrainOnes => {
-                    let product = self.product(self.drained(i)?.ones.into(), b(self)?)?;
-                    i128::from(a(self)?) + product
-                }
                 // Copy; the others have returned.
                 _ => a(self)?.into(),
             };
@@ -78,13 +67,21 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn word(&self, base: u32, offset: u32) -> Result<i64, String> {
+    /// Whether an operation is built.
+    pub(super) fn built(&self, op: VecOp) -> Result<(), String> {
+        if self.shape.buffer.ops.contains(&op) {
+            return Ok(());
+        }
+        Err(format!("operation {op:?} is not built"))
+    }
+
+    pub(super) fn word(&self, base: u32, offset: u32) -> Result<i64, String> {
         let addr = base.saturating_add(offset);
         let word = self.memory.get(addr as usize).copied();
         word.ok_or_else(|| format!("address {addr} is past the end of vector memory"))
     }
 
-    fn in_word(&self, x: i128) -> Result<(), String> {
+    pub(super) fn in_word(&self, x: i128) -> Result<(), String> {
         let bits = self.shape.buffer.word_bits;
         if fits(x, bits) {
             return Ok(());
@@ -92,7 +89,13 @@ impl Machine<'_> {
         Err(format!("{x} is wider than a word of {bits} bits"))
     }
 
-    fn write(&mut self, addr: u32, x: i128, at: At, sink: &mut dyn Sink) -> Result<(), String> {
+    pub(super) fn write(
+        &mut self,
+        addr: u32,
+        x: i128,
+        at: At,
+        sink: &mut dyn Sink,
+    ) -> Result<(), String> {
         self.in_word(x)?;
         let data = x as i64;
         let slot = self.memory.get_mut(addr as usize);
@@ -132,19 +135,6 @@ impl Machine<'_> {
         Ok(requant(x, mul, shift, fields.out_bits - narrow))
     }
 
-    /// Result of matrix row `i` of the last stream: bank i mod banks, index i / banks.
-    fn drained(&self, i: u32) -> Result<Outcome, String> {
-        let unit = &self.units[(i % self.shape.banks) as usize];
-        let index = i / self.shape.banks;
-        let result = unit.result(index as usize);
-        let result = result.ok_or("results past the end of the result memory")?;
-        if result.overflow {
-            let bank = i % self.shape.banks;
-            return Err(format!("the accumulator of bank {bank}, index {index}, overflowed"));
-        }
-        Ok(result)
-    }
-
     fn load_bytes(&mut self, v: &Vector) -> Result<(), String> {
         let (in_word, in_block) = (v.d as usize, v.b as usize);
         if !(1..=8).contains(&in_word) || in_block == 0 {
@@ -154,7 +144,7 @@ impl Machine<'_> {
         for i in 0..v.len.next_multiple_of(v.b) {
             let x = if i < v.len { self.word(v.a, i * v.a_step)? } else { 0 };
             let byte = i8::try_from(x).map_err(|_| format!("input {x} is wider than a byte"))?;
-            for unit in &mut self.units {
+            for unit in taking(&mut self.units, v)? {
                 unit.load_byte(word, at, byte)?;
             }
             at += 1;
@@ -176,15 +166,26 @@ impl Machine<'_> {
             if !fits(x.into(), gated.planes) {
                 return Err(format!("input {x} is wider than {} planes", gated.planes));
             }
-            for unit in &mut self.units {
-                unit.load_plane(i as usize, x)?;
+            for unit in taking(&mut self.units, v)? {
+                unit.load_plane((v.d * group + i) as usize, x)?;
             }
         }
         Ok(())
     }
 }
 
-/// Elements pass a pipeline one a clock, so an element must not be read after an earlier one has
+/// The bank units that a load goes to.
+fn taking<'u>(units: &'u mut [BankUnit], v: &Vector) -> Result<&'u mut [BankUnit], String> {
+    match v.bank.checked_sub(1) {
+        None => Ok(units),
+        Some(bank) => {
+            let bank = bank as usize;
+            units.get_mut(bank..=bank).ok_or_else(|| format!("a load to bank {bank}"))
+        }
+    }
+}
+
+/// Elements pass a pipeline, so an element must not be read after an earlier one has
 /// been written over it.
 fn overlap(v: &Vector) -> Result<(), String> {
     let loads = matches!(v.op, VecOp::LoadBytes | VecOp::LoadPlanes);
@@ -197,11 +198,10 @@ fn overlap(v: &Vector) -> Result<(), String> {
         0 => written.contains(&base),
         _ => base < v.d && v.d < base.saturating_add(v.len),
     };
-    let reads_a = v.op != VecOp::Drain;
-    let reads_b = !matches!(v.op, VecOp::Copy | VecOp::Relu | VecOp::Drain | VecOp::Table);
+    let reads_b = !matches!(v.op, VecOp::Copy | VecOp::Relu | VecOp::Table);
     let table =
         v.op == VecOp::Table && v.b < v.d.saturating_add(v.len) && v.d < v.b.saturating_add(256);
-    if (reads_a && clash(v.a, v.a_step)) || (reads_b && clash(v.b, v.b_step)) || table {
+    if clash(v.a, v.a_step) || (reads_b && clash(v.b, v.b_step)) || table {
         return Err("an operand is overwritten before it is read".into());
     }
     Ok(())

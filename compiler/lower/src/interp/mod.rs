@@ -6,16 +6,19 @@
 //! width is a fault, where anything reads it.
 
 mod bank;
+mod blocks;
 mod buffer;
+mod collect;
 
 use crate::commands::Command;
 use crate::images::Banks;
 use crate::plan::Plan;
 use crate::walk::{ProgramError, Walk};
-use bank::{BankUnit, Streaming};
+use bank::{BankUnit, Outcome, Streaming};
+use collect::Collecting;
 use pimc_rtl::isa::{Action, Instr, VecOp};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
-use pimc_rtl::timing::{column_clocks, vec_clocks, SEED_CLOCKS};
+use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS, SEED_CLOCKS};
 use thiserror::Error;
 
 /// When and where an event comes from.
@@ -37,7 +40,7 @@ pub enum Event {
         /// What.
         command: Command,
     },
-    /// A column of a lookup, sign, mask or mac stream is in the accumulator.
+    /// A column of any stream but a codebook is in the accumulator.
     Column {
         /// The read.
         at: At,
@@ -46,20 +49,18 @@ pub enum Event {
         /// The accumulator then.
         acc: i64,
     },
-    /// A matrix row is done.
+    /// A matrix row is done, or a row of a binary quadratic block.
     Result {
-        /// The read of its last column.
+        /// The read of the column that it ends in.
         at: At,
         /// The bank.
         bank: u32,
-        /// Index in the result memory.
-        index: u32,
-        /// The accumulator.
+        /// Its result.
         data: i64,
     },
     /// A word of vector memory is written by the buffer unit.
     Write {
-        /// The vector operation.
+        /// The vector operation; of a collected result the read.
         at: At,
         /// Address.
         addr: u32,
@@ -116,9 +117,7 @@ struct Clocks {
     buffer: u64,
     /// When the last load has written the bank units' inputs.
     load: u64,
-    /// When the last drain has read the results.
-    drain: u64,
-    /// When the results of the last column are there.
+    /// When the results of the last column have left the bank units.
     data: u64,
     read: Option<u64>,
     /// First column of the last matrix row.
@@ -165,6 +164,7 @@ impl<'a> Machine<'a> {
         let mut clocks = Clocks::default();
         let (mut row, mut col, mut open) = (0u32, 0u32, None);
         let mut streaming: Option<Streaming> = None;
+        let mut collecting: Option<Collecting> = None;
         for step in Walk::new(self.program) {
             let issue = step.map_err(|e| program_fault(&e))?;
             let at = At { cycle: issue.cycle, instr: issue.index };
@@ -173,6 +173,9 @@ impl<'a> Machine<'a> {
             match issue.action {
                 Action::End if at.cycle < clocks.buffer.max(clocks.data) => {
                     return Err(fault("the end while units are still busy".into()));
+                }
+                Action::End if collecting.is_some() => {
+                    return Err(fault("the end while results are still collected".into()));
                 }
                 Action::End => return Ok(at.cycle),
                 Action::Wait | Action::Loop { .. } | Action::Next => {}
@@ -194,15 +197,21 @@ impl<'a> Machine<'a> {
                         .as_mut()
                         .ok_or_else(|| fault("a read outside of a stream".into()))?;
                     self.read_rules(&mut clocks, at.cycle, s).map_err(fault)?;
+                    let mut outcomes = Vec::with_capacity(self.units.len());
                     for unit in &mut self.units {
                         let bank = unit.bank();
                         let column = self.banks.column(bank, row, col).ok_or_else(|| {
                             fault(format!("bank {bank} holds nothing at row {row} column {col}"))
                         })?;
-                        unit.column(s, &column, at, sink).map_err(fault)?;
+                        outcomes.push(unit.column(s, &column).map_err(fault)?);
                     }
                     s.count();
                     col = if col + 1 >= self.shape.dram_cols { 0 } else { col + 1 };
+                    self.outcomes(&outcomes, &mut collecting, at, sink).map_err(fault)?;
+                    if collecting.is_some_and(|c| c.left(self.shape.banks) == 0) {
+                        collecting = None;
+                        clocks.buffer = clocks.data + u64::from(COLLECT_CLOCKS);
+                    }
                 }
                 Action::Stream(s) => {
                     if at.cycle < clocks.data {
@@ -218,27 +227,51 @@ impl<'a> Machine<'a> {
                     self.units.iter_mut().for_each(BankUnit::begin);
                 }
                 Action::Vec(v) => {
-                    let drains = matches!(v.op, VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes);
                     let loads = matches!(v.op, VecOp::LoadBytes | VecOp::LoadPlanes);
-                    if at.cycle < clocks.buffer {
+                    if at.cycle < clocks.buffer || collecting.is_some() {
                         return Err(fault("the buffer unit is still busy".into()));
                     }
-                    if (drains || loads) && at.cycle < clocks.data {
+                    if loads && at.cycle < clocks.data {
                         return Err(fault("the last columns are still under way".into()));
                     }
-                    let busy = at.cycle + u64::from(vec_clocks(&v, self.shape));
-                    clocks.buffer = busy;
-                    if loads {
-                        clocks.load = busy;
+                    if matches!(v.op, VecOp::Collect | VecOp::CollectSum) {
+                        self.built(v.op).map_err(fault)?;
+                        collecting = Some(Collecting::new(v, self.shape.banks).map_err(fault)?);
+                        continue;
                     }
-                    if drains {
-                        clocks.drain = busy;
+                    clocks.buffer = at.cycle + u64::from(vec_clocks(&v, self.shape));
+                    if loads {
+                        clocks.load = clocks.buffer;
                     }
                     self.vector(&v, at, sink).map_err(fault)?;
                 }
             }
         }
         Err(program_fault(&ProgramError::End))
+    }
+
+    /// What a column brought about in the banks: accumulators, and the rows that ended in it.
+    fn outcomes(
+        &mut self,
+        outcomes: &[Outcome],
+        collecting: &mut Option<Collecting>,
+        at: At,
+        sink: &mut dyn Sink,
+    ) -> Result<(), String> {
+        for (bank, outcome) in outcomes.iter().enumerate() {
+            if let Some(acc) = outcome.acc {
+                sink.event(&Event::Column { at, bank: bank as u32, acc });
+            }
+        }
+        for row in 0..outcomes.first().map_or(0, |o| o.rows.len()) {
+            let results: Vec<i64> = outcomes.iter().map(|o| o.rows[row]).collect();
+            for (bank, &data) in results.iter().enumerate() {
+                sink.event(&Event::Result { at, bank: bank as u32, data });
+            }
+            let collecting = collecting.as_mut().ok_or("nothing collects a row's results")?;
+            self.collect(collecting, &results, at, sink)?;
+        }
+        Ok(())
     }
 
     /// The rules of a column read at `cycle`.
@@ -249,9 +282,6 @@ impl<'a> Machine<'a> {
         }
         if cycle + latency < clocks.load {
             return Err("the inputs of the stream are not loaded yet".into());
-        }
-        if cycle + u64::from(column_clocks(self.shape)) < clocks.drain {
-            return Err("results are overwritten while they are drained".into());
         }
         if s.mode() == StreamMode::Mask && s.at_row_start() {
             let seed = u64::from(SEED_CLOCKS);

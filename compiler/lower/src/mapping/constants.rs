@@ -44,11 +44,6 @@ impl Constants {
         &self.words
     }
 
-    /// The address of a number.
-    pub(super) fn scalar(&mut self, n: i64) -> u32 {
-        self.word(Word::Int(n))
-    }
-
     fn word(&mut self, word: Word) -> u32 {
         if let Some(&at) = self.scalars.get(&word) {
             return at;

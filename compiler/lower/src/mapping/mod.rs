@@ -2,16 +2,18 @@
 //! and what is done in which order. Nothing here knows a clock.
 
 mod alloc;
-mod bqq;
 mod constants;
+mod matvec;
 mod ops;
 mod shape;
+mod split;
 mod streams;
 
 pub use alloc::Region;
 pub(crate) use constants::Word;
 pub(crate) use shape::{constant_words, shape, Fit};
-pub(crate) use streams::lookup_lanes;
+pub use split::Split;
+pub(crate) use streams::{lookup_blocks, lookup_lanes};
 pub use streams::{Content, StreamPlace};
 
 use crate::target::Target;
@@ -39,8 +41,13 @@ pub(crate) enum TaskKind {
         /// A tighter proof of what it writes than interval arithmetic gives.
         known: Known,
     },
-    /// All columns of a stream, by its index.
-    Stream(usize),
+    /// All columns of a stream.
+    Stream {
+        /// Its index.
+        stream: usize,
+        /// Where its matvec's inputs lie.
+        x: u32,
+    },
 }
 
 /// Facts about what a task writes.
@@ -48,11 +55,8 @@ pub(crate) enum TaskKind {
 pub(crate) enum Known {
     /// None beyond the operands'.
     Nothing,
-    /// The words are that value's elements from `first`, whose ranges the model proves.
-    Elements { value: ValueId, first: usize },
-    /// The word is a sum of results of a stream of sign rows: the rows `first..first+rows` of stream
-    /// `stream` over the inputs at `x`.
-    RowSum { stream: usize, first: usize, rows: usize, x: u32 },
+    /// The words are that value's elements, whose ranges the model proves.
+    Elements(ValueId),
 }
 
 /// A model's mapping.
@@ -73,7 +77,7 @@ pub(crate) struct Mapping {
 struct Mapper<'a> {
     model: &'a Model,
     tasks: Vec<Task>,
-    streams: Streams,
+    streams: Streams<'a>,
     memory: Allocator,
     constants: Constants,
     regions: Vec<Region>,
@@ -166,9 +170,10 @@ impl Mapper<'_> {
         self.tasks.push(Task { op, what, kind: TaskKind::Vec { vector, known } });
     }
 
-    fn stream(&mut self, what: impl Into<String>, stream: usize) {
+    /// All columns of stream `stream` of a matvec whose inputs lie at `x`.
+    fn stream(&mut self, what: impl Into<String>, stream: usize, x: u32) {
         let (op, what) = (self.op, what.into());
-        self.tasks.push(Task { op, what, kind: TaskKind::Stream(stream) });
+        self.tasks.push(Task { op, what, kind: TaskKind::Stream { stream, x } });
     }
 
     fn weight(&self, id: WeightId) -> (String, WeightType) {
@@ -179,5 +184,5 @@ impl Mapper<'_> {
 
 /// An operation over `len` elements, with both steps 1.
 fn vector(op: VecOp, a: u32, b: u32, d: u32, len: usize) -> Vector {
-    Vector { op, a, a_step: 1, b, b_step: 1, d, len: len as u32 }
+    Vector { op, a, a_step: 1, b, b_step: 1, d, len: len as u32, bank: 0 }
 }

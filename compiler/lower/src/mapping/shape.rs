@@ -1,14 +1,15 @@
 //! The shape of the hardware from the proof, and whether it fits the target.
 
-use super::streams::lookup_lanes;
+use super::{lookup_blocks, lookup_lanes};
 use super::{Content, Mapping, TaskKind, Word};
 use crate::diag::error;
 use crate::ranges::{signed_bits, Proof};
 use crate::target::{Target, BEAT_BITS};
 use pimc_ir::{Code, Diagnostics, Model, OpKind, WeightType};
-use pimc_rtl::isa::{IsaShape, VecOp};
+use pimc_rtl::isa::{Block, IsaShape, VecOp};
 use pimc_rtl::shape::{
-    BankShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape, RequantShape,
+    BankShape, BlockShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
+    RequantShape,
 };
 
 /// Reports what of a model does not fit its target.
@@ -86,15 +87,16 @@ impl<'a> Fit<'a> {
                 }
                 WeightType::Pq { cols, sub, k, .. } => {
                     let lookup = lookup_lanes(k, sub);
-                    let blocks = (cols / sub).div_ceil(lookup.lanes as usize);
+                    // Dealt out over the banks, a bank has that many of them.
+                    let inputs = cols.div_ceil(self.target.banks as usize);
+                    let blocks = lookup_blocks(&lookup, inputs);
                     let entries = blocks as u128 * k as u128 * u128::from(lookup.lanes);
                     let have = u128::from(self.target.table_bytes);
                     // An entry has at least a bit; the exact width is checked after the proof.
                     self.memory(i, "lookup tables of a bank unit", entries / 8, have, "bytes");
                 }
-                WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
-                    let blocks = (rows / block_rows) as u128 * (cols / block_cols) as u128;
-                    tasks += blocks * (2 + 8 * bases as u128);
+                WeightType::Bqq { cols, bases, block_cols, .. } => {
+                    tasks += (cols / block_cols * bases) as u128;
                 }
                 WeightType::Int { cols, group: Some(size), .. } => {
                     tasks += 4 * (cols / size) as u128;
@@ -137,11 +139,6 @@ impl<'a> Fit<'a> {
         let input_bits = u128::from(shape.bank.byte_words) * 64 + planes;
         let have = self.target.input_bytes.into();
         self.memory(last, "input memories of a bank unit", bytes(input_bits), have, "bytes");
-        let ones = shape.bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
-        let result_bits =
-            u128::from(shape.bank.result_depth) * u128::from(shape.bank.result_bits + ones);
-        let have = self.target.result_bytes.into();
-        self.memory(last, "result memory of a bank unit", bytes(result_bits), have, "bytes");
         let vector_bits = u128::from(shape.buffer.depth) * u128::from(shape.buffer.word_bits);
         let have = self.target.vector_bytes.into();
         self.memory(last, "vector memory of the buffer unit", bytes(vector_bits), have, "bytes");
@@ -180,19 +177,20 @@ pub(crate) fn shape(
     let mut bank = BankShape {
         lookups: Vec::new(),
         gated: None,
+        blocks: None,
         mac: None,
         byte_words: 0,
         result_bits: 1,
         result_depth: 1,
     };
-    let mut signs_inputs = 0;
+    let mut blocks: Option<Block> = None;
     let mut coats = None;
     for place in &mapping.streams {
         let ty = model.module.weights[place.weight.0].ty;
         match (ty, place.content) {
-            (WeightType::Pq { cols, sub, k, .. }, _) => {
+            (WeightType::Pq { sub, k, .. }, _) => {
                 let mut l = lookup_lanes(k, sub);
-                let blocks = (cols / sub).div_ceil(l.lanes as usize) as u32;
+                let blocks = lookup_blocks(&l, place.inputs as usize) as u32;
                 bank.byte_words = bank.byte_words.max(blocks * l.chunks());
                 let extents = proof.lookups.get(&(k, sub));
                 l.blocks = blocks;
@@ -206,19 +204,39 @@ pub(crate) fn shape(
             (WeightType::Int { .. }, _) => {
                 bank.byte_words = bank.byte_words.max(place.inputs.div_ceil(8));
             }
-            (WeightType::Bqq { .. }, _) => signs_inputs = place.inputs.max(signs_inputs),
+            (WeightType::Bqq { .. }, _) => {
+                let most = blocks.get_or_insert(place.block);
+                most.x_beats_less_1 = most.x_beats_less_1.max(place.block.x_beats_less_1);
+                most.inner_less_1 = most.inner_less_1.max(place.block.inner_less_1);
+            }
             (WeightType::Supermask { .. }, _) => coats = coats.max(Some(place.coats)),
         }
-        if place.content != Content::Codebook {
-            bank.result_depth = bank.result_depth.max(place.rows_per_bank());
-        }
     }
-    if signs_inputs > 0 || coats.is_some() {
+    if let (Some(most), Some(p)) = (blocks, &proof.blocks) {
+        let [r, t, s2, u] = p.scalars;
+        bank.blocks = Some(BlockShape {
+            x_bits: proof.planes.bits(),
+            t_bits: p.t.bits(),
+            inner: most.inner_less_1 + 1,
+            x_beats: most.x_beats_less_1 + 1,
+            x_sum_bits: p.x_sum.bits(),
+            t_sum_bits: p.t_sum.bits(),
+            constant_bits: p.constant.bits(),
+            ones_factor_bits: p.ones_factor.bits(),
+            row_bits: p.row.bits(),
+            r_bits: r.bits(),
+            t_factor_bits: t.bits(),
+            s_bits: s2.bits(),
+            u_bits: u.bits(),
+            result_bits: p.result.bits(),
+        });
+    }
+    if blocks.is_some() || coats.is_some() {
         bank.gated = Some(GatedShape {
             planes: proof.planes.bits(),
             groups: groups(mapping),
             acc_bits: proof.gated.bits(),
-            column_signs: (signs_inputs > 0).then(|| 32 - signs_inputs.leading_zeros()),
+            column_signs: None,
             generated_signs: coats,
         });
     }
@@ -234,13 +252,13 @@ pub(crate) fn shape(
     }
     let accumulators = bank.lookups.iter().map(|l| l.acc_bits);
     let accumulators = accumulators.chain(bank.gated.map(|g| g.acc_bits));
+    let accumulators = accumulators.chain(bank.blocks.map(|b| b.result_bits));
     bank.result_bits = accumulators.chain(bank.mac.map(|m| m.acc_bits)).max().unwrap_or(1);
     let ops: Vec<VecOp> = VecOp::ALL
         .into_iter()
-        .filter(|op| uses(mapping, *op) || idle && matches!(op, VecOp::Drain | VecOp::LoadBytes))
+        .filter(|op| uses(mapping, *op) || idle && matches!(op, VecOp::Collect | VecOp::LoadBytes))
         .collect();
-    let multiplies =
-        ops.iter().any(|o| matches!(o, VecOp::Mul | VecOp::DrainMac | VecOp::DrainOnes));
+    let multiplies = ops.contains(&VecOp::Mul);
     let requant = requantiser(mapping, proof);
     let requant_bits = requant.map_or(0, |r| r.constant_bits().max(r.out_bits));
     let mul_bits = if multiplies { proof.factor.bits() } else { 0 };
@@ -306,9 +324,11 @@ fn uses(mapping: &Mapping, op: VecOp) -> bool {
 
 /// Most groups of inputs that are loaded as bit planes.
 fn groups(mapping: &Mapping) -> u32 {
-    let len = |t: &super::Task| match &t.kind {
-        TaskKind::Vec { vector, .. } if vector.op == VecOp::LoadPlanes => vector.len,
+    let end = |t: &super::Task| match &t.kind {
+        TaskKind::Vec { vector, .. } if vector.op == VecOp::LoadPlanes => {
+            vector.d + vector.len.div_ceil(BEAT_BITS)
+        }
         _ => 0,
     };
-    mapping.tasks.iter().map(|t| len(t).div_ceil(BEAT_BITS)).max().unwrap_or(1)
+    mapping.tasks.iter().map(end).max().unwrap_or(0).max(1)
 }

@@ -1,30 +1,21 @@
 //! Streams: how a matrix lies in the banks.
 
+use super::split::{self, Split};
 use crate::target::{Target, BEAT_BITS};
-use pimc_ir::{Model, WeightId, WeightType, WeightView};
-use pimc_rtl::shape::{index_bits, LookupShape};
+use pimc_ir::types::bqq_inner;
+use pimc_ir::{Model, WeightId, WeightType};
+use pimc_rtl::isa::Block;
+use pimc_rtl::shape::{index_bits, BlockShape, LookupShape};
 
 /// What part of a weight a stream holds, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
-    /// PQ: the codebook, the same in every bank.
+    /// PQ: the codebook; of every sub-vector that the bank works on.
     Codebook,
     /// PQ: codes, one matrix row per row of the weight.
     Codes,
-    /// BQQ: rows of B of one block column, in the order block row, basis, inner index.
-    BqqB {
-        /// Block column.
-        bc: usize,
-    },
-    /// BQQ: rows of A of one block and basis.
-    BqqA {
-        /// Block row.
-        br: usize,
-        /// Block column.
-        bc: usize,
-        /// Basis.
-        basis: usize,
-    },
+    /// BQQ: one matrix row per block and basis, block row by block row.
+    Blocks,
     /// Supermask: effective mask planes.
     Mask,
     /// Integers: one group of inputs, or all of them.
@@ -34,18 +25,20 @@ pub enum Content {
     },
 }
 
-/// A stream's place in the banks. Matrix row r is in bank r mod banks, at index r / banks.
+/// A stream's place in the banks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamPlace {
     /// The weight.
     pub weight: WeightId,
     /// Which part of it.
     pub content: Content,
+    /// Which dimension goes over the banks.
+    pub split: Split,
     /// First DRAM row, the same in every bank.
     pub first_row: u32,
-    /// Matrix rows; 1 for a codebook, which every bank holds whole.
-    pub matrix_rows: u32,
-    /// Inputs of a matrix row; for a codebook all bytes of it.
+    /// Matrix rows in each bank, the shorter banks padded; 1 for a codebook.
+    pub rows: u32,
+    /// Inputs of a matrix row in a bank; the last bank may have fewer.
     pub inputs: u32,
     /// Columns of a matrix row (of the whole codebook).
     pub row_columns: u32,
@@ -55,14 +48,11 @@ pub struct StreamPlace {
     pub columns: u32,
     /// Coats of a supermask, otherwise 1.
     pub coats: u32,
+    /// How a matrix row of binary quadratic blocks divides into beats; zero otherwise.
+    pub block: Block,
 }
 
 impl StreamPlace {
-    /// Matrix rows in each bank, the shorter banks padded.
-    pub fn rows_per_bank(&self) -> u32 {
-        self.columns / self.row_columns
-    }
-
     /// DRAM rows of each bank.
     pub fn dram_rows(&self, dram_cols: u32) -> u32 {
         self.columns.div_ceil(dram_cols)
@@ -80,24 +70,35 @@ pub(crate) fn lookup_lanes(k: usize, sub: usize) -> LookupShape {
     LookupShape { k, sub, code_bits, lanes, chunk, blocks: 0, entry_bits: 0, acc_bits: 0 }
 }
 
+/// Blocks of `lanes` sub-vectors that hold `inputs` inputs.
+pub(crate) fn lookup_blocks(lookup: &LookupShape, inputs: usize) -> u64 {
+    (inputs as u64).div_ceil(u64::from(lookup.sub)).div_ceil(u64::from(lookup.lanes))
+}
+
 /// The streams of a model, each part of a weight once.
-pub(super) struct Streams {
-    banks: u32,
-    beats: u32,
-    dram_cols: u32,
+pub(super) struct Streams<'a> {
+    target: &'a Target,
     list: Vec<StreamPlace>,
     next_row: u64,
 }
 
-impl Streams {
-    pub(super) fn new(target: &Target) -> Streams {
-        Streams {
-            banks: target.banks,
-            beats: target.beats(),
-            dram_cols: target.columns,
-            list: Vec::new(),
-            next_row: 0,
-        }
+impl<'a> Streams<'a> {
+    pub(super) fn new(target: &'a Target) -> Streams<'a> {
+        Streams { target, list: Vec::new(), next_row: 0 }
+    }
+
+    pub(super) fn target(&self) -> &'a Target {
+        self.target
+    }
+
+    /// Which dimension of stream `stream` goes over the banks.
+    pub(super) fn split(&self, stream: usize) -> Split {
+        self.list[stream].split
+    }
+
+    /// Inputs of a matrix row of stream `stream` in a bank.
+    pub(super) fn inputs(&self, stream: usize) -> usize {
+        self.list[stream].inputs as usize
     }
 
     pub(super) fn finish(self) -> (Vec<StreamPlace>, u64) {
@@ -111,65 +112,112 @@ impl Streams {
             return at;
         }
         let ty = model.module.weights[weight.0].ty;
-        let view = model.weight(weight);
-        let (rows, inputs, beats, coats) = measure(&ty, &view, content);
-        let row_columns = beats.div_ceil(u64::from(self.beats));
-        let tail = beats - (row_columns - 1) * u64::from(self.beats);
-        let per_bank = rows.div_ceil(u64::from(self.banks));
-        let columns = per_bank * row_columns;
+        let measure = Measure::new(&ty, content, split::choose(&ty, self.target), self.target);
         // Sizes past 32 bits saturate; the size check that follows refuses the model.
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let columns = measure.columns(self.target);
         self.list.push(StreamPlace {
             weight,
             content,
+            split: measure.split,
             first_row: small(self.next_row),
-            matrix_rows: small(rows),
-            inputs: small(inputs),
-            row_columns: small(row_columns),
-            tail_beats: tail as u32,
+            rows: small(measure.rows),
+            inputs: small(measure.inputs),
+            row_columns: small(measure.row_columns(self.target)),
+            tail_beats: measure.tail_beats(self.target),
             columns: small(columns),
-            coats,
+            coats: measure.coats,
+            block: measure.block,
         });
-        self.next_row += columns.div_ceil(u64::from(self.dram_cols));
+        self.next_row += columns.div_ceil(u64::from(self.target.columns));
         self.list.len() - 1
     }
 }
 
-/// Matrix rows, inputs, beats per matrix row and coats of a stream.
-fn measure(ty: &WeightType, view: &WeightView<'_>, content: Content) -> (u64, u64, u64, u32) {
-    let bits = u64::from(BEAT_BITS);
-    match (*ty, view, content) {
-        (WeightType::Pq { cols, sub, k, .. }, _, Content::Codebook) => {
-            let lookup = lookup_lanes(k, sub);
-            let blocks = (cols / sub).div_ceil(lookup.lanes as usize) as u64;
-            let beats = blocks * k as u64 * u64::from(lookup.chunks());
-            (1, (cols * k) as u64, beats, 1)
-        }
-        (WeightType::Pq { rows, cols, sub, k, .. }, _, _) => {
-            let blocks = (cols / sub).div_ceil(lookup_lanes(k, sub).lanes as usize) as u64;
-            (rows as u64, cols as u64, blocks, 1)
-        }
-        (WeightType::Bqq { rows, bases, block_rows, block_cols, .. }, WeightView::Bqq(v), c) => {
-            match c {
-                Content::BqqB { .. } => {
-                    let b_rows = (rows / block_rows * bases * v.inner()) as u64;
-                    (b_rows, block_cols as u64, (block_cols as u64).div_ceil(bits), 1)
-                }
-                _ => {
-                    let l = v.inner() as u64;
-                    (block_rows as u64, l, l.div_ceil(bits), 1)
+/// The size of a stream in a bank.
+pub(super) struct Measure {
+    split: Split,
+    /// Matrix rows.
+    rows: u64,
+    /// Inputs of a row.
+    inputs: u64,
+    /// Beats of a row.
+    beats: u64,
+    coats: u32,
+    block: Block,
+}
+
+impl Measure {
+    /// The size of a part of a weight of type `ty` when `split` goes over the banks.
+    pub(super) fn new(ty: &WeightType, content: Content, split: Split, target: &Target) -> Measure {
+        let banks = u64::from(target.banks);
+        let bits = u64::from(BEAT_BITS);
+        let one = |rows, inputs, beats| Measure {
+            split,
+            rows,
+            inputs,
+            beats,
+            coats: 1,
+            block: Block::default(),
+        };
+        // Rows and inputs of a bank, with inputs dealt out by `unit`.
+        let share = |rows: usize, cols: usize, unit: usize| match split {
+            Split::Rows => ((rows as u64).div_ceil(banks), cols as u64),
+            Split::Inputs => (rows as u64, ((cols / unit) as u64).div_ceil(banks) * unit as u64),
+        };
+        match *ty {
+            WeightType::Pq { rows, cols, sub, k, .. } => {
+                let lookup = lookup_lanes(k, sub);
+                let (rows, inputs) = share(rows, cols, sub);
+                let blocks = lookup_blocks(&lookup, inputs as usize);
+                match content {
+                    Content::Codebook => {
+                        one(1, inputs, blocks * k as u64 * u64::from(lookup.chunks()))
+                    }
+                    _ => one(rows, inputs, blocks),
                 }
             }
+            WeightType::Supermask { rows, cols, coats, .. } => {
+                let (rows, inputs) = share(rows, cols, 1);
+                let beats = inputs.div_ceil(bits) * coats as u64;
+                Measure { coats: coats as u32, ..one(rows, inputs, beats) }
+            }
+            WeightType::Int { rows, cols, group, .. } => {
+                let (rows, inputs) = share(rows, group.unwrap_or(cols), 1);
+                one(rows, inputs, inputs.div_ceil(8))
+            }
+            WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
+                let inner = bqq_inner(block_rows, block_cols) as u64;
+                let x_beats = (block_cols as u64).div_ceil(bits);
+                let t_beats = inner.div_ceil(bits);
+                // The blocks of a block row, of every basis, are dealt out over the banks.
+                let slots = ((cols / block_cols * bases) as u64).div_ceil(banks);
+                let scalars = u64::from(BlockShape::scalar_beats(x_beats as u32));
+                let beats = inner * x_beats + scalars + block_rows as u64 * t_beats;
+                // A block's sides are at most the largest side of a matrix.
+                let block = Block {
+                    x_beats_less_1: x_beats as u32 - 1,
+                    inner_less_1: inner as u32 - 1,
+                    t_beats_less_1: t_beats as u32 - 1,
+                    rows_less_1: block_rows as u32 - 1,
+                    slots_less_1: slots as u32 - 1,
+                };
+                let units = (rows / block_rows) as u64 * slots;
+                Measure { block, ..one(units, block_cols as u64, beats) }
+            }
         }
-        (WeightType::Supermask { rows, cols, coats, .. }, _, _) => {
-            let beats = (cols as u64).div_ceil(bits) * coats as u64;
-            (rows as u64, cols as u64, beats, coats as u32)
-        }
-        (WeightType::Int { rows, cols, group, .. }, _, _) => {
-            let inputs = group.unwrap_or(cols) as u64;
-            (rows as u64, inputs, inputs.div_ceil(8), 1)
-        }
-        // A BQQ type has a BQQ view.
-        (WeightType::Bqq { .. }, _, _) => (1, 1, 1, 1),
+    }
+
+    fn row_columns(&self, target: &Target) -> u64 {
+        self.beats.div_ceil(u64::from(target.beats()))
+    }
+
+    fn tail_beats(&self, target: &Target) -> u32 {
+        (self.beats - (self.row_columns(target) - 1) * u64::from(target.beats())) as u32
+    }
+
+    /// Columns of the stream.
+    pub(super) fn columns(&self, target: &Target) -> u64 {
+        self.rows.saturating_mul(self.row_columns(target))
     }
 }

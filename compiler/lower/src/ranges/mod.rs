@@ -5,9 +5,10 @@
 //! terms are widened to contain 0 before they are added: the sum then bounds every prefix, in any
 //! order. What is written to vector memory is met with what the model proves of the value.
 
+mod blocks;
 mod streams;
 
-use crate::mapping::{Content, Known, Mapping, Task, TaskKind, Word};
+use crate::mapping::{Content, Known, Mapping, Split, Task, TaskKind, Word};
 use crate::supermask::EffectiveMask;
 use pimc_ir::{Model, WeightId, WeightType, WeightView};
 use pimc_rtl::isa::{VecOp, Vector};
@@ -81,6 +82,27 @@ pub struct OpProof {
     pub words: Option<Wide>,
 }
 
+/// What is proven of the binary quadratic blocks; names as in [`pimc_rtl::shape::BlockShape`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockProof {
+    /// t_k.
+    pub t: Extent,
+    /// X.
+    pub x_sum: Extent,
+    /// T.
+    pub t_sum: Extent,
+    /// u'*X + t*T and its terms.
+    pub constant: Extent,
+    /// 2s*X.
+    pub ones_factor: Extent,
+    /// acc_a.
+    pub row: Extent,
+    /// r, t, 2s and u'.
+    pub scalars: [Extent; 4],
+    /// A row's result.
+    pub result: Extent,
+}
+
 /// What is proven of a model's mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -96,6 +118,8 @@ pub struct Proof {
     pub gated: Extent,
     /// The multiply-add row's accumulator.
     pub mac: Extent,
+    /// Everything inside of binary quadratic blocks, where there are any.
+    pub blocks: Option<BlockProof>,
     /// Per (k, sub): table entries and accumulator of the lookup unit.
     pub lookups: BTreeMap<(usize, usize), (Extent, Extent)>,
     /// Per op.
@@ -107,13 +131,10 @@ struct Prover<'a> {
     model: &'a Model,
     mapping: &'a Mapping,
     memory: Vec<Wide>,
-    /// What was loaded last.
-    loaded: Vec<Wide>,
     /// Entries of the tables, by sub-vector and centroid.
     tables: Vec<Wide>,
-    /// Results of the last stream: per matrix row the sum and the count of ones.
-    sums: Vec<Wide>,
-    ones: Vec<u32>,
+    /// The collection of the next stream's results.
+    collect: Option<(&'a Task, Vector, Known)>,
     masks: BTreeMap<WeightId, EffectiveMask>,
     /// Requantiser constants by address.
     requants: BTreeMap<usize, Word>,
@@ -127,10 +148,8 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
         model,
         mapping,
         memory: vec![(0, 0); mapping.depth as usize],
-        loaded: Vec::new(),
         tables: Vec::new(),
-        sums: Vec::new(),
-        ones: Vec::new(),
+        collect: None,
         masks: BTreeMap::new(),
         requants: BTreeMap::new(),
         proof: Proof {
@@ -140,6 +159,7 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
             planes: Extent::NONE,
             gated: Extent::NONE,
             mac: Extent::NONE,
+            blocks: None,
             lookups: BTreeMap::new(),
             ops: vec![OpProof::default(); func.ops.len()],
         },
@@ -165,7 +185,7 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
     for task in &mapping.tasks {
         match &task.kind {
             TaskKind::Vec { vector, known } => prover.vec(task, vector, *known),
-            TaskKind::Stream(s) => prover.stream(task.op, *s),
+            TaskKind::Stream { stream, x } => prover.stream(task.op, *stream, *x as usize),
         }
     }
     for (i, op) in prover.proof.ops.iter_mut().enumerate() {
@@ -181,35 +201,30 @@ fn requant(x: i128, mul: i128, shift: u32) -> i128 {
     (x * mul + half) >> shift
 }
 
-impl Prover<'_> {
-    fn vec(&mut self, task: &Task, v: &Vector, known: Known) {
+impl<'a> Prover<'a> {
+    fn vec(&mut self, task: &'a Task, v: &Vector, known: Known) {
         let op = task.op;
         let (len, a, b, d) = (v.len as usize, v.a as usize, v.b as usize, v.d as usize);
         let at = |memory: &[Wide], base: usize, step: u32, i: usize| {
             memory[base + if step == 0 { 0 } else { i }]
         };
         match v.op {
-            VecOp::LoadBytes => {
-                self.loaded = self.memory[a..a + len].to_vec();
-                return;
-            }
+            VecOp::LoadBytes => return,
             VecOp::LoadPlanes => {
-                self.loaded = self.memory[a..a + len].to_vec();
-                for &x in &self.loaded {
+                for &x in &self.memory[a..a + len] {
                     self.proof.planes.add(x, op);
                 }
+                return;
+            }
+            VecOp::Collect | VecOp::CollectSum => {
+                self.collect = Some((task, *v, known));
                 return;
             }
             VecOp::Argmax => return self.write(task, d, (0, len as i128 - 1), known, 0),
             VecOp::Sum => {
                 let words = &self.memory[a..a + len];
                 let prefix = words.iter().fold((0, 0), |s, &x| plus(s, or_zero(x)));
-                let (prefix, sum) = match known {
-                    Known::RowSum { stream, first, rows, x } => {
-                        self.row_sum(stream, first, rows, x)
-                    }
-                    _ => (prefix, words.iter().fold((0, 0), |s, &x| plus(s, x))),
-                };
+                let sum = words.iter().fold((0, 0), |s, &x| plus(s, x));
                 self.running(op, prefix);
                 return self.write(task, d, sum, known, 0);
             }
@@ -218,7 +233,6 @@ impl Prover<'_> {
         for i in 0..len {
             let x = || at(&self.memory, a, v.a_step, i);
             let y = || at(&self.memory, b, v.b_step, i);
-            let drained = || self.sums.get(i).copied().unwrap_or((0, 0));
             let mut factors = None;
             let word = match v.op {
                 VecOp::Add => plus(x(), y()),
@@ -235,16 +249,6 @@ impl Prover<'_> {
                     let (lo, hi) = (x().0 + 128, x().1 + 128);
                     let entries = &self.memory[b + lo as usize..=b + hi as usize];
                     entries.iter().copied().reduce(join).unwrap_or((0, 0))
-                }
-                VecOp::Drain => drained(),
-                VecOp::DrainMac => {
-                    factors = Some((drained(), y()));
-                    plus(x(), times(drained(), y()))
-                }
-                VecOp::DrainOnes => {
-                    let ones = i128::from(self.ones.get(i).copied().unwrap_or(0));
-                    factors = Some(((ones, ones), y()));
-                    plus(x(), times((ones, ones), y()))
                 }
                 // Copy; the others have returned.
                 _ => x(),
@@ -276,12 +280,12 @@ impl Prover<'_> {
 
     fn write(&mut self, task: &Task, addr: usize, word: Wide, known: Known, i: usize) {
         let word = match known {
-            Known::Elements { value, first } => {
-                let proven = self.model.range(value)[first + i];
+            Known::Elements(value) => {
+                let proven = self.model.range(value)[i];
                 // Both are sound, so the truth is in what they have in common.
                 (word.0.max(proven.0.into()), word.1.min(proven.1.into()))
             }
-            _ => word,
+            Known::Nothing => word,
         };
         self.running(task.op, word);
         self.memory[addr] = word;

@@ -75,7 +75,7 @@ pub struct RunPart {
     pub reads: u64,
     /// Refreshes.
     pub refreshes: u64,
-    /// Clocks in which the buffer unit works.
+    /// Clocks in which the buffer unit works, other than collecting.
     pub buffer_cycles: u64,
     /// GB/s of one bank over the whole run.
     pub bank_gb_s: f64,
@@ -202,7 +202,7 @@ fn run(plan: &Plan) -> RunPart {
         .program
         .iter()
         .map(|i| match i.action {
-            Action::Vec(v) => u64::from(vec_clocks(&v, &plan.shape)),
+            Action::Vec(v) if !collects(v.op) => u64::from(vec_clocks(&v, &plan.shape)),
             _ => 0,
         })
         .sum();
@@ -317,6 +317,10 @@ fn widths(plan: &Plan, model: &Model) -> Vec<WidthPart> {
         push("bit-plane input".into(), g.planes, &proof.planes);
         push("gated adder tree's accumulator".into(), g.acc_bits, &proof.gated);
     }
+    if let (Some(b), Some(p)) = (&shape.bank.blocks, &proof.blocks) {
+        push("inner product of a block".into(), b.t_bits, &p.t);
+        push("result of a block's row".into(), b.result_bits, &p.result);
+    }
     if let Some(m) = &shape.bank.mac {
         push("multiply-add row's accumulator".into(), m.acc_bits, &proof.mac);
     }
@@ -337,7 +341,6 @@ fn memories(plan: &Plan) -> Vec<MemoryPart> {
         bank.lookups.iter().map(|l| bits(l.lanes, l.entry_bits) * bits(l.blocks, l.k)).sum();
     let planes =
         bank.gated.map_or(0, |g| bits(g.planes, g.groups) * u64::from(plan.shape.beat_bits));
-    let ones = bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
     let buffer = &plan.shape.buffer;
     let part = |what: &str, bits: u64, there: u64| MemoryPart {
         what: what.into(),
@@ -349,11 +352,6 @@ fn memories(plan: &Plan) -> Vec<MemoryPart> {
         part("DRAM of a bank", rows, u64::from(t.rows) * t.row_bytes()),
         part("lookup tables of a bank unit", tables, t.table_bytes),
         part("inputs of a bank unit", bits(bank.byte_words, 64) + planes, t.input_bytes),
-        part(
-            "results of a bank unit",
-            bits(bank.result_depth, bank.result_bits + ones),
-            t.result_bytes,
-        ),
         part("vector memory", bits(buffer.depth, buffer.word_bits), t.vector_bytes),
         part(
             "program memory",
@@ -363,10 +361,12 @@ fn memories(plan: &Plan) -> Vec<MemoryPart> {
     ]
 }
 
-/// Whether an operation moves data to or from the bank units.
-fn moves(op: VecOp) -> bool {
-    matches!(
-        op,
-        VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes | VecOp::LoadBytes | VecOp::LoadPlanes
-    )
+/// Whether an operation loads the inputs of the bank units.
+fn loads(op: VecOp) -> bool {
+    matches!(op, VecOp::LoadBytes | VecOp::LoadPlanes)
+}
+
+/// Whether an operation collects results, which takes as long as the stream that follows.
+fn collects(op: VecOp) -> bool {
+    matches!(op, VecOp::Collect | VecOp::CollectSum)
 }

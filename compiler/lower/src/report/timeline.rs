@@ -1,6 +1,6 @@
 //! The timeline of a run: what the banks, the buffer unit and refresh do, as an inline SVG.
 
-use super::moves;
+use super::{collects, loads};
 use crate::plan::Plan;
 use crate::walk::Walk;
 use pimc_rtl::isa::Action;
@@ -44,12 +44,13 @@ impl Timeline {
             // A step of the buffer unit is one operation, after refreshes and waits.
             let until = plan.steps.get(i + 1).map_or(plan.program.len(), |s| s.first);
             let of = plan.program[step.first..until].iter().find_map(|i| match i.action {
-                Action::Vec(v) => Some(v),
+                // What is collected is seen in the banks' lane.
+                Action::Vec(v) if !collects(v.op) => Some(v),
                 _ => None,
             });
             if let Some(v) = of {
                 let clocks = u64::from(vec_clocks(&v, &plan.shape));
-                buffer.push(bar(step.cycle + clocks, moves(v.op)));
+                buffer.push(bar(step.cycle + clocks, loads(v.op)));
             }
         }
         let refresh = Walk::new(&plan.program)

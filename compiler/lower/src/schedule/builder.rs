@@ -25,10 +25,12 @@ pub(super) struct Builder<'a> {
     last_ref: u64,
     /// When the buffer unit takes its next operation.
     pub(super) vec_ready: u64,
-    /// When no load or drain holds the memories of the bank units.
+    /// When no load holds the memories of the bank units.
     pub(super) unit_ready: u64,
-    /// When the results of the last column can be drained.
+    /// When the results of the last column have left the bank units.
     pub(super) data_ready: u64,
+    /// The buffer unit collects the results of the stream that follows.
+    pub(super) collecting: bool,
 }
 
 /// Clocks within one DRAM row of a stream, from its activate.
@@ -61,6 +63,7 @@ impl<'a> Builder<'a> {
             vec_ready: 0,
             unit_ready: 0,
             data_ready: 0,
+            collecting: false,
         };
         builder.refresh(0);
         builder

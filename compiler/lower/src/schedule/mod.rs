@@ -1,8 +1,8 @@
 //! The scheduler: tasks to a program with exact delays.
 //!
 //! In order and plain: an instruction issues as soon as what it needs is done. The buffer unit does
-//! one operation at a time; a stream's first read waits for the last load or drain, so that its
-//! activate and the buffer unit's work overlap. Refreshes go where something waits anyway, or before
+//! one operation at a time, and collects results while a stream's columns come in; a stream's first
+//! read waits for the last load, so that its activate and the buffer unit's work overlap. Refreshes go where something waits anyway, or before
 //! a row that would not close in time.
 
 mod builder;
@@ -15,7 +15,7 @@ use builder::Builder;
 use pimc_ir::{Model, WeightType};
 use pimc_rtl::isa::{Action, Instr, Stream, VecOp, Vector};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
-use pimc_rtl::timing::{column_clocks, vec_clocks, SEED_CLOCKS};
+use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS, SEED_CLOCKS};
 
 /// A program, its steps, and the clock of its end.
 pub(crate) struct Schedule {
@@ -36,13 +36,13 @@ pub(crate) fn schedule(
         let first = b.len();
         let cycle = match &task.kind {
             TaskKind::Vec { vector, .. } => issue_vec(&mut b, vector, shape),
-            TaskKind::Stream(s) => {
-                let place = &mapping.streams[*s];
+            TaskKind::Stream { stream, .. } => {
+                let place = &mapping.streams[*stream];
                 issue_stream(&mut b, model, target, shape, place)
             }
         };
         let stream = match task.kind {
-            TaskKind::Stream(s) => Some(s),
+            TaskKind::Stream { stream, .. } => Some(stream),
             TaskKind::Vec { .. } => None,
         };
         steps.push(Step { op: Some(task.op), first, cycle, stream, what: task.what.clone() });
@@ -54,16 +54,21 @@ pub(crate) fn schedule(
 }
 
 fn issue_vec(b: &mut Builder<'_>, vector: &Vector, shape: &ChannelShape) -> u64 {
-    let drains = matches!(vector.op, VecOp::Drain | VecOp::DrainMac | VecOp::DrainOnes);
+    let collects = matches!(vector.op, VecOp::Collect | VecOp::CollectSum);
     let loads = matches!(vector.op, VecOp::LoadBytes | VecOp::LoadPlanes);
     let mut at = b.vec_ready;
-    if drains || loads {
-        // Results must be there to drain; inputs may change when no column needs them any more.
+    if loads {
+        // Inputs may change when no column needs them any more.
         at = at.max(b.data_ready);
     }
     let issued = b.issue(Action::Vec(*vector), at);
+    if collects {
+        // Until the stream that follows has ended.
+        b.collecting = true;
+        return issued;
+    }
     b.vec_ready = issued + u64::from(vec_clocks(vector, shape));
-    if drains || loads {
+    if loads {
         b.unit_ready = b.vec_ready;
     }
     issued
@@ -93,6 +98,9 @@ fn issue_stream(
             b.rows(&times, rows.into(), b.unit_ready, data);
         }
     }
+    if std::mem::take(&mut b.collecting) {
+        b.vec_ready = b.data_ready + u64::from(COLLECT_CLOCKS);
+    }
     issued
 }
 
@@ -105,7 +113,7 @@ fn mode(model: &Model, place: &StreamPlace, shape: &ChannelShape) -> StreamMode 
     match (model.module.weights[place.weight.0].ty, place.content) {
         (WeightType::Pq { k, sub, .. }, Content::Codebook) => StreamMode::Build(lookup(k, sub)),
         (WeightType::Pq { k, sub, .. }, _) => StreamMode::Lookup(lookup(k, sub)),
-        (WeightType::Bqq { .. }, _) => StreamMode::Signs,
+        (WeightType::Bqq { .. }, _) => StreamMode::Blocks,
         (WeightType::Supermask { .. }, _) => StreamMode::Mask,
         (WeightType::Int { .. }, _) => StreamMode::Mac,
     }
@@ -123,5 +131,6 @@ fn operands(model: &Model, shape: &ChannelShape, place: &StreamPlace) -> Stream 
         tail_beats_less_1: place.tail_beats - 1,
         coats_less_1: place.coats - 1,
         sign_key,
+        block: place.block,
     }
 }

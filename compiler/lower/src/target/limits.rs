@@ -21,6 +21,16 @@ impl Target {
         t.rc.max(t.rcd + (self.columns - 1) * t.ccd + t.rtp + t.rp)
     }
 
+    /// Clocks to read `columns` columns one open row after another, refresh not counted.
+    pub fn column_clocks(&self, columns: u64) -> u64 {
+        let (whole, rest) = (columns / u64::from(self.columns), columns % u64::from(self.columns));
+        let t = &self.timing;
+        let interval = u64::from(self.column_interval());
+        let turn = u64::from(t.rcd + t.rtp + t.rp);
+        let row = |columns: u64| (turn + (columns - 1) * interval).max(t.rc.into());
+        whole * row(self.columns.into()) + if rest > 0 { row(rest) } else { 0 }
+    }
+
     /// The limits of one bank.
     pub fn limits(&self) -> Limits {
         let t = &self.timing;

@@ -38,8 +38,6 @@ pub struct Target {
     pub table_bytes: u64,
     /// Bytes of input memory of one bank unit.
     pub input_bytes: u64,
-    /// Bytes of result memory of one bank unit.
-    pub result_bytes: u64,
     /// Bytes of vector memory of the buffer unit.
     pub vector_bytes: u64,
     /// Words of program memory.

@@ -18,7 +18,7 @@ enum Kind {
 }
 
 /// Every value of a target: section (empty for the top), key, what it may be, what it says.
-const VALUES: [(&str, &str, Kind, &str); 22] = [
+const VALUES: [(&str, &str, Kind, &str); 21] = [
     ("", "name", Kind::Text, "the target's name"),
     ("pseudo_channel", "banks", int(2, 64), "banks that work in lock step"),
     ("bank", "rows", int(2, 1 << 24), "rows of a bank"),
@@ -38,7 +38,6 @@ const VALUES: [(&str, &str, Kind, &str); 22] = [
     ("refresh", "rfc", int(2, 1 << 20), "refresh to any other command"),
     ("unit", "table_bytes", int(1, 1 << 32), "table memory of a bank unit"),
     ("unit", "input_bytes", int(1, 1 << 32), "input memories of a bank unit"),
-    ("unit", "result_bytes", int(1, 1 << 32), "result memory of a bank unit"),
     ("buffer", "vector_bytes", int(1, 1 << 32), "vector memory of the buffer unit"),
     ("sequencer", "program_words", int(16, 1 << 24), "words of program memory"),
 ];
@@ -114,7 +113,6 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
         },
         table_bytes: values.int("unit", "table_bytes"),
         input_bytes: values.int("unit", "input_bytes"),
-        result_bytes: values.int("unit", "result_bytes"),
         vector_bytes: values.int("buffer", "vector_bytes"),
         program_words: v("sequencer", "program_words"),
     })

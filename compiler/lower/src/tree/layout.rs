@@ -1,7 +1,7 @@
 //! `mem/layout.json`: where everything lies in the banks and in vector memory.
 
 use super::{bank_path, FORMAT_VERSION};
-use crate::mapping::{Content, Region, StreamPlace};
+use crate::mapping::{Content, Region, Split, StreamPlace};
 use crate::plan::Plan;
 use pimc_ir::Model;
 use serde_json::{json, Value};
@@ -28,7 +28,7 @@ pub(super) fn layout(plan: &Plan, model: &Model) -> Value {
             "columns": target.columns,
             "column_bits": target.column_bits,
             "beat_bits": shape.beat_bits,
-            "rule": "matrix row r is in bank r mod count, at index r / count; a line of a file is a column",
+            "rule": "rows over the banks: matrix row r is in bank r mod count, at index r / count; inputs over the banks: a slice of every row in each bank, the first in bank 0, or the blocks and bases of a block row, number n in bank n mod count; a line of a file is a column",
             "files": (0..target.banks).map(bank_path).collect::<Vec<_>>(),
         },
         "streams": plan.streams.iter().map(|s| stream(s, plan, model)).collect::<Vec<_>>(),
@@ -51,7 +51,7 @@ pub(super) fn layout(plan: &Plan, model: &Model) -> Value {
                 "delay": isa.delay_bits, "row": isa.row_bits, "column": isa.col_bits,
                 "count": isa.count_bits, "mode": isa.mode_bits, "columns": isa.columns_bits,
                 "beats": isa.beats_bits, "coats": isa.coats_bits, "key": isa.key_bits,
-                "address": isa.addr_bits,
+                "block": isa.block_bits, "address": isa.addr_bits, "bank": isa.bank_bits,
             },
         },
     })
@@ -61,18 +61,22 @@ fn stream(s: &StreamPlace, plan: &Plan, model: &Model) -> Value {
     let holds = match s.content {
         Content::Codebook => "codebook".to_string(),
         Content::Codes => "codes".to_string(),
-        Content::BqqB { bc } => format!("B rows of block column {bc}"),
-        Content::BqqA { br, bc, basis } => format!("A rows of block {br},{bc}, basis {basis}"),
+        Content::Blocks => "blocks, a basis each".to_string(),
         Content::Mask => "mask planes".to_string(),
         Content::Int { group } => format!("integers of group {group}"),
+    };
+    let split = match s.split {
+        Split::Rows => "rows",
+        Split::Inputs => "inputs",
     };
     json!({
         "weight": model.module.weights[s.weight.0].name.text,
         "holds": holds,
         "first_row": s.first_row,
         "rows": s.dram_rows(plan.target.columns),
-        "matrix_rows": s.matrix_rows,
-        "inputs": s.inputs,
+        "over_the_banks": split,
+        "matrix_rows_per_bank": s.rows,
+        "inputs_per_bank": s.inputs,
         "columns_per_matrix_row": s.row_columns,
         "beats_of_last_column": s.tail_beats,
         "columns": s.columns,

@@ -27,6 +27,10 @@ pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
         source.push(Proof::line("bit-plane input", &proof.planes, model));
         source.push(Proof::line("gated sum", &proof.gated, model));
     }
+    if let Some(blocks) = &proof.blocks {
+        source.push(Proof::line("inner product of a block", &blocks.t, model));
+        source.push(Proof::line("result of a block's row", &blocks.result, model));
+    }
     if plan.shape.bank.mac.is_some() {
         source.push(Proof::line("multiply-add sum", &proof.mac, model));
     }
@@ -94,7 +98,9 @@ pub fn unit_ops(module: &str, model: &Model) -> Vec<usize> {
             matches!(weight, Some(WeightType::Int { .. }))
         } else if is(&["byte"]) {
             matches!(weight, Some(WeightType::Pq { .. } | WeightType::Int { .. }))
-        } else if is(&["bank_unit", "column", "drain"]) {
+        } else if is(&["block"]) {
+            matches!(weight, Some(WeightType::Bqq { .. }))
+        } else if is(&["bank_unit", "column", "collect"]) {
             weight.is_some()
         } else if is(&["requant"]) {
             matches!(kind, OpKind::Requant { .. })

@@ -1,0 +1,167 @@
+//! Tasks of a matvec: inputs to the banks, columns through their units, results back.
+//!
+//! The results are collected while the columns come in, so nothing is left to do when the last
+//! column is through.
+
+use super::{lookup_lanes, vector, Content, Known, Mapper, Split};
+use pimc_ir::{ValueId, WeightId, WeightType};
+use pimc_rtl::isa::{VecOp, Vector};
+
+/// How inputs get into the memories of the bank units.
+#[derive(Clone, Copy)]
+enum Load {
+    /// Bytes: so many to a word, a block of words ending after so many.
+    Bytes { word: u32, block: u32 },
+    /// Bit planes, from this group of inputs on.
+    Planes { group: u32 },
+}
+
+impl Mapper<'_> {
+    /// y = W x, y in `value`'s region.
+    pub(super) fn matvec(&mut self, weight: WeightId, x: ValueId, value: ValueId) {
+        let (name, ty) = self.weight(weight);
+        let (from, d) = (self.regions[x.0].addr, self.regions[value.0].addr);
+        let known = Known::Elements(value);
+        match ty {
+            WeightType::Pq { rows, cols, sub, k, .. } => {
+                let lookup = lookup_lanes(k, sub);
+                let (word, block) = (lookup.chunk * lookup.sub, lookup.lanes * lookup.sub);
+                let book = self.streams.place(self.model, weight, Content::Codebook);
+                self.load_shares(book, from, cols, Load::Bytes { word, block });
+                self.stream(format!("build the tables of {name}"), book, from);
+                let codes = self.streams.place(self.model, weight, Content::Codes);
+                self.collect(&name, codes, d, rows, known);
+                self.stream(format!("look up the codes of {name}"), codes, from);
+            }
+            WeightType::Supermask { rows, cols, .. } => {
+                let mask = self.streams.place(self.model, weight, Content::Mask);
+                self.load_shares(mask, from, cols, Load::Planes { group: 0 });
+                self.collect(&name, mask, d, rows, known);
+                self.stream(format!("stream the mask of {name}"), mask, from);
+            }
+            WeightType::Int { rows, cols, group: None, .. } => {
+                self.group(weight, 0, from, cols, (d, rows), known);
+            }
+            WeightType::Int { rows, cols, group: Some(size), .. } => {
+                let t = self.scratch(rows);
+                let groups = cols / size;
+                for g in 0..groups {
+                    let x = from.saturating_add((g * size) as u32);
+                    self.group(weight, g, x, size, (t, rows), Known::Nothing);
+                    let scales = self.constants.scales(self.model, weight, g);
+                    let scaled = |d| vector(VecOp::Mul, t, scales, d, rows);
+                    let last = if g + 1 == groups { known } else { Known::Nothing };
+                    if g == 0 {
+                        self.vec_known("scale", scaled(d), last);
+                    } else {
+                        self.vec("scale", scaled(t));
+                        self.vec_known("add the group", vector(VecOp::Add, d, t, d, rows), last);
+                    }
+                }
+            }
+            WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
+                let blocks = self.streams.place(self.model, weight, Content::Blocks);
+                let banks = self.streams.target().banks as usize;
+                let (in_row, groups) = (cols / block_cols * bases, block_cols.div_ceil(64));
+                let slots = in_row.div_ceil(banks);
+                for slot in 0..slots {
+                    let group = (slot * groups) as u32;
+                    self.load_blocks(slot * banks, in_row, bases, from, block_cols, group);
+                }
+                let v = Vector {
+                    a: block_rows as u32,
+                    b: slots as u32,
+                    ..vector(VecOp::CollectSum, 0, 0, d, rows)
+                };
+                self.vec_known(format!("collect the rows of {name}"), v, known);
+                self.stream(format!("stream the blocks of {name}"), blocks, from);
+            }
+        }
+    }
+
+    /// One group of an integer matrix, `size` inputs at `x`; results to `(address, rows)`.
+    fn group(
+        &mut self,
+        weight: WeightId,
+        group: usize,
+        x: u32,
+        size: usize,
+        (d, rows): (u32, usize),
+        known: Known,
+    ) {
+        let name = self.weight(weight).0;
+        let part = self.streams.place(self.model, weight, Content::Int { group });
+        self.load_shares(part, x, size, Load::Bytes { word: 8, block: 8 });
+        self.collect(&name, part, d, rows, known);
+        self.stream(format!("stream the weights of {name}, group {group}"), part, x);
+    }
+
+    /// Takes the results of a stream of `rows` matrix rows as they come.
+    fn collect(&mut self, name: &str, stream: usize, d: u32, rows: usize, known: Known) {
+        let v = match self.streams.split(stream) {
+            Split::Rows => vector(VecOp::Collect, 0, 0, d, rows),
+            Split::Inputs => {
+                Vector { a: rows as u32, b: 1, ..vector(VecOp::CollectSum, 0, 0, d, rows) }
+            }
+        };
+        self.vec_known(format!("collect the rows of {name}"), v, known);
+    }
+
+    /// The inputs of a stream to the banks: all to every bank, or a slice to each.
+    fn load_shares(&mut self, stream: usize, from: u32, len: usize, load: Load) {
+        let (banks, slice) = match self.streams.split(stream) {
+            Split::Rows => (1, len),
+            Split::Inputs => (self.streams.target().banks as usize, self.streams.inputs(stream)),
+        };
+        // The first slice goes to every bank, so that a bank without one has inputs as well: what
+        // it makes of them is multiplied by zero, and that must be a number.
+        for bank in 0..banks {
+            let start = bank * slice;
+            if start < len {
+                let to = if bank == 0 { 0 } else { bank as u32 + 1 };
+                self.load(to, from.saturating_add(start as u32), slice.min(len - start), load);
+            }
+        }
+    }
+
+    /// The inputs of the blocks and bases `first ..` of a block row to a bank each, of which there
+    /// are `in_row`; number n is basis n mod `bases` of block column n / `bases`.
+    fn load_blocks(
+        &mut self,
+        first: usize,
+        in_row: usize,
+        bases: usize,
+        from: u32,
+        cols: usize,
+        group: u32,
+    ) {
+        let banks = self.streams.target().banks as usize;
+        for bank in 0..banks.min(in_row - first) {
+            let column = (first + bank) / bases;
+            let x = from.saturating_add((column * cols) as u32);
+            if bank == 0 {
+                self.load(0, x, cols, Load::Planes { group });
+            } else if column != first / bases {
+                self.load(bank as u32 + 1, x, cols, Load::Planes { group });
+            }
+        }
+    }
+
+    /// `len` inputs at `x` to every bank (0) or to one (its number plus 1).
+    fn load(&mut self, bank: u32, x: u32, len: usize, load: Load) {
+        let to = match bank {
+            0 => String::new(),
+            n => format!(" of bank {}", n - 1),
+        };
+        match load {
+            Load::Bytes { word, block } => {
+                let v = Vector { b_step: 0, bank, ..vector(VecOp::LoadBytes, x, block, word, len) };
+                self.vec(format!("load x as bytes{to}"), v);
+            }
+            Load::Planes { group } => {
+                let v = Vector { b_step: 0, bank, ..vector(VecOp::LoadPlanes, x, 0, group, len) };
+                self.vec(format!("load x as bit planes{to}"), v);
+            }
+        }
+    }
+}
