@@ -84,6 +84,11 @@ fn sums_that_reach_their_proven_ends() {
     let plan = assert_works(&one_matvec("int<3x100, bits=8>", 3, 100, 8).int("w", &q, &[]), 1);
     // 100 * 128 * 128 needs 22 bits, and 100 * -128 * 127 does as well.
     assert_eq!(plan.shape.bank.mac.map(|m| m.acc_bits), Some(22));
+    // Of 1600 inputs a bank has 100, and the word that they are added up in needs four bits more.
+    let q = vec![-128i8; 17 * 1600];
+    let plan = assert_works(&one_matvec("int<17x1600, bits=8>", 17, 1600, 8).int("w", &q, &[]), 1);
+    assert_eq!(plan.shape.bank.mac.map(|m| m.acc_bits), Some(22));
+    assert_eq!(plan.shape.buffer.word_bits, 26);
 }
 
 /// Every op once, with constants per row and for all, values that die and are read late, slices of

@@ -93,7 +93,9 @@ impl Mapper<'_> {
         let part = self.streams.place(self.model, weight, Content::Int { group });
         self.load_shares(part, x, size, Load::Bytes { word: 8, block: 8 });
         self.collect(&name, part, d, rows, known);
-        self.stream(format!("stream the weights of {name}, group {group}"), part, x);
+        let whole = size == self.weight(weight).1.cols();
+        let which = if whole { String::new() } else { format!(", group {group}") };
+        self.stream(format!("stream the weights of {name}{which}"), part, x);
     }
 
     /// Takes the results of a stream of `rows` matrix rows as they come.

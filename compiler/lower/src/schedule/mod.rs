@@ -95,7 +95,9 @@ fn issue_stream(
     for (columns, rows) in [(target.columns, whole), (rest, 1)] {
         if columns > 0 && rows > 0 {
             let times = b.row_times(columns, interval.into());
-            b.rows(&times, rows.into(), b.unit_ready, data);
+            // Inputs must be loaded when the column's data arrive.
+            let reads_from = b.unit_ready.saturating_sub(shape.read_latency.into());
+            b.rows(&times, rows.into(), reads_from, data);
         }
     }
     if std::mem::take(&mut b.collecting) {
