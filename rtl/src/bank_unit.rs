@@ -23,7 +23,7 @@ pub struct BankUnit {
     pub clock: Signal<In, Clock>,
 
     /// A stream begins: resets every counter. The mode, coats and key are held from here until the
-    /// last result of the stream is written.
+    /// last result of the stream.
     pub stream_start: Signal<In, Bit>,
     /// Index into [`BankShape::modes`]; only when there are two or more.
     pub mode: Vec<Wire<In>>,
@@ -61,12 +61,10 @@ pub struct BankUnit {
     /// 64 bits for either memory.
     pub load_data: Wire<In>,
 
-    /// Index of a matrix row in this bank.
-    pub drain_index: Wire<In>,
-    /// Its result, one clock after `drain_index`.
-    pub result: Wire<Out>,
-    /// Its count of ones, at the same time; only when ones are counted.
-    pub ones: Vec<Wire<Out>>,
+    /// A matrix row is done. There is one after the other, in the order of the stream.
+    pub row_valid: Signal<Out, Bit>,
+    /// Its result, in the clock of `row_valid`.
+    pub row_value: Wire<Out>,
 
     // Column register and position.
     column: Vec<Reg>,
@@ -77,6 +75,7 @@ pub struct BankUnit {
     busy: Flop<Bit>,
     word: Wire<Local>,
     unused_word: Vec<Unused>,
+    unused_start: Vec<Unused>,
     last_beat: Signal<Local, Bit>,
     row_first: Signal<Local, Bit>,
     next_step: Reg,
@@ -109,16 +108,11 @@ pub struct BankUnit {
     row_end: Flop<Bit>,
     done: Flop<Bit>,
     row_done: Flop<Bit>,
-    row: Reg,
     column_done: Signal<Local, Bit>,
     acc: Wire<Local>,
     unused_acc: Vec<Unused>,
     column_acc: Wire<Local>,
-    result_we: Signal<Local, Bit>,
-    result_index: Wire<Local>,
-    result_data: Wire<Local>,
-    results: Ram,
-    ones_results: Vec<Ram>,
+    unused_ones: Vec<Unused>,
 
     signs_mode: Const,
     mask_mode: Const,
@@ -129,6 +123,7 @@ pub struct BankUnit {
     _group_bits: u32,
     _result_bits: u32,
     _no_mode: usize,
+    _no_start: usize,
     _spare_load: usize,
     _spare_acc: usize,
     _bytes: usize,
@@ -149,12 +144,11 @@ pub struct BankUnit {
 
 impl BankUnit {
     /// What the waveform check reads in this clock: the accumulator when a column's beats are all
-    /// in it, and the result that is written, with its index.
-    pub fn observed(&self) -> (Option<i128>, Option<(i128, i128)>) {
+    /// in it, and the result of a matrix row.
+    pub fn observed(&self) -> (Option<i128>, Option<i128>) {
         let column = self.column_done.val().then(|| self.column_acc.get());
-        let result =
-            self.result_we.val().then(|| (self.result_index.get(), self.result_data.get()));
-        (column, result)
+        let row = self.row_valid.val().then(|| self.row_value.get());
+        (column, row)
     }
 }
 
@@ -162,7 +156,7 @@ impl Logic for BankUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, column_first, column_last, beats_less_1, beat, busy, next_step);
-        dff_setup!(self, clock, column_end, row_end, done, row_done, row);
+        dff_setup!(self, clock, column_end, row_end, done, row_done);
         for b in 0..self._beats {
             self.column[b].clock.next = self.clock.val();
             self.column[b].d.next = self.column[b].q.val();
@@ -219,6 +213,9 @@ impl Logic for BankUnit {
         self.word.next = self.column[self.beat.q.val().index()].q.val();
         for i in 0..self._no_mode {
             self.unused_word[i].x.next = self.word.val();
+        }
+        for i in 0..self._no_start {
+            self.unused_start[i].x.next = self.stream_start.val().into();
         }
         self.row_first.next = self.column_first.q.val() & (self.beat.q.val() == 0);
 
@@ -370,28 +367,10 @@ impl Logic for BankUnit {
         for i in 0..self._spare_acc {
             self.unused_acc[i].x.next = self.acc.val();
         }
-        self.result_we.next = self.column_done.val() & self.row_done.q.val();
-        self.result_index.next = self.row.q.val();
-        self.result_data.next = self.column_acc.val();
-        if self.result_we.val() {
-            self.row.d.next = self.row.q.val() + 1.into();
-        }
-        if self.stream_start.val() {
-            self.row.d.next = 0.into();
-        }
-        self.results.clock.next = self.clock.val();
-        self.results.we.next = self.result_we.val();
-        self.results.waddr.next = self.result_index.val();
-        self.results.wdata.next = self.result_data.val();
-        self.results.raddr.next = self.drain_index.val();
-        self.result.next = self.results.rdata.val();
+        self.row_valid.next = self.column_done.val() & self.row_done.q.val();
+        self.row_value.next = self.column_acc.val();
         for i in 0..self._ones {
-            self.ones_results[i].clock.next = self.clock.val();
-            self.ones_results[i].we.next = self.result_we.val();
-            self.ones_results[i].waddr.next = self.result_index.val();
-            self.ones_results[i].wdata.next = self.gated[i].ones[i].val();
-            self.ones_results[i].raddr.next = self.drain_index.val();
-            self.ones[i].next = self.ones_results[i].rdata.val();
+            self.unused_ones[i].x.next = self.gated[i].ones[i].val();
         }
     }
 }
@@ -425,19 +404,21 @@ impl Unit for BankUnit {
             String::new()
         };
         Contract {
-            summary: "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
-                .into(),
+            summary:
+                "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
+                    .into(),
             formula: format!("stream modes: {}.", mode_names(bank)),
             latency: format!(
-                "{UNIT_LATENCY} clocks from the last beat of a row to its result at drain_index_i."
+                "{UNIT_LATENCY} clocks from the last beat of a row to row_valid_o and row_value_o."
             ),
             throughput: format!("a column every {beats} clocks."),
             layout: format!(
-                "a column is {beats} beats of {} bits, the lowest first. The result of the n-th row of                  a stream is word n of the result memory.",
+                "a column is {beats} beats of {} bits, the lowest first.",
                 self._shape.beat_bits
             ),
             preconditions: format!(
-                "columns at least {beats} clocks apart; the stream's settings held until its last                  result is written.{mask} Results fit {} bits: proven per matrix.",
+                "columns at least {beats} clocks apart; the stream's settings held until its last \
+                 result.{mask} Results fit {} bits: proven per matrix.",
                 bank.result_bits
             ),
         }
@@ -448,7 +429,7 @@ impl Unit for BankUnit {
             ("stream_start", "stream settings, held"),
             ("col_valid", "column"),
             ("byte_we", "input memories"),
-            ("drain_index", "results"),
+            ("row_valid", "results of matrix rows"),
         ]
     }
 

@@ -280,7 +280,7 @@ impl BufferUnit {
             b_step: Wire::new(u(1)),
             d: Wire::new(addr),
             len_less_1: Wire::new(addr),
-            drain_index: Wire::new(u(index_bits(bank.result_depth))),
+            drain_index: Wire::new(u(index_bits(buffer.depth))),
             results: vec![Wire::new(s(bank.result_bits)); banks],
             ones: vec![Wire::new(u(ones_bits)); banks * ones],
             byte_we: vec![Signal::default(); bytes],

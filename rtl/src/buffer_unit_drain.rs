@@ -102,7 +102,7 @@ impl DrainSelect {
         let (ones, many) = (ones as usize, (banks > 1) as usize);
         let count = shape.bank.gated.and_then(|g| g.column_signs).unwrap_or(0).max(1);
         let word = s(shape.buffer.word_bits);
-        let index = u(index_bits(shape.bank.result_depth));
+        let index = u(index_bits(shape.buffer.depth));
         DrainSelect {
             take_ones: vec![Signal::default(); ones],
             index: Wire::new(index),

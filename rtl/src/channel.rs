@@ -55,6 +55,9 @@ pub struct Channel {
     /// Vectors.
     pub buffer: Inst<BufferUnit>,
 
+    row_valid: Join,
+    unused_row_valid: Unused,
+    unused_drain: Unused,
     beats: Const,
     _banks: usize,
     _beats: usize,
@@ -63,7 +66,6 @@ pub struct Channel {
     _masked: usize,
     _bytes: usize,
     _planes: usize,
-    _ones: usize,
     _shape: ChannelShape,
 }
 
@@ -92,7 +94,6 @@ impl Logic for Channel {
             self.bank[b].col_last.next = self.sequencer.col_last.val();
             self.bank[b].col_beats.next = self.sequencer.col_beats.val();
             self.bank[b].load_data.next = self.buffer.load_data.val();
-            self.bank[b].drain_index.next = self.buffer.drain_index.val();
         }
         for b in 0..self._banks {
             for q in 0..self._beats {
@@ -146,13 +147,11 @@ impl Logic for Channel {
         self.buffer.d.next = self.sequencer.vec_d.val();
         self.buffer.len_less_1.next = self.sequencer.vec_len_less_1.val();
         for b in 0..self._banks {
-            self.buffer.results[b].next = self.bank[b].result.val();
+            self.buffer.results[b].next = self.bank[b].row_value.val();
+            self.row_valid.x[b].next = self.bank[b].row_valid.val().into();
         }
-        for i in 0..self._ones {
-            for b in 0..self._banks {
-                self.buffer.ones[b].next = self.bank[b].ones[i].val();
-            }
-        }
+        self.unused_row_valid.x.next = self.row_valid.y.val();
+        self.unused_drain.x.next = self.buffer.drain_index.val();
     }
 }
 
@@ -185,6 +184,9 @@ impl Channel {
             start: Signal::default(),
             busy: Signal::default(),
             done: Signal::default(),
+            row_valid: Join::new(banks, u(1)),
+            unused_row_valid: Unused::new(shape.banks),
+            unused_drain: Unused::new(buffer.drain_index.ty().width),
             beats: Const::new(shape.beats as usize),
             _banks: banks,
             _beats: shape.beats as usize,
@@ -193,7 +195,6 @@ impl Channel {
             _masked: sequencer.sign_key.len(),
             _bytes: buffer.byte_we.len(),
             _planes: buffer.plane_we.len(),
-            _ones: (!buffer.ones.is_empty()) as usize,
             sequencer: Inst::new(sequencer),
             bank: (0..banks).map(|_| Inst::new(BankUnit::new(shape))).collect(),
             buffer: Inst::new(buffer),

@@ -352,7 +352,6 @@ mod tests {
             mac: None,
             byte_words: 0,
             result_bits: 20,
-            result_depth: 8,
         }
     }
 

@@ -62,9 +62,8 @@ impl ChannelShape {
         let modes = bank.modes();
         let masked = modes.contains(&StreamMode::Mask);
         let coats = bank.gated.and_then(|g| g.generated_signs).filter(|_| masked);
-        let ones = bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
-        let multiplies = has(VecOp::Mul) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
-        let drains = has(VecOp::Drain) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
+        let multiplies = has(VecOp::Mul) || has(VecOp::DrainMac);
+        let drains = has(VecOp::Drain) || has(VecOp::DrainMac);
         let mut faults = vec![];
         let mut want = |holds: bool, fault: &str| {
             if !holds {
@@ -109,8 +108,7 @@ impl ChannelShape {
         );
         want(buffer.word_bits <= 64, "a word of vector memory has at most 64 bits");
         want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
-        want(!has(VecOp::DrainOnes) || ones < buffer.word_bits, "a word holds a count of ones");
-        want(has(VecOp::DrainOnes) == (ones > 0), "ones are counted where they are drained");
+        want(!has(VecOp::DrainOnes), "no counts of ones leave the banks");
         want(drains, "results are drained");
         want(
             has(VecOp::LoadBytes) == (bank.byte_words > 0),
@@ -193,8 +191,6 @@ pub struct BankShape {
     pub byte_words: u32,
     /// Width of a result word: the widest accumulator.
     pub result_bits: u32,
-    /// Matrix rows per bank, at most, in one stream.
-    pub result_depth: u32,
 }
 
 impl BankShape {

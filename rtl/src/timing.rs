@@ -6,8 +6,8 @@ use crate::shape::ChannelShape;
 
 /// From the last element of a vector operation being issued to its result being readable.
 pub const VEC_LATENCY: u32 = 6;
-/// From the last beat of a column entering the data path to its result word being readable.
-pub const UNIT_LATENCY: u32 = 3;
+/// From the last beat of a matrix row entering the data path to its result leaving the bank unit.
+pub const UNIT_LATENCY: u32 = 2;
 /// From the key and row entering the sign generator to its first word being ready; also the
 /// fewest clocks between the first columns of two matrix rows in mode `Mask`.
 pub const SEED_CLOCKS: u32 = 4;
@@ -30,7 +30,9 @@ pub fn vec_clocks(v: &Vector, shape: &ChannelShape) -> u32 {
     }
 }
 
-/// Clocks from the issue of a column read to its result word being readable by a drain.
+/// Clocks from the issue of a column read to the result of a matrix row that ends in the column's
+/// last beat leaving the bank unit: one to the command port, the read, and one into the column
+/// register.
 pub fn column_clocks(shape: &ChannelShape) -> u32 {
-    shape.read_latency + shape.beats + UNIT_LATENCY
+    shape.read_latency + 1 + shape.beats + UNIT_LATENCY
 }

@@ -66,7 +66,6 @@ impl BankUnit {
         let groups = bank.gated.map_or(1, |g| g.groups);
         let beat = u(shape.beat_bits);
         let flag = |n: bool| vec![Signal::default(); n as usize];
-        let depth = bank.result_depth;
         let memory = |depth: u32, ty: Ty| Ram::with_depth(depth as usize, index_bits(depth), ty);
         let ports = LookupPorts {
             beat_bits: shape.beat_bits,
@@ -83,6 +82,7 @@ impl BankUnit {
         };
         let unused_load = Unused::above(u(WORD), load_bits);
         let unused_acc = Unused::above(s(w.acc), bank.result_bits);
+        let no_start = bank.lookups.is_empty() && !mask;
         let many_modes = modes.len() > 1;
         let many_coats = coats > 1;
         BankUnit {
@@ -104,9 +104,8 @@ impl BankUnit {
             plane: vec_of(gated, || Wire::new(u(index_bits(plane_count)))),
             plane_group: vec_of(gated, || Wire::new(u(index_bits(groups)))),
             load_data: Wire::new(u(WORD)),
-            drain_index: Wire::new(u(index_bits(depth))),
-            result: Wire::new(s(bank.result_bits)),
-            ones: vec_of(w.ones > 0, || Wire::new(u(w.ones))),
+            row_valid: Signal::default(),
+            row_value: Wire::new(s(bank.result_bits)),
 
             column: vec![Reg::new(beat); shape.beats as usize],
             column_first: Flop::default(),
@@ -115,6 +114,7 @@ impl BankUnit {
             beat: Reg::new(u(index_bits(shape.beats))),
             busy: Flop::default(),
             word: Wire::new(beat),
+            unused_start: vec_of(no_start, || Unused::new(1)),
             unused_word: Unused::above(beat, if modes.is_empty() { 0 } else { shape.beat_bits }),
             last_beat: Signal::default(),
             row_first: Signal::default(),
@@ -134,6 +134,7 @@ impl BankUnit {
 
             byte_raddr: vec_of(bytes, || Wire::new(u(index_bits(bank.byte_words)))),
             bytes: vec_of(bytes, || memory(bank.byte_words, u(w.byte))),
+            _no_start: no_start as usize,
             _no_mode: modes.is_empty() as usize,
             _spare_load: unused_load.len(),
             unused_load,
@@ -151,17 +152,12 @@ impl BankUnit {
             row_end: Flop::default(),
             done: Flop::default(),
             row_done: Flop::default(),
-            row: Reg::new(u(index_bits(depth))),
             column_done: Signal::default(),
             acc: Wire::new(s(w.acc)),
             _spare_acc: unused_acc.len(),
             unused_acc,
             column_acc: Wire::new(s(bank.result_bits)),
-            result_we: Signal::default(),
-            result_index: Wire::new(u(index_bits(depth))),
-            result_data: Wire::new(s(bank.result_bits)),
-            results: memory(depth, s(bank.result_bits)),
-            ones_results: vec_of(w.ones > 0, || memory(depth, u(w.ones))),
+            unused_ones: vec_of(w.ones > 0, || Unused::new(w.ones)),
 
             signs_mode: number(StreamMode::Signs),
             mask_mode: number(StreamMode::Mask),

@@ -2,7 +2,7 @@
 
 use crate::shapes::{everything, fit, Rng};
 use pimc_rtl::hdl::{clock, settle, Inst};
-use pimc_rtl::isa::{Action, Instr, Stream, VecOp, Vector};
+use pimc_rtl::isa::{Action, Block, Instr, Stream, VecOp, Vector};
 use pimc_rtl::program::encode;
 use pimc_rtl::sequencer::Sequencer;
 use pimc_rtl::sequencer_commands::{CMD_ACT, CMD_PRE, CMD_READ, CMD_REF};
@@ -71,8 +71,14 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
     }
     let mut clocks: BTreeMap<u64, Ports> = BTreeMap::new();
     let (mut now, mut row, mut col, mut column) = (0u64, 0u32, 0u32, 0u32);
-    let mut stream =
-        Stream { mode: 0, columns_less_1: 0, tail_beats_less_1: 0, coats_less_1: 0, sign_key: 0 };
+    let mut stream = Stream {
+        mode: 0,
+        columns_less_1: 0,
+        tail_beats_less_1: 0,
+        coats_less_1: 0,
+        sign_key: 0,
+        block: Block::default(),
+    };
     let latency = u64::from(shape.read_latency);
     let mask = shape.bank.modes().iter().position(|m| *m == StreamMode::Mask);
     body(
@@ -188,6 +194,7 @@ fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
                 tail_beats_less_1: rng.below(shape.beats),
                 coats_less_1: rng.below(3),
                 sign_key: rng.next() as u32,
+                block: Block::default(),
             }),
             _ => Action::Vec(Vector {
                 op: VecOp::ALL[rng.below(13) as usize],
@@ -197,6 +204,7 @@ fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
                 b_step: rng.below(2),
                 d: rng.below(500),
                 len: 1 + rng.below(500),
+                bank: 0,
             }),
         };
         // A stream begins when the columns before it have met their data.
@@ -223,6 +231,7 @@ fn random_programs_run_clock_by_clock_as_expanded() {
             tail_beats_less_1: 1,
             coats_less_1: 2,
             sign_key: 0x8000_0001,
+            block: Block::default(),
         };
         program.push(at(Action::Stream(stream), 2));
         body(&mut rng, 4, &mut program, &everything());
@@ -267,8 +276,14 @@ fn a_shape_without_supermask_and_with_one_mode_has_no_fields_for_them() {
     let mut shape = everything();
     shape.bank.lookups.clear();
     shape.bank.gated = None;
-    let stream =
-        Stream { mode: 0, columns_less_1: 1, tail_beats_less_1: 2, coats_less_1: 0, sign_key: 0 };
+    let stream = Stream {
+        mode: 0,
+        columns_less_1: 1,
+        tail_beats_less_1: 2,
+        coats_less_1: 0,
+        sign_key: 0,
+        block: Block::default(),
+    };
     let program = [
         at(Action::Ref, 20),
         at(Action::Row { row: 0, col: 1 }, 2),

@@ -33,6 +33,11 @@ impl Rng {
     }
 }
 
+fn present_ops() -> Vec<VecOp> {
+    let absent = [VecOp::DrainOnes, VecOp::Collect, VecOp::CollectSum];
+    VecOp::ALL.into_iter().filter(|op| !absent.contains(op)).collect()
+}
+
 /// A channel with every block, for programs of `isa`.
 pub fn everything() -> ChannelShape {
     ChannelShape {
@@ -54,7 +59,9 @@ pub fn everything() -> ChannelShape {
             beats_bits: 2,
             coats_bits: 2,
             key_bits: 32,
+            block_bits: 0,
             addr_bits: 9,
+            bank_bits: 0,
         },
         program_depth: 200,
         bank: BankShape {
@@ -75,15 +82,15 @@ pub fn everything() -> ChannelShape {
                 column_signs: Some(8),
                 generated_signs: Some(3),
             }),
+            blocks: None,
             mac: Some(MacShape { acc_bits: 22 }),
             byte_words: 20,
             result_bits: 22,
-            result_depth: 5,
         },
         buffer: BufferShape {
             word_bits: 28,
             depth: 500,
-            ops: VecOp::ALL.to_vec(),
+            ops: present_ops(),
             requant: Some(RequantShape {
                 in_bits: 20,
                 mul_bits: 16,
@@ -123,7 +130,9 @@ pub fn product_quantized() -> ChannelShape {
             beats_bits: 1,
             coats_bits: 0,
             key_bits: 0,
+            block_bits: 0,
             addr_bits: 5,
+            bank_bits: 0,
         },
         program_depth: 16,
         bank: BankShape {
@@ -138,10 +147,10 @@ pub fn product_quantized() -> ChannelShape {
                 acc_bits: 18,
             }],
             gated: None,
+            blocks: None,
             mac: None,
             byte_words: 4,
             result_bits: 18,
-            result_depth: 2,
         },
         buffer: BufferShape {
             word_bits: 20,
@@ -167,6 +176,7 @@ fn only_gated(gated: GatedShape, ops: &[VecOp], isa: IsaShape) -> ChannelShape {
         bank: BankShape {
             lookups: vec![],
             gated: Some(gated),
+            blocks: None,
             mac: None,
             byte_words: 0,
             ..all.bank
@@ -190,14 +200,7 @@ pub fn signed() -> ChannelShape {
     let all = everything();
     let gated = GatedShape { groups: 1, generated_signs: None, ..all.bank.gated.unwrap() };
     let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, ..all.isa };
-    let ops = [
-        VecOp::Mul,
-        VecOp::Sum,
-        VecOp::Drain,
-        VecOp::DrainMac,
-        VecOp::DrainOnes,
-        VecOp::LoadPlanes,
-    ];
+    let ops = [VecOp::Mul, VecOp::Sum, VecOp::Drain, VecOp::DrainMac, VecOp::LoadPlanes];
     only_gated(gated, &ops, isa)
 }
 

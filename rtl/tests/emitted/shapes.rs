@@ -26,7 +26,9 @@ pub fn channel(bank: BankShape) -> ChannelShape {
             beats_bits: 2,
             coats_bits: 2,
             key_bits: 32,
+            block_bits: 0,
             addr_bits: 8,
+            bank_bits: 0,
         },
         program_depth: 64,
         bank,
@@ -54,16 +56,16 @@ fn bank(lookups: Vec<LookupShape>, gated: Option<GatedShape>, mac: Option<u32>) 
         byte_words: words.max(if mac.is_some() { 8 } else { 0 }),
         lookups,
         gated,
+        blocks: None,
         mac: mac.map(|acc_bits| MacShape { acc_bits }),
         result_bits: 21,
-        result_depth: 24,
     }
 }
 
 /// Banks, each with a name.
 pub fn banks() -> Vec<(&'static str, BankShape)> {
     let one = |k, sub, blocks| vec![lookup(k, sub, blocks)];
-    let narrow = BankShape { result_bits: 1, result_depth: 1, ..bank(vec![], None, Some(1)) };
+    let narrow = BankShape { result_bits: 1, ..bank(vec![], None, Some(1)) };
     let few_ones = BankShape {
         gated: Some(GatedShape { acc_bits: 3, groups: 1, planes: 1, ..gated(Some(2), None) }),
         result_bits: 3,
