@@ -7,13 +7,14 @@ mod build;
 #[cfg(test)]
 mod tests;
 
+use crate::block_unit::BlockUnit;
 use crate::gated_sum::GatedSum;
 use crate::hdl::prelude::*;
 use crate::lookup_unit::LookupUnit;
 use crate::mac_row::MacRow;
 use crate::shape::{BankShape, ChannelShape, StreamMode};
 use crate::sign_gen::SignGen;
-use crate::timing::{SEED_CLOCKS, UNIT_LATENCY};
+use crate::timing::{BLOCK_LATENCY, SEED_CLOCKS, UNIT_LATENCY};
 
 /// What stands beside one bank. Optional ports are `Vec`s of none or one; one whose block is not
 /// built is not there.
@@ -27,6 +28,8 @@ pub struct BankUnit {
     pub stream_start: Signal<In, Bit>,
     /// Index into [`BankShape::modes`]; only when there are two or more.
     pub mode: Vec<Wire<In>>,
+    /// Blocks: the fields of [`crate::isa::Block`], in their order.
+    pub block: Vec<Wire<In>>,
     /// Mask: coats less 1; only when the shape knows more than one coat.
     pub coats_less_1: Vec<Wire<In>>,
     /// Mask: the key of the sign generator.
@@ -88,8 +91,8 @@ pub struct BankUnit {
     // What the stream is.
     mode_build: Vec<Signal<Local, Bit>>,
     mode_lookup: Vec<Signal<Local, Bit>>,
-    mode_signs: Vec<Signal<Local, Bit>>,
     mode_mask: Vec<Signal<Local, Bit>>,
+    mode_blocks: Vec<Signal<Local, Bit>>,
     mode_mac: Vec<Signal<Local, Bit>>,
     building: Signal<Local, Bit>,
 
@@ -98,8 +101,13 @@ pub struct BankUnit {
     bytes: Vec<Ram>,
     unused_load: Vec<Unused>,
     lookup: Vec<Inst<LookupUnit>>,
+    group: Vec<Wire<Local>>,
     planes: Vec<Ram>,
     signs: Vec<Inst<SignGen>>,
+    blocks: Vec<Inst<BlockUnit>>,
+    sum_valid: Vec<Signal<Local, Bit>>,
+    sum_first: Vec<Signal<Local, Bit>>,
+    sum_bits: Vec<Wire<Local>>,
     gated: Vec<Inst<GatedSum>>,
     mac: Vec<Inst<MacRow>>,
 
@@ -112,10 +120,11 @@ pub struct BankUnit {
     acc: Wire<Local>,
     unused_acc: Vec<Unused>,
     column_acc: Wire<Local>,
-    unused_ones: Vec<Unused>,
+    unused_column_acc: Vec<Unused>,
+    unused_row_done: Vec<Unused>,
 
-    signs_mode: Const,
     mask_mode: Const,
+    blocks_mode: Const,
     mac_mode: Const,
     _shape: ChannelShape,
     _byte_bits: u32,
@@ -129,13 +138,16 @@ pub struct BankUnit {
     _bytes: usize,
     _beats: usize,
     _lookups: usize,
-    _signs: usize,
     _mask: usize,
+    _blocks: usize,
+    _blocks_alone: usize,
     _mac: usize,
     _gated: usize,
     _both: usize,
     _planes: usize,
-    _ones: usize,
+    _planes_of_mask: usize,
+    _planes_of_blocks: usize,
+    _tree_planes_of_blocks: usize,
     _many_modes: usize,
     _one_mode: usize,
     _many_coats: usize,
@@ -168,22 +180,22 @@ impl Logic for BankUnit {
                 self.mode_build[l].next = self.mode[0].val() == 2 * l;
                 self.mode_lookup[l].next = self.mode[0].val() == 2 * l + 1;
             }
-            for j in 0..self._signs {
-                self.mode_signs[j].next = self.mode[0].val() == self.signs_mode.val();
-            }
             for j in 0..self._mask {
                 self.mode_mask[j].next = self.mode[0].val() == self.mask_mode.val();
+            }
+            for j in 0..self._blocks {
+                self.mode_blocks[j].next = self.mode[0].val() == self.blocks_mode.val();
             }
             for j in 0..self._mac {
                 self.mode_mac[j].next = self.mode[0].val() == self.mac_mode.val();
             }
         }
         for _i in 0..self._one_mode {
-            for j in 0..self._signs {
-                self.mode_signs[j].next = true;
-            }
             for j in 0..self._mask {
                 self.mode_mask[j].next = true;
+            }
+            for j in 0..self._blocks {
+                self.mode_blocks[j].next = true;
             }
             for j in 0..self._mac {
                 self.mode_mac[j].next = true;
@@ -292,9 +304,15 @@ impl Logic for BankUnit {
             self.planes[p].waddr.next = self.plane_group[0].val();
             self.planes[p].wdata.next = self.load_data.val();
         }
-        for _i in 0..self._gated {
+        for i in 0..self._gated {
+            self.group[i].next = bit_cast(self.step.val(), self._group_bits);
+            for j in 0..self._blocks {
+                if self.mode_blocks[j].val() {
+                    self.group[i].next = self.blocks[j].group.val();
+                }
+            }
             for p in 0..self._planes {
-                self.planes[p].raddr.next = bit_cast(self.step.val(), self._group_bits);
+                self.planes[p].raddr.next = self.group[i].val();
             }
         }
 
@@ -311,26 +329,50 @@ impl Logic for BankUnit {
                 self.busy.q.val() & self.mode_mask[i].val() & self.first_coat[i].val();
         }
 
+        comment!("---- binary quadratic blocks ----");
+        for j in 0..self._blocks {
+            self.blocks[j].clock.next = self.clock.val();
+            self.blocks[j].restart.next = self.stream_start.val();
+            self.blocks[j].block.next = self.block[j].val();
+            self.blocks[j].beat.next = self.busy.q.val() & self.mode_blocks[j].val();
+            self.blocks[j].word.next = self.word.val();
+            for p in 0..self._planes_of_blocks {
+                self.blocks[j].x_planes[p].next = self.planes[p].rdata.val();
+            }
+            self.blocks[j].sum.next = self.gated[j].sum.val();
+            self.blocks[j].ones.next = self.gated[j].ones[j].val();
+        }
+
         comment!("---- gated sum ----");
         for i in 0..self._gated {
             self.gated[i].clock.next = self.clock.val();
-            self.gated[i].valid.next = false;
-            for j in 0..self._signs {
-                self.gated[i].valid.next = self.busy.q.val() & self.mode_signs[j].val();
-            }
+            self.sum_valid[i].next = false;
             for j in 0..self._mask {
-                self.gated[i].valid.next = self.busy.q.val() & self.mode_mask[j].val();
+                self.sum_valid[i].next = self.busy.q.val() & self.mode_mask[j].val();
                 self.gated[i].signs[j].next = self.signs[j].signs.val();
             }
+            self.sum_first[i].next = self.row_first.val();
+            self.sum_bits[i].next = self.word.val();
+            for j in 0..self._blocks {
+                if self.mode_blocks[j].val() {
+                    self.sum_valid[i].next = self.blocks[j].sum_valid.val();
+                    self.sum_first[i].next = self.blocks[j].sum_first.val();
+                    self.sum_bits[i].next = self.blocks[j].signs.val();
+                }
+            }
             for j in 0..self._both {
-                self.gated[i].valid.next =
-                    self.busy.q.val() & (self.mode_signs[j].val() | self.mode_mask[j].val());
                 self.gated[i].masked[j].next = self.mode_mask[j].val();
             }
-            self.gated[i].first.next = self.row_first.val();
-            self.gated[i].bits.next = self.word.val();
-            for p in 0..self._planes {
+            self.gated[i].valid.next = self.sum_valid[i].val();
+            self.gated[i].first.next = self.sum_first[i].val();
+            self.gated[i].bits.next = self.sum_bits[i].val();
+            for p in 0..self._planes_of_mask {
                 self.gated[i].planes[p].next = self.planes[p].rdata.val();
+            }
+            for j in 0..self._blocks {
+                for p in 0..self._tree_planes_of_blocks {
+                    self.gated[i].planes[p].next = self.blocks[j].planes[p].val();
+                }
             }
         }
 
@@ -343,7 +385,7 @@ impl Logic for BankUnit {
             self.mac[i].inputs.next = self.bytes[i].rdata.val();
         }
 
-        comment!("---- results: two clocks behind the beats ----");
+        comment!("---- results: two clocks behind the beats, of blocks three ----");
         self.column_end.d.next = self.last_beat.val() & !self.building.val();
         self.row_end.d.next = self.column_last.q.val();
         self.done.d.next = self.column_end.q.val();
@@ -369,8 +411,17 @@ impl Logic for BankUnit {
         }
         self.row_valid.next = self.column_done.val() & self.row_done.q.val();
         self.row_value.next = self.column_acc.val();
-        for i in 0..self._ones {
-            self.unused_ones[i].x.next = self.gated[i].ones[i].val();
+        for i in 0..self._blocks_alone {
+            // Waveforms show the columns; rows of blocks do not end with them.
+            self.unused_column_acc[i].x.next = self.column_acc.val();
+            self.unused_row_done[i].x.next =
+                (self.column_done.val() & self.row_done.q.val()).into();
+        }
+        for j in 0..self._blocks {
+            if self.mode_blocks[j].val() {
+                self.row_valid.next = self.blocks[j].row_valid.val();
+                self.row_value.next = self.blocks[j].row_value.val();
+            }
         }
     }
 }
@@ -380,7 +431,6 @@ fn mode_names(bank: &BankShape) -> String {
     let name = |(at, m): (usize, &StreamMode)| match m {
         StreamMode::Build(l) => format!("{at} codebook of lookup unit {l}"),
         StreamMode::Lookup(l) => format!("{at} codes of lookup unit {l}"),
-        StreamMode::Signs => format!("{at} signs"),
         StreamMode::Mask => format!("{at} mask"),
         StreamMode::Blocks => format!("{at} binary quadratic blocks"),
         StreamMode::Mac => format!("{at} int8 weights"),
@@ -403,13 +453,18 @@ impl Unit for BankUnit {
         } else {
             String::new()
         };
+        let blocks = if self._blocks > 0 {
+            format!(", {BLOCK_LATENCY} from that of a row of a block")
+        } else {
+            String::new()
+        };
         Contract {
             summary:
                 "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
                     .into(),
             formula: format!("stream modes: {}.", mode_names(bank)),
             latency: format!(
-                "{UNIT_LATENCY} clocks from the last beat of a row to row_valid_o and row_value_o."
+                "{UNIT_LATENCY} clocks from the last beat of a row to row_valid_o and row_value_o{blocks}."
             ),
             throughput: format!("a column every {beats} clocks."),
             layout: format!(

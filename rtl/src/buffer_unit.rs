@@ -266,7 +266,7 @@ impl BufferUnit {
         let addr_bits = shape.isa.addr_bits;
         let (addr, word) = (u(addr_bits), s(buffer.word_bits));
         let ram = || Ram::with_depth(shape.vector_depth() as usize, addr_bits, word);
-        let ones_bits = bank.gated.and_then(|g| g.column_signs).unwrap_or(0).max(1);
+        let ones_bits = 1;
         let plane_bits = bank.gated.map_or(1, |g| g.planes);
         let groups = bank.gated.map_or(1, |g| g.groups);
         BufferUnit {

@@ -32,7 +32,7 @@ fn a_supermask_alone_of_one_coat() {
 
 #[test]
 fn binary_quadratic_alone() {
-    lint("binary_quadratic_alone", &shapes::signed());
+    lint("binary_quadratic_alone", &shapes::quadratic());
 }
 
 #[test]

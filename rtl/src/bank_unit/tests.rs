@@ -1,9 +1,11 @@
 //! Streams through a bank unit against plain integers: every mode, every kind of shape.
 
 use super::*;
+mod blocks;
 use crate::isa::IsaShape;
 use crate::shape::{index_bits, BufferShape, GatedShape, LookupShape, MacShape};
 use crate::test_rng::Rng;
+use crate::timing::row_clocks;
 
 /// A channel around a bank; what the bank does not look at is small.
 fn channel(bank: BankShape) -> ChannelShape {
@@ -26,7 +28,7 @@ fn channel(bank: BankShape) -> ChannelShape {
             beats_bits: 2,
             coats_bits: 2,
             key_bits: 32,
-            block_bits: 0,
+            block_bits: if bank.blocks.is_some() { 9 } else { 0 },
             addr_bits: 8,
             bank_bits: 0,
         },
@@ -58,6 +60,7 @@ fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
 struct Bench {
     uut: Inst<BankUnit>,
     interval: usize,
+    mode: StreamMode,
     /// `column_acc` at every `column_done`.
     columns: Vec<i128>,
     /// `row_value` at every `row_valid`.
@@ -67,7 +70,7 @@ struct Bench {
 impl Bench {
     fn new(bank: BankShape) -> Bench {
         let uut = Inst::new(BankUnit::new(&channel(bank)));
-        Bench { uut, interval: 4, columns: vec![], results: vec![] }
+        Bench { uut, interval: 4, mode: StreamMode::Mac, columns: vec![], results: vec![] }
     }
 
     fn clock(&mut self) {
@@ -81,6 +84,7 @@ impl Bench {
     }
 
     fn start(&mut self, mode: StreamMode) {
+        self.mode = mode;
         let modes = self.uut._shape.bank.modes();
         let number = modes.iter().position(|m| *m == mode).unwrap();
         if let Some(m) = self.uut.mode.first_mut() {
@@ -131,7 +135,7 @@ impl Bench {
         }
         // The last column entered `interval` clocks ago; its result is still to come.
         let beats = columns.last().map_or(4, |c| c.2.len());
-        for _ in self.interval..beats + UNIT_LATENCY as usize {
+        for _ in self.interval..beats + row_clocks(self.mode) as usize {
             self.clock();
         }
     }
@@ -296,38 +300,9 @@ fn integer_weights_alone() {
     }
 }
 
-fn gated(signs: bool, mask: bool, coats: u32, groups: u32) -> BankShape {
-    let shape = GatedShape {
-        planes: 8,
-        groups,
-        acc_bits: 21,
-        column_signs: signs.then_some(10),
-        generated_signs: mask.then_some(coats),
-    };
+fn masked(coats: u32, groups: u32) -> BankShape {
+    let shape = GatedShape { planes: 8, groups, acc_bits: 21, generated_signs: Some(coats) };
     BankShape { gated: Some(shape), ..empty() }
-}
-
-fn run_signs(bench: &mut Bench, cols: usize, rows: &[Vec<bool>], x: &[i64]) {
-    bench.load_planes(&x[..cols], 8);
-    bench.start(StreamMode::Signs);
-    bench.rows(&rows.iter().map(|r| bits(r)).collect::<Vec<_>>());
-    for (r, row) in rows.iter().enumerate() {
-        let sum: i64 = row.iter().zip(x).map(|(b, x)| if *b { *x } else { -x }).sum();
-        assert_eq!(bench.results[r], sum as i128, "row {r}");
-    }
-}
-
-#[test]
-fn sign_columns() {
-    let mut rng = Rng::new(5);
-    for cols in [1, 63, 64, 65, 128, 256, 257, 640] {
-        let x: Vec<i64> = inputs(&mut rng, cols).into_iter().map(i64::from).collect();
-        let mut rows = vec![vec![false; cols], vec![true; cols]];
-        rows.extend((0..3).map(|_| (0..cols).map(|_| rng.below(2) == 1).collect()));
-        let mut bench = Bench::new(gated(true, false, 0, (cols as u32).div_ceil(64)));
-        run_signs(&mut bench, cols, &rows, &x);
-        run_signs(&mut bench, cols, &rows[..1], &vec![-128; cols]);
-    }
 }
 
 fn mix32(mut v: u32) -> u32 {
@@ -400,28 +375,12 @@ fn masks_with_generated_signs() {
                 (0..cols).map(|_| rng.below(coats as u64 + 1) as usize).collect::<Vec<_>>()
             }),
         );
-        let mut bench = Bench::new(gated(false, true, most, (cols as u32).div_ceil(64)));
+        let mut bench = Bench::new(masked(most, (cols as u32).div_ceil(64)));
         for (bank, key) in [(0, 0), (15, 0xdead_beef)] {
             run_mask(&mut bench, bank, key, coats, &rows, &x);
         }
         bench.interval = 7;
         run_mask(&mut bench, 3, 1, coats, &rows[2..3], &x);
-    }
-}
-
-#[test]
-fn signs_and_masks_take_turns_in_one_gated_sum() {
-    let mut rng = Rng::new(11);
-    let x: Vec<i64> = inputs(&mut rng, 130).into_iter().map(i64::from).collect();
-    let mut bench = Bench::new(gated(true, true, 3, 3));
-    for coats in [1, 3, 2] {
-        let rows: Vec<Vec<bool>> =
-            (0..3).map(|_| (0..130).map(|_| rng.below(2) == 1).collect()).collect();
-        run_signs(&mut bench, 130, &rows, &x);
-        let weights: Vec<Vec<usize>> = (0..3)
-            .map(|_| (0..130).map(|_| rng.below(coats as u64 + 1) as usize).collect())
-            .collect();
-        run_mask(&mut bench, 6, 77, coats, &weights, &x);
     }
 }
 

@@ -26,11 +26,10 @@ impl Bench {
     fn new(shape: ChannelShape, seed: u64) -> Bench {
         let mut rng = Rng(seed);
         let uut = Inst::new(BufferUnit::new(&shape));
-        let (bank, gated) = (&shape.bank, shape.bank.gated.unwrap());
+        let bank = &shape.bank;
         let rows = 5 * shape.banks;
-        let ones = gated.column_signs.unwrap();
         let results = (0..rows)
-            .map(|_| (rng.signed(bank.result_bits), i64::from(rng.below(1 << ones))))
+            .map(|_| (rng.signed(bank.result_bits), i64::from(rng.below(1 << 8))))
             .collect();
         let memory = (0..shape.buffer.depth).map(|_| rng.signed(shape.buffer.word_bits)).collect();
         let mut bench =

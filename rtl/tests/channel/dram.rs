@@ -122,7 +122,7 @@ pub struct Outcome {
     /// The words that vector memory ends with.
     pub memory: Vec<i64>,
     /// The results of each bank, one after the other.
-    results: Vec<Vec<i64>>,
+    pub results: Vec<Vec<i64>>,
     /// Clocks from the issue of the last read to the last result.
     pub last_row_clocks: u64,
 }

@@ -1,9 +1,9 @@
 //! Whole channels, programs written by hand, against the arithmetic of the formats.
 
 use crate::dram::Job;
-use crate::shapes::{everything, masked, plain, product_quantized, signed, Rng};
+use crate::shapes::{everything, masked, plain, product_quantized, quadratic, Rng};
 use pimc_rtl::isa::{Block, Stream, VecOp, Vector};
-use pimc_rtl::shape::{ChannelShape, StreamMode};
+use pimc_rtl::shape::{BlockShape, ChannelShape, StreamMode};
 use pimc_rtl::timing::column_clocks;
 
 /// Beats of matrix rows to columns: `rows[r]` in bank r mod banks, each row from a column boundary.
@@ -211,24 +211,68 @@ fn a_supermask_of_one_to_three_coats() {
     }
 }
 
+/// Blocks of one geometry in every bank, and a bank whose inputs are its own.
 #[test]
-fn signs() {
-    for (shape, rows, cols) in [(everything(), 18, 130), (everything(), 1, 64), (signed(), 48, 3)] {
-        let mut rng = Rng(rows as u64 + 99);
-        let x = bytes(&mut rng, cols);
-        let bits: Vec<Vec<bool>> =
-            (0..rows).map(|_| (0..cols).map(|_| rng.below(2) == 1).collect()).collect();
-        let laid: Vec<Vec<u64>> = bits.iter().map(|b| beats(b)).collect();
-
-        let mut job = Job::new(shape.clone());
-        job.vector(vector(VecOp::LoadPlanes, 0, 0, 0, cols));
-        job.stream(stream(&shape, StreamMode::Signs, laid[0].len()), &lay(&laid, &shape), 4);
-        let got = job.run(&memory(&shape, &x, (300, &[])));
-
-        for (r, row) in bits.iter().enumerate() {
-            let sum: i64 = row.iter().zip(&x).map(|(bit, x)| if *bit { *x } else { -x }).sum();
-            assert_eq!(got.row(r), sum, "{rows}x{cols} row {r}");
+fn quadratic_blocks_with_inputs_of_all_banks_and_of_one() {
+    for (shape, cols, inner, rows, slots, units) in [
+        (everything(), 128, 70, 5, 1, 2),
+        (quadratic(), 64, 64, 3, 3, 4),
+        (everything(), 64, 3, 9, 2, 1),
+    ] {
+        let mut rng = Rng(inner as u64 + 99);
+        let (x, own) = (bytes(&mut rng, cols * slots), bytes(&mut rng, cols * slots));
+        let mut signs = |rows: usize, cols: usize| -> Vec<Vec<bool>> {
+            (0..rows).map(|_| (0..cols).map(|_| rng.below(2) == 1).collect()).collect()
+        };
+        let factors = |n: usize| if n % 2 == 0 { [-8, -4, -16, -200] } else { [7, 3, 15, 200] };
+        let dot = |signs: &[bool], x: &[i64]| -> i64 {
+            signs.iter().zip(x).map(|(bit, x)| if *bit { *x } else { -x }).sum()
+        };
+        let (mut banks, mut want, mut count) = (vec![], vec![], 0);
+        for bank in 0..shape.banks as usize {
+            let x = if bank == 5 { &own } else { &x };
+            let (mut columns, mut results) = (vec![], vec![]);
+            for n in 0..units {
+                let (b, a, [r, s, t, u]) =
+                    (signs(inner, cols), signs(rows, inner), factors(bank + n));
+                let x = &x[cols * (n % slots)..][..cols];
+                let t_k: Vec<i64> = b.iter().map(|b| dot(b, x)).collect();
+                let x_sum: i64 = x.iter().sum();
+                let constant = t * t_k.iter().sum::<i64>() + u * x_sum;
+                let row = |a: &Vec<bool>| {
+                    dot(a, &t_k.iter().map(|t_k| r * t_k + s * x_sum).collect::<Vec<_>>())
+                        + constant
+                };
+                results.extend(a.iter().map(row));
+                let mut words: Vec<u64> = b.iter().flat_map(|b| beats(b)).collect();
+                let scalars = BlockShape::scalar_beats(cols as u32 / 64) as usize;
+                let rts = r as u64 & 0xffff | (t as u64 & 0xffff) << 16 | (2 * s as u64) << 32;
+                words.extend([rts, (u - inner as i64 * s) as u64]);
+                words.resize(words.len() + scalars - 2, 0);
+                words.extend(a.iter().flat_map(|a| beats(a)));
+                count = words.len();
+                columns.extend(words.chunks(shape.beats as usize).map(<[u64]>::to_vec));
+            }
+            banks.push(columns);
+            want.push(results);
         }
+        let mut job = Job::new(shape.clone());
+        job.vector(vector(VecOp::LoadPlanes, 0, 0, 0, cols * slots));
+        let load = vector(VecOp::LoadPlanes, 200, 0, 0, cols * slots);
+        job.vector(Vector { bank: 6, ..load });
+        let block = Block {
+            x_beats_less_1: cols as u32 / 64 - 1,
+            inner_less_1: inner as u32 - 1,
+            t_beats_less_1: inner.div_ceil(64) as u32 - 1,
+            rows_less_1: rows as u32 - 1,
+            slots_less_1: slots as u32 - 1,
+        };
+        let s = Stream { block, ..stream(&shape, StreamMode::Blocks, count) };
+        job.stream(s, &banks, 4);
+        let got = job.run(&memory(&shape, &x, (200, &own)));
+        assert_eq!(got.results, want, "{cols} inputs, {inner} inner sums, {rows} rows");
+        let spare = (count as u32).next_multiple_of(shape.beats) - count as u32;
+        assert_eq!(got.last_row_clocks, u64::from(column_clocks(&shape) - spare));
     }
 }
 
