@@ -7,13 +7,14 @@ mod build;
 #[cfg(test)]
 mod tests;
 
+use crate::block_unit::BlockUnit;
 use crate::gated_sum::GatedSum;
 use crate::hdl::prelude::*;
 use crate::lookup_unit::LookupUnit;
 use crate::mac_row::MacRow;
 use crate::shape::{BankShape, ChannelShape, StreamMode};
 use crate::sign_gen::SignGen;
-use crate::timing::{SEED_CLOCKS, UNIT_LATENCY};
+use crate::timing::{BLOCK_LATENCY, SEED_CLOCKS, UNIT_LATENCY};
 
 /// What stands beside one bank. Optional ports are `Vec`s of none or one; one whose block is not
 /// built is not there.
@@ -23,10 +24,12 @@ pub struct BankUnit {
     pub clock: Signal<In, Clock>,
 
     /// A stream begins: resets every counter. The mode, coats and key are held from here until the
-    /// last result of the stream is written.
+    /// last result of the stream.
     pub stream_start: Signal<In, Bit>,
     /// Index into [`BankShape::modes`]; only when there are two or more.
     pub mode: Vec<Wire<In>>,
+    /// Blocks: the fields of [`crate::isa::Block`], in their order.
+    pub block: Vec<Wire<In>>,
     /// Mask: coats less 1; only when the shape knows more than one coat.
     pub coats_less_1: Vec<Wire<In>>,
     /// Mask: the key of the sign generator.
@@ -61,12 +64,10 @@ pub struct BankUnit {
     /// 64 bits for either memory.
     pub load_data: Wire<In>,
 
-    /// Index of a matrix row in this bank.
-    pub drain_index: Wire<In>,
-    /// Its result, one clock after `drain_index`.
-    pub result: Wire<Out>,
-    /// Its count of ones, at the same time; only when ones are counted.
-    pub ones: Vec<Wire<Out>>,
+    /// A matrix row is done. There is one after the other, in the order of the stream.
+    pub row_valid: Signal<Out, Bit>,
+    /// Its result, in the clock of `row_valid`.
+    pub row_value: Wire<Out>,
 
     // Column register and position.
     column: Vec<Reg>,
@@ -77,6 +78,7 @@ pub struct BankUnit {
     busy: Flop<Bit>,
     word: Wire<Local>,
     unused_word: Vec<Unused>,
+    unused_start: Vec<Unused>,
     last_beat: Signal<Local, Bit>,
     row_first: Signal<Local, Bit>,
     next_step: Reg,
@@ -89,8 +91,8 @@ pub struct BankUnit {
     // What the stream is.
     mode_build: Vec<Signal<Local, Bit>>,
     mode_lookup: Vec<Signal<Local, Bit>>,
-    mode_signs: Vec<Signal<Local, Bit>>,
     mode_mask: Vec<Signal<Local, Bit>>,
+    mode_blocks: Vec<Signal<Local, Bit>>,
     mode_mac: Vec<Signal<Local, Bit>>,
     building: Signal<Local, Bit>,
 
@@ -99,8 +101,13 @@ pub struct BankUnit {
     bytes: Vec<Ram>,
     unused_load: Vec<Unused>,
     lookup: Vec<Inst<LookupUnit>>,
+    group: Vec<Wire<Local>>,
     planes: Vec<Ram>,
     signs: Vec<Inst<SignGen>>,
+    blocks: Vec<Inst<BlockUnit>>,
+    sum_valid: Vec<Signal<Local, Bit>>,
+    sum_first: Vec<Signal<Local, Bit>>,
+    sum_bits: Vec<Wire<Local>>,
     gated: Vec<Inst<GatedSum>>,
     mac: Vec<Inst<MacRow>>,
 
@@ -109,19 +116,15 @@ pub struct BankUnit {
     row_end: Flop<Bit>,
     done: Flop<Bit>,
     row_done: Flop<Bit>,
-    row: Reg,
     column_done: Signal<Local, Bit>,
     acc: Wire<Local>,
     unused_acc: Vec<Unused>,
     column_acc: Wire<Local>,
-    result_we: Signal<Local, Bit>,
-    result_index: Wire<Local>,
-    result_data: Wire<Local>,
-    results: Ram,
-    ones_results: Vec<Ram>,
+    unused_column_acc: Vec<Unused>,
+    unused_row_done: Vec<Unused>,
 
-    signs_mode: Const,
     mask_mode: Const,
+    blocks_mode: Const,
     mac_mode: Const,
     _shape: ChannelShape,
     _byte_bits: u32,
@@ -129,18 +132,22 @@ pub struct BankUnit {
     _group_bits: u32,
     _result_bits: u32,
     _no_mode: usize,
+    _no_start: usize,
     _spare_load: usize,
     _spare_acc: usize,
     _bytes: usize,
     _beats: usize,
     _lookups: usize,
-    _signs: usize,
     _mask: usize,
+    _blocks: usize,
+    _blocks_alone: usize,
     _mac: usize,
     _gated: usize,
     _both: usize,
     _planes: usize,
-    _ones: usize,
+    _planes_of_mask: usize,
+    _planes_of_blocks: usize,
+    _tree_planes_of_blocks: usize,
     _many_modes: usize,
     _one_mode: usize,
     _many_coats: usize,
@@ -149,12 +156,11 @@ pub struct BankUnit {
 
 impl BankUnit {
     /// What the waveform check reads in this clock: the accumulator when a column's beats are all
-    /// in it, and the result that is written, with its index.
-    pub fn observed(&self) -> (Option<i128>, Option<(i128, i128)>) {
+    /// in it, and the result of a matrix row.
+    pub fn observed(&self) -> (Option<i128>, Option<i128>) {
         let column = self.column_done.val().then(|| self.column_acc.get());
-        let result =
-            self.result_we.val().then(|| (self.result_index.get(), self.result_data.get()));
-        (column, result)
+        let row = self.row_valid.val().then(|| self.row_value.get());
+        (column, row)
     }
 }
 
@@ -162,7 +168,7 @@ impl Logic for BankUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, column_first, column_last, beats_less_1, beat, busy, next_step);
-        dff_setup!(self, clock, column_end, row_end, done, row_done, row);
+        dff_setup!(self, clock, column_end, row_end, done, row_done);
         for b in 0..self._beats {
             self.column[b].clock.next = self.clock.val();
             self.column[b].d.next = self.column[b].q.val();
@@ -174,22 +180,22 @@ impl Logic for BankUnit {
                 self.mode_build[l].next = self.mode[0].val() == 2 * l;
                 self.mode_lookup[l].next = self.mode[0].val() == 2 * l + 1;
             }
-            for j in 0..self._signs {
-                self.mode_signs[j].next = self.mode[0].val() == self.signs_mode.val();
-            }
             for j in 0..self._mask {
                 self.mode_mask[j].next = self.mode[0].val() == self.mask_mode.val();
+            }
+            for j in 0..self._blocks {
+                self.mode_blocks[j].next = self.mode[0].val() == self.blocks_mode.val();
             }
             for j in 0..self._mac {
                 self.mode_mac[j].next = self.mode[0].val() == self.mac_mode.val();
             }
         }
         for _i in 0..self._one_mode {
-            for j in 0..self._signs {
-                self.mode_signs[j].next = true;
-            }
             for j in 0..self._mask {
                 self.mode_mask[j].next = true;
+            }
+            for j in 0..self._blocks {
+                self.mode_blocks[j].next = true;
             }
             for j in 0..self._mac {
                 self.mode_mac[j].next = true;
@@ -219,6 +225,9 @@ impl Logic for BankUnit {
         self.word.next = self.column[self.beat.q.val().index()].q.val();
         for i in 0..self._no_mode {
             self.unused_word[i].x.next = self.word.val();
+        }
+        for i in 0..self._no_start {
+            self.unused_start[i].x.next = self.stream_start.val().into();
         }
         self.row_first.next = self.column_first.q.val() & (self.beat.q.val() == 0);
 
@@ -295,9 +304,15 @@ impl Logic for BankUnit {
             self.planes[p].waddr.next = self.plane_group[0].val();
             self.planes[p].wdata.next = self.load_data.val();
         }
-        for _i in 0..self._gated {
+        for i in 0..self._gated {
+            self.group[i].next = bit_cast(self.step.val(), self._group_bits);
+            for j in 0..self._blocks {
+                if self.mode_blocks[j].val() {
+                    self.group[i].next = self.blocks[j].group.val();
+                }
+            }
             for p in 0..self._planes {
-                self.planes[p].raddr.next = bit_cast(self.step.val(), self._group_bits);
+                self.planes[p].raddr.next = self.group[i].val();
             }
         }
 
@@ -314,26 +329,50 @@ impl Logic for BankUnit {
                 self.busy.q.val() & self.mode_mask[i].val() & self.first_coat[i].val();
         }
 
+        comment!("---- binary quadratic blocks ----");
+        for j in 0..self._blocks {
+            self.blocks[j].clock.next = self.clock.val();
+            self.blocks[j].restart.next = self.stream_start.val();
+            self.blocks[j].block.next = self.block[j].val();
+            self.blocks[j].beat.next = self.busy.q.val() & self.mode_blocks[j].val();
+            self.blocks[j].word.next = self.word.val();
+            for p in 0..self._planes_of_blocks {
+                self.blocks[j].x_planes[p].next = self.planes[p].rdata.val();
+            }
+            self.blocks[j].sum.next = self.gated[j].sum.val();
+            self.blocks[j].ones.next = self.gated[j].ones[j].val();
+        }
+
         comment!("---- gated sum ----");
         for i in 0..self._gated {
             self.gated[i].clock.next = self.clock.val();
-            self.gated[i].valid.next = false;
-            for j in 0..self._signs {
-                self.gated[i].valid.next = self.busy.q.val() & self.mode_signs[j].val();
-            }
+            self.sum_valid[i].next = false;
             for j in 0..self._mask {
-                self.gated[i].valid.next = self.busy.q.val() & self.mode_mask[j].val();
+                self.sum_valid[i].next = self.busy.q.val() & self.mode_mask[j].val();
                 self.gated[i].signs[j].next = self.signs[j].signs.val();
             }
+            self.sum_first[i].next = self.row_first.val();
+            self.sum_bits[i].next = self.word.val();
+            for j in 0..self._blocks {
+                if self.mode_blocks[j].val() {
+                    self.sum_valid[i].next = self.blocks[j].sum_valid.val();
+                    self.sum_first[i].next = self.blocks[j].sum_first.val();
+                    self.sum_bits[i].next = self.blocks[j].signs.val();
+                }
+            }
             for j in 0..self._both {
-                self.gated[i].valid.next =
-                    self.busy.q.val() & (self.mode_signs[j].val() | self.mode_mask[j].val());
                 self.gated[i].masked[j].next = self.mode_mask[j].val();
             }
-            self.gated[i].first.next = self.row_first.val();
-            self.gated[i].bits.next = self.word.val();
-            for p in 0..self._planes {
+            self.gated[i].valid.next = self.sum_valid[i].val();
+            self.gated[i].first.next = self.sum_first[i].val();
+            self.gated[i].bits.next = self.sum_bits[i].val();
+            for p in 0..self._planes_of_mask {
                 self.gated[i].planes[p].next = self.planes[p].rdata.val();
+            }
+            for j in 0..self._blocks {
+                for p in 0..self._tree_planes_of_blocks {
+                    self.gated[i].planes[p].next = self.blocks[j].planes[p].val();
+                }
             }
         }
 
@@ -346,7 +385,7 @@ impl Logic for BankUnit {
             self.mac[i].inputs.next = self.bytes[i].rdata.val();
         }
 
-        comment!("---- results: two clocks behind the beats ----");
+        comment!("---- results: two clocks behind the beats, of blocks three ----");
         self.column_end.d.next = self.last_beat.val() & !self.building.val();
         self.row_end.d.next = self.column_last.q.val();
         self.done.d.next = self.column_end.q.val();
@@ -370,28 +409,19 @@ impl Logic for BankUnit {
         for i in 0..self._spare_acc {
             self.unused_acc[i].x.next = self.acc.val();
         }
-        self.result_we.next = self.column_done.val() & self.row_done.q.val();
-        self.result_index.next = self.row.q.val();
-        self.result_data.next = self.column_acc.val();
-        if self.result_we.val() {
-            self.row.d.next = self.row.q.val() + 1.into();
+        self.row_valid.next = self.column_done.val() & self.row_done.q.val();
+        self.row_value.next = self.column_acc.val();
+        for i in 0..self._blocks_alone {
+            // Waveforms show the columns; rows of blocks do not end with them.
+            self.unused_column_acc[i].x.next = self.column_acc.val();
+            self.unused_row_done[i].x.next =
+                (self.column_done.val() & self.row_done.q.val()).into();
         }
-        if self.stream_start.val() {
-            self.row.d.next = 0.into();
-        }
-        self.results.clock.next = self.clock.val();
-        self.results.we.next = self.result_we.val();
-        self.results.waddr.next = self.result_index.val();
-        self.results.wdata.next = self.result_data.val();
-        self.results.raddr.next = self.drain_index.val();
-        self.result.next = self.results.rdata.val();
-        for i in 0..self._ones {
-            self.ones_results[i].clock.next = self.clock.val();
-            self.ones_results[i].we.next = self.result_we.val();
-            self.ones_results[i].waddr.next = self.result_index.val();
-            self.ones_results[i].wdata.next = self.gated[i].ones[i].val();
-            self.ones_results[i].raddr.next = self.drain_index.val();
-            self.ones[i].next = self.ones_results[i].rdata.val();
+        for j in 0..self._blocks {
+            if self.mode_blocks[j].val() {
+                self.row_valid.next = self.blocks[j].row_valid.val();
+                self.row_value.next = self.blocks[j].row_value.val();
+            }
         }
     }
 }
@@ -401,7 +431,6 @@ fn mode_names(bank: &BankShape) -> String {
     let name = |(at, m): (usize, &StreamMode)| match m {
         StreamMode::Build(l) => format!("{at} codebook of lookup unit {l}"),
         StreamMode::Lookup(l) => format!("{at} codes of lookup unit {l}"),
-        StreamMode::Signs => format!("{at} signs"),
         StreamMode::Mask => format!("{at} mask"),
         StreamMode::Blocks => format!("{at} binary quadratic blocks"),
         StreamMode::Mac => format!("{at} int8 weights"),
@@ -424,20 +453,27 @@ impl Unit for BankUnit {
         } else {
             String::new()
         };
+        let blocks = if self._blocks > 0 {
+            format!(", {BLOCK_LATENCY} from that of a row of a block")
+        } else {
+            String::new()
+        };
         Contract {
-            summary: "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
-                .into(),
+            summary:
+                "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
+                    .into(),
             formula: format!("stream modes: {}.", mode_names(bank)),
             latency: format!(
-                "{UNIT_LATENCY} clocks from the last beat of a row to its result at drain_index_i."
+                "{UNIT_LATENCY} clocks from the last beat of a row to row_valid_o and row_value_o{blocks}."
             ),
             throughput: format!("a column every {beats} clocks."),
             layout: format!(
-                "a column is {beats} beats of {} bits, the lowest first. The result of the n-th row of                  a stream is word n of the result memory.",
+                "a column is {beats} beats of {} bits, the lowest first.",
                 self._shape.beat_bits
             ),
             preconditions: format!(
-                "columns at least {beats} clocks apart; the stream's settings held until its last                  result is written.{mask} Results fit {} bits: proven per matrix.",
+                "columns at least {beats} clocks apart; the stream's settings held until its last \
+                 result.{mask} Results fit {} bits: proven per matrix.",
                 bank.result_bits
             ),
         }
@@ -448,7 +484,7 @@ impl Unit for BankUnit {
             ("stream_start", "stream settings, held"),
             ("col_valid", "column"),
             ("byte_we", "input memories"),
-            ("drain_index", "results"),
+            ("row_valid", "results of matrix rows"),
         ]
     }
 

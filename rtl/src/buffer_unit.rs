@@ -266,7 +266,7 @@ impl BufferUnit {
         let addr_bits = shape.isa.addr_bits;
         let (addr, word) = (u(addr_bits), s(buffer.word_bits));
         let ram = || Ram::with_depth(shape.vector_depth() as usize, addr_bits, word);
-        let ones_bits = bank.gated.and_then(|g| g.column_signs).unwrap_or(0).max(1);
+        let ones_bits = 1;
         let plane_bits = bank.gated.map_or(1, |g| g.planes);
         let groups = bank.gated.map_or(1, |g| g.groups);
         BufferUnit {
@@ -280,7 +280,7 @@ impl BufferUnit {
             b_step: Wire::new(u(1)),
             d: Wire::new(addr),
             len_less_1: Wire::new(addr),
-            drain_index: Wire::new(u(index_bits(bank.result_depth))),
+            drain_index: Wire::new(u(index_bits(buffer.depth))),
             results: vec![Wire::new(s(bank.result_bits)); banks],
             ones: vec![Wire::new(u(ones_bits)); banks * ones],
             byte_we: vec![Signal::default(); bytes],

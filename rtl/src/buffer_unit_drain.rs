@@ -100,9 +100,9 @@ impl DrainSelect {
     pub fn new(shape: &ChannelShape, ones: bool) -> Self {
         let banks = shape.banks as usize;
         let (ones, many) = (ones as usize, (banks > 1) as usize);
-        let count = shape.bank.gated.and_then(|g| g.column_signs).unwrap_or(0).max(1);
+        let count = 1;
         let word = s(shape.buffer.word_bits);
-        let index = u(index_bits(shape.bank.result_depth));
+        let index = u(index_bits(shape.buffer.depth));
         DrainSelect {
             take_ones: vec![Signal::default(); ones],
             index: Wire::new(index),

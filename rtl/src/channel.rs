@@ -4,7 +4,7 @@ use crate::bank_unit::BankUnit;
 use crate::buffer_unit::BufferUnit;
 use crate::hdl::prelude::*;
 use crate::sequencer::Sequencer;
-use crate::shape::{ChannelShape, StreamMode};
+use crate::shape::{index_bits, ChannelShape, StreamMode};
 use crate::sv::{emit, Provenance, SvFile};
 
 /// One channel, between a DRAM whose banks work in lock step and a host.
@@ -55,15 +55,25 @@ pub struct Channel {
     /// Vectors.
     pub buffer: Inst<BufferUnit>,
 
+    load_bank: Vec<Wire<Local>>,
+    takes_load: Vec<Signal<Local, Bit>>,
+    row_valid: Join,
+    unused_row_valid: Unused,
+    unused_drain: Unused,
     beats: Const,
     _banks: usize,
     _beats: usize,
     _mode: usize,
+    _blocks: usize,
     _coats: usize,
     _masked: usize,
     _bytes: usize,
     _planes: usize,
-    _ones: usize,
+    _bank_loads: usize,
+    _bytes_of_all: usize,
+    _bytes_of_one: usize,
+    _planes_of_all: usize,
+    _planes_of_one: usize,
     _shape: ChannelShape,
 }
 
@@ -92,7 +102,6 @@ impl Logic for Channel {
             self.bank[b].col_last.next = self.sequencer.col_last.val();
             self.bank[b].col_beats.next = self.sequencer.col_beats.val();
             self.bank[b].load_data.next = self.buffer.load_data.val();
-            self.bank[b].drain_index.next = self.buffer.drain_index.val();
         }
         for b in 0..self._banks {
             for q in 0..self._beats {
@@ -102,6 +111,11 @@ impl Logic for Channel {
         for i in 0..self._mode {
             for b in 0..self._banks {
                 self.bank[b].mode[i].next = self.sequencer.mode[i].val();
+            }
+        }
+        for i in 0..self._blocks {
+            for b in 0..self._banks {
+                self.bank[b].block[i].next = self.sequencer.block[i].val();
             }
         }
         for i in 0..self._coats {
@@ -116,15 +130,42 @@ impl Logic for Channel {
                 self.bank[b].sign_start[i].next = self.sequencer.sign_start[i].val();
             }
         }
-        for i in 0..self._bytes {
+        for i in 0..self._bank_loads {
+            self.load_bank[i].next = self.sequencer.vec_bank[i].val();
+            for b in 0..self._banks {
+                self.takes_load[b].next =
+                    (self.load_bank[i].val() == 0) | (self.load_bank[i].val() == b + 1);
+            }
+        }
+        for i in 0..self._bytes_of_all {
             for b in 0..self._banks {
                 self.bank[b].byte_we[i].next = self.buffer.byte_we[i].val();
+            }
+        }
+        for i in 0..self._bytes_of_one {
+            for b in 0..self._banks {
+                self.bank[b].byte_we[i].next =
+                    self.buffer.byte_we[i].val() & self.takes_load[b].val();
+            }
+        }
+        for i in 0..self._bytes {
+            for b in 0..self._banks {
                 self.bank[b].byte_addr[i].next = self.buffer.byte_addr[i].val();
+            }
+        }
+        for i in 0..self._planes_of_all {
+            for b in 0..self._banks {
+                self.bank[b].plane_we[i].next = self.buffer.plane_we[i].val();
+            }
+        }
+        for i in 0..self._planes_of_one {
+            for b in 0..self._banks {
+                self.bank[b].plane_we[i].next =
+                    self.buffer.plane_we[i].val() & self.takes_load[b].val();
             }
         }
         for i in 0..self._planes {
             for b in 0..self._banks {
-                self.bank[b].plane_we[i].next = self.buffer.plane_we[i].val();
                 self.bank[b].plane[i].next = self.buffer.plane[i].val();
                 self.bank[b].plane_group[i].next = self.buffer.plane_group[i].val();
             }
@@ -146,13 +187,11 @@ impl Logic for Channel {
         self.buffer.d.next = self.sequencer.vec_d.val();
         self.buffer.len_less_1.next = self.sequencer.vec_len_less_1.val();
         for b in 0..self._banks {
-            self.buffer.results[b].next = self.bank[b].result.val();
+            self.buffer.results[b].next = self.bank[b].row_value.val();
+            self.row_valid.x[b].next = self.bank[b].row_valid.val().into();
         }
-        for i in 0..self._ones {
-            for b in 0..self._banks {
-                self.buffer.ones[b].next = self.bank[b].ones[i].val();
-            }
-        }
+        self.unused_row_valid.x.next = self.row_valid.y.val();
+        self.unused_drain.x.next = self.buffer.drain_index.val();
     }
 }
 
@@ -168,6 +207,10 @@ impl Channel {
         let sequencer = Sequencer::new(shape);
         let buffer = BufferUnit::new(shape);
         let banks = shape.banks as usize;
+        let (bytes, planes) = (buffer.byte_we.len(), buffer.plane_we.len());
+        let bank_loads = sequencer.vec_bank.len();
+        // The field is as wide as the program needs, a bank's number may be wider.
+        let load_bank = u(shape.isa.bank_bits.max(index_bits(shape.banks + 1)));
         Channel {
             clock: Signal::default(),
             cmd_valid: Signal::default(),
@@ -185,15 +228,25 @@ impl Channel {
             start: Signal::default(),
             busy: Signal::default(),
             done: Signal::default(),
+            load_bank: vec![Wire::new(load_bank); bank_loads],
+            takes_load: vec![Signal::default(); banks * bank_loads],
+            row_valid: Join::new(banks, u(1)),
+            unused_row_valid: Unused::new(shape.banks),
+            unused_drain: Unused::new(buffer.drain_index.ty().width),
             beats: Const::new(shape.beats as usize),
             _banks: banks,
             _beats: shape.beats as usize,
             _mode: sequencer.mode.len(),
+            _blocks: sequencer.block.len(),
             _coats: sequencer.coats_less_1.len(),
             _masked: sequencer.sign_key.len(),
-            _bytes: buffer.byte_we.len(),
-            _planes: buffer.plane_we.len(),
-            _ones: (!buffer.ones.is_empty()) as usize,
+            _bytes: bytes,
+            _planes: planes,
+            _bank_loads: bank_loads,
+            _bytes_of_all: bytes * (1 - bank_loads),
+            _bytes_of_one: bytes * bank_loads,
+            _planes_of_all: planes * (1 - bank_loads),
+            _planes_of_one: planes * bank_loads,
             sequencer: Inst::new(sequencer),
             bank: (0..banks).map(|_| Inst::new(BankUnit::new(shape))).collect(),
             buffer: Inst::new(buffer),
@@ -212,7 +265,6 @@ fn modes(shape: &ChannelShape) -> String {
     let name = |m: &StreamMode| match m {
         StreamMode::Build(i) => format!("build tables of lookup {i}"),
         StreamMode::Lookup(i) => format!("look up {i}"),
-        StreamMode::Signs => "signs".into(),
         StreamMode::Mask => "mask".into(),
         StreamMode::Blocks => "binary quadratic blocks".into(),
         StreamMode::Mac => "multiply and add".into(),

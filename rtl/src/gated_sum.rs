@@ -4,9 +4,9 @@
 //! the planes of a negated input are inverted and the negated inputs counted once more.
 
 use crate::hdl::prelude::*;
-use crate::shape::GatedShape;
+use crate::shape::{BlockShape, GatedShape};
 
-/// Sums +-x by sign bits in a column (`Signs`) or 0/+-x by mask bits and generated signs (`Mask`).
+/// Sums +-x by sign bits in a column (`Blocks`) or 0/+-x by mask bits and generated signs (`Mask`).
 #[derive(LogicBlock)]
 pub struct GatedSum {
     /// Clock.
@@ -52,15 +52,14 @@ pub struct GatedSum {
 }
 
 impl GatedSum {
-    /// For beats of `beat_bits` inputs.
-    pub fn new(p: &GatedShape, beat_bits: u32) -> Self {
-        let signed_columns = p.column_signs.is_some();
+    /// For beats of `beat_bits` inputs; `blocks` whose signs it adds up, if there are any.
+    pub fn new(p: &GatedShape, blocks: Option<&BlockShape>, beat_bits: u32) -> Self {
         let masked = p.generated_signs.is_some();
-        let both = (signed_columns && masked) as usize;
-        let counts_ones = p.column_signs.unwrap_or(0);
-        let ones = (counts_ones > 0) as usize;
+        let both = (blocks.is_some() && masked) as usize;
+        let ones = blocks.iter().len();
+        let planes = p.planes.max(blocks.map_or(0, |b| b.t_bits)) as usize;
         // Sums are modular: the bits of the proven result are enough, for a count too.
-        let (acc_bits, ones_bits) = (p.acc_bits, counts_ones.max(1));
+        let (acc_bits, ones_bits) = (p.acc_bits, blocks.map_or(1, BlockShape::ones_bits));
         let count_bits = 32 - beat_bits.leading_zeros();
         let count = || Popcount::modular(beat_bits, s(acc_bits.min(count_bits + 1)));
         let one_count = || Popcount::modular(beat_bits, u(ones_bits.min(count_bits)));
@@ -70,7 +69,7 @@ impl GatedSum {
             first: Signal::default(),
             masked: vec![Signal::default(); both],
             bits: Wire::new(u(beat_bits)),
-            planes: vec![Wire::new(u(beat_bits)); p.planes as usize],
+            planes: vec![Wire::new(u(beat_bits)); planes],
             signs: vec![Wire::new(u(beat_bits)); masked as usize],
             sum: Wire::new(s(acc_bits)),
             ones: vec![Wire::new(u(ones_bits)); ones],
@@ -79,7 +78,7 @@ impl GatedSum {
             bits_e: Reg::new(u(beat_bits)),
             enable: Wire::new(u(beat_bits)),
             negate: Wire::new(u(beat_bits)),
-            plane_count: vec![count(); p.planes as usize],
+            plane_count: vec![count(); planes],
             negate_count: count(),
             beat_sum: Wire::new(s(acc_bits)),
             kept: Wire::new(s(acc_bits)),
@@ -88,12 +87,12 @@ impl GatedSum {
             ones_kept: vec![Wire::new(u(ones_bits)); ones],
             ones_acc: vec![Reg::new(u(ones_bits)); ones],
             all: Const::new(usize::MAX >> (64 - beat_bits)),
-            top: Const::new(p.planes as usize - 1),
-            _low_planes: p.planes as usize - 1,
-            _planes: p.planes as usize,
+            top: Const::new(planes - 1),
+            _low_planes: planes - 1,
+            _planes: planes,
             _both: both,
-            _signs_only: (signed_columns && !masked) as usize,
-            _mask_only: (masked && !signed_columns) as usize,
+            _signs_only: (blocks.is_some() && !masked) as usize,
+            _mask_only: (masked && blocks.is_none()) as usize,
             _ones: ones,
             _beat_bits: beat_bits,
         }
@@ -221,21 +220,21 @@ impl Unit for GatedSum {
 mod tests {
     use super::*;
     use crate::test_rng::Rng;
+    use crate::test_shape::blocks;
 
-    fn shape(planes: u32, acc_bits: u32, signs: bool, mask: bool) -> GatedShape {
-        GatedShape {
-            planes,
-            groups: 4,
-            acc_bits,
-            column_signs: signs.then_some(9),
-            generated_signs: mask.then_some(3),
-        }
+    fn shape(planes: u32, acc_bits: u32, mask: bool) -> GatedShape {
+        GatedShape { planes, groups: 4, acc_bits, generated_signs: mask.then_some(3) }
     }
 
     /// Feeds rows of beats; checks the sum and the ones two clocks after each beat.
-    fn check(p: &GatedShape, masked: bool, rows: &[Vec<(u64, u64, Vec<i64>)>]) {
-        let mut uut = Inst::new(GatedSum::new(p, 64));
-        if p.column_signs.is_some() && p.generated_signs.is_some() {
+    fn check(
+        p: &GatedShape,
+        blocks: Option<&BlockShape>,
+        masked: bool,
+        rows: &[Vec<(u64, u64, Vec<i64>)>],
+    ) {
+        let mut uut = Inst::new(GatedSum::new(p, blocks, 64));
+        if blocks.is_some() && p.generated_signs.is_some() {
             uut.masked[0].next = masked;
         }
         for row in rows {
@@ -289,12 +288,15 @@ mod tests {
     #[test]
     fn sums_agree_with_plain_integers() {
         let mut rng = Rng::new(7);
-        for planes in [1, 2, 8, 16] {
+        for planes in [1u32, 2, 8, 16] {
             for (signs, mask) in [(true, false), (false, true), (true, true)] {
-                let p = shape(planes, planes + 9, signs, mask);
+                // With blocks the inputs may be the narrower: the tree is as wide as t_k.
+                let inputs = if signs { planes.div_ceil(2) } else { planes };
+                let p = shape(inputs, planes + 9, mask);
+                let blocks = signs.then(|| blocks(planes));
                 for masked in [false, true] {
                     if (masked && mask) || (!masked && signs) {
-                        check(&p, masked, &rows(&mut rng, planes));
+                        check(&p, blocks.as_ref(), masked, &rows(&mut rng, planes));
                     }
                 }
             }
@@ -303,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_gap_in_the_beats_changes_nothing() {
-        let mut uut = Inst::new(GatedSum::new(&shape(8, 20, true, false), 64));
+        let mut uut = Inst::new(GatedSum::new(&shape(8, 20, false), Some(&blocks(8)), 64));
         uut.valid.next = true;
         uut.first.next = true;
         uut.bits.set(1);

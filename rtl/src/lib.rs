@@ -1,6 +1,10 @@
 //! Hardware units of pimc.
 
 pub mod bank_unit;
+pub mod block_control;
+pub mod block_planes;
+pub mod block_rows;
+pub mod block_unit;
 pub mod buffer_unit;
 pub mod buffer_unit_alu;
 pub mod buffer_unit_bytes;
@@ -26,4 +30,6 @@ pub mod table_build;
 pub mod table_lookup;
 #[cfg(test)]
 mod test_rng;
+#[cfg(test)]
+mod test_shape;
 pub mod timing;

@@ -57,8 +57,8 @@ pub struct BankSignals {
     pub col_valid: bool,
     /// The beats of a column are all in the accumulator, which is this.
     pub column_acc: Option<i64>,
-    /// A result is written: index in the bank, word.
-    pub result: Option<(u32, i64)>,
+    /// A matrix row is done, with this result.
+    pub row_value: Option<i64>,
 }
 
 /// A channel that runs.
@@ -131,11 +131,11 @@ impl NativeChannel {
     /// # Panics
     /// If there is no such bank.
     pub fn bank(&self, bank: usize) -> BankSignals {
-        let (column_acc, result) = self.channel.bank[bank].observed();
+        let (column_acc, row_value) = self.channel.bank[bank].observed();
         BankSignals {
             col_valid: self.channel.bank[bank].col_valid.val(),
             column_acc: column_acc.map(|acc| acc as i64),
-            result: result.map(|(index, word)| (index as u32, word as i64)),
+            row_value: row_value.map(|value| value as i64),
         }
     }
 

@@ -336,6 +336,7 @@ pub fn decode(words: &[u128], isa: &IsaShape) -> Result<Vec<Instr>, Vec<ProgramE
 mod tests {
     use super::*;
     use crate::shape::GatedShape;
+    use crate::test_shape::blocks;
     use proptest::prelude::*;
 
     fn bank() -> BankShape {
@@ -345,19 +346,25 @@ mod tests {
                 planes: 8,
                 groups: 4,
                 acc_bits: 20,
-                column_signs: Some(9),
                 generated_signs: Some(3),
             }),
-            blocks: None,
+            blocks: Some(blocks(14)),
             mac: None,
             byte_words: 0,
             result_bits: 20,
-            result_depth: 8,
         }
     }
 
     fn action() -> impl Strategy<Value = Action> {
         let v = 0u32..2000;
+        let block = (0u32..6, 0u32..200, 0u32..4, 0u32..600, 0u32..5);
+        let block = block.prop_map(|(x, inner, t, rows, slots)| Block {
+            x_beats_less_1: x,
+            inner_less_1: inner,
+            t_beats_less_1: t,
+            rows_less_1: rows,
+            slots_less_1: slots,
+        });
         prop_oneof![
             Just(Action::Wait),
             Just(Action::Act),
@@ -365,18 +372,18 @@ mod tests {
             Just(Action::Pre),
             Just(Action::Ref),
             (0u32..1 << 15, 0u32..64).prop_map(|(row, col)| Action::Row { row, col }),
-            (0u32..2, 0u32..5000, 0u32..4, 0u32..3, any::<u32>()).prop_map(|(m, c, t, o, k)| {
-                Action::Stream(Stream {
+            (0u32..2, 0u32..5000, 0u32..4, 0u32..3, any::<u32>(), block).prop_map(
+                |(m, c, t, o, k, block)| Action::Stream(Stream {
                     mode: m,
                     columns_less_1: c,
                     tail_beats_less_1: t,
                     coats_less_1: o,
                     sign_key: k,
-                    block: Block::default(),
+                    block,
                 })
-            }),
-            (0usize..VecOp::ALL.len(), v.clone(), v.clone(), v.clone(), v, 0u32..4).prop_map(
-                |(op, a, b, d, len, s)| {
+            ),
+            (0usize..VecOp::ALL.len(), v.clone(), v.clone(), v.clone(), v, 0u32..4, 0u32..17)
+                .prop_map(|(op, a, b, d, len, s, bank)| {
                     Action::Vec(Vector {
                         op: VecOp::ALL[op],
                         a,
@@ -385,10 +392,9 @@ mod tests {
                         b_step: s >> 1,
                         d,
                         len: len + 1,
-                        bank: 0,
+                        bank,
                     })
-                }
-            ),
+                }),
         ]
     }
 
@@ -427,9 +433,10 @@ mod tests {
             assert_eq!(encode(&program, &narrow), Err(vec![error]));
         }
         assert_eq!((isa.coats_bits, isa.key_bits, isa.addr_bits), (2, 32, 7));
-        let bare = BankShape { gated: None, ..bank() };
+        assert_eq!((isa.block_bits, isa.bank_bits), (1, 0));
+        let bare = BankShape { gated: None, blocks: None, ..bank() };
         let isa = IsaShape::smallest(&program, &bare, 4, 100);
-        assert_eq!((isa.coats_bits, isa.key_bits), (0, 0));
+        assert_eq!((isa.coats_bits, isa.key_bits, isa.block_bits), (0, 0, 0));
     }
 
     #[test]

@@ -48,10 +48,12 @@ pub struct Sequencer {
     /// Column of a read.
     pub cmd_col: Wire<Out>,
 
-    /// A stream begins. Mode, coats and key are held until the next one.
+    /// A stream begins. Mode, blocks, coats and key are held until the next one.
     pub stream_start: Signal<Out, Bit>,
     /// Index of its mode; only when there are two or more.
     pub mode: Vec<Wire<Out>>,
+    /// Fields of the stream's blocks, in the order of [`Block`]; only when blocks are built.
+    pub block: Vec<Wire<Out>>,
     /// Coats less 1; only when there may be two or more.
     pub coats_less_1: Vec<Wire<Out>>,
     /// Key of the sign generator.
@@ -83,6 +85,8 @@ pub struct Sequencer {
     pub vec_d: Wire<Out>,
     /// Elements less 1.
     pub vec_len_less_1: Wire<Out>,
+    /// 1 + the only bank of a load, 0 for all; only when there are loads to one bank.
+    pub vec_bank: Vec<Wire<Out>>,
 
     program: Ram,
     opcode: Wire<Local>,
@@ -122,6 +126,8 @@ pub struct Sequencer {
     _loops: usize,
     _inner_loops: usize,
     _mode: usize,
+    _blocks: usize,
+    _bank_loads: usize,
     _coats: usize,
     _masked: usize,
     _delay_bits: u32,
@@ -264,6 +270,9 @@ impl Logic for Sequencer {
         for i in 0..self._mode {
             self.mode[i].next = self.columns.mode[i].val();
         }
+        for i in 0..self._blocks {
+            self.block[i].next = self.columns.block[i].val();
+        }
         for i in 0..self._coats {
             self.coats_less_1[i].next = self.columns.coats_less_1[i].val();
         }
@@ -288,6 +297,9 @@ impl Logic for Sequencer {
         self.vec_b.next = self.vectors.b.val();
         self.vec_d.next = self.vectors.d.val();
         self.vec_len_less_1.next = self.vectors.len_less_1.val();
+        for i in 0..self._bank_loads {
+            self.vec_bank[i].next = self.vectors.bank[i].val();
+        }
     }
 }
 
@@ -322,6 +334,7 @@ impl Sequencer {
             cmd_row: Wire::new(commands.cmd_row.ty()),
             cmd_col: Wire::new(commands.cmd_col.ty()),
             mode: columns.mode.clone(),
+            block: columns.block.clone(),
             coats_less_1: columns.coats_less_1.clone(),
             sign_key: columns.sign_key.clone(),
             sign_start: columns.sign_start.clone(),
@@ -333,6 +346,7 @@ impl Sequencer {
             vec_b: addr(),
             vec_d: addr(),
             vec_len_less_1: addr(),
+            vec_bank: vectors.bank.clone(),
             program: Ram::with_depth(shape.program_depth as usize, pc.width, word),
             opcode: Wire::new(u(OPCODE_BITS)),
             delay: Wire::new(u(isa.delay_bits)),
@@ -359,6 +373,8 @@ impl Sequencer {
             _loops: LOOP_DEPTH,
             _inner_loops: LOOP_DEPTH - 1,
             _mode: columns.mode.len(),
+            _blocks: columns.block.len(),
+            _bank_loads: vectors.bank.len(),
             _coats: columns.coats_less_1.len(),
             _masked: columns.sign_key.len(),
             _delay_bits: isa.delay_bits,

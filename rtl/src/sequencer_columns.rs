@@ -22,6 +22,8 @@ pub struct ColumnControl {
     pub stream_start: Signal<Out, Bit>,
     /// Its mode; only when there are two or more.
     pub mode: Vec<Wire<Out>>,
+    /// Fields of its blocks, in the order of [`crate::isa::Block`]; only when blocks are built.
+    pub block: Vec<Wire<Out>>,
     /// Coats less 1; only when there may be two or more.
     pub coats_less_1: Vec<Wire<Out>>,
     /// Key of the sign generator.
@@ -41,6 +43,7 @@ pub struct ColumnControl {
     stream_mode: Vec<Reg>,
     columns_less_1: Reg,
     tail_beats_less_1: Reg,
+    held_block: Vec<Reg>,
     coats: Vec<Reg>,
     key: Vec<Reg>,
     column: Reg,
@@ -55,15 +58,18 @@ pub struct ColumnControl {
     beats_at: Const,
     coats_at: Const,
     key_at: Const,
+    block_at: Const,
     data_at: Const,
     seed_at: Const,
     _mode: usize,
+    _blocks: usize,
     _coats: usize,
     _masked: usize,
     _masked_of_many: usize,
     _mode_bits: u32,
     _columns_bits: u32,
     _beats_bits: u32,
+    _block_bits: u32,
     _coats_bits: u32,
     _read_latency: u32,
 }
@@ -85,6 +91,10 @@ impl Logic for ColumnControl {
         for i in 0..self._mode {
             self.stream_mode[i].clock.next = self.clock.val();
             self.stream_mode[i].d.next = self.stream_mode[i].q.val();
+        }
+        for i in 0..self._blocks {
+            self.held_block[i].clock.next = self.clock.val();
+            self.held_block[i].d.next = self.held_block[i].q.val();
         }
         for i in 0..self._coats {
             self.coats[i].clock.next = self.clock.val();
@@ -108,6 +118,13 @@ impl Logic for ColumnControl {
                 self.stream_mode[i].d.next = bit_cast(self.operands.val(), self._mode_bits);
             }
             self.mode[i].next = self.stream_mode[i].q.val();
+        }
+        for i in 0..self._blocks {
+            if self.stream.val() {
+                self.held_block[i].d.next =
+                    bit_cast(self.operands.val() >> self.block_at.val(), self._block_bits);
+            }
+            self.block[i].next = self.held_block[i].q.val();
         }
         for i in 0..self._coats {
             if self.stream.val() {
@@ -179,6 +196,7 @@ impl ColumnControl {
         let masked = mask.iter().len();
         let coats = shape.bank.gated.and_then(|g| g.generated_signs).filter(|_| masked > 0);
         let coats_bits = coats.map_or(0, choice_bits);
+        let (blocks, block) = (shape.bank.blocks.iter().len(), u(5 * isa.block_bits));
         let mode_bits = choice_bits(modes.len() as u32);
         let fields = isa.stream_fields();
         let end = fields.last().map_or(0, |f| f.at + f.bits);
@@ -189,6 +207,7 @@ impl ColumnControl {
         ColumnControl {
             operands: Wire::new(u(end - isa.operands_at())),
             mode: vec![Wire::new(u(mode_bits)); some(mode_bits)],
+            block: vec![Wire::new(block); blocks],
             coats_less_1: vec![Wire::new(u(coats_bits)); some(coats_bits)],
             sign_key: vec![Wire::new(u(32)); masked],
             sign_start: vec![Signal::default(); masked],
@@ -196,6 +215,7 @@ impl ColumnControl {
             stream_mode: vec![Reg::new(u(mode_bits)); some(mode_bits)],
             columns_less_1: Reg::new(u(isa.columns_bits)),
             tail_beats_less_1: Reg::new(u(index_bits(shape.beats))),
+            held_block: vec![Reg::new(block); blocks],
             coats: vec![Reg::new(u(coats_bits)); some(coats_bits)],
             key: vec![Reg::new(u(32)); masked],
             column: Reg::new(u(isa.columns_bits)),
@@ -208,15 +228,18 @@ impl ColumnControl {
             beats_at: at(2),
             coats_at: at(3),
             key_at: at(4),
+            block_at: at(5),
             data_at: Const::new(shape.read_latency as usize),
             seed_at: Const::new(shape.read_latency.saturating_sub(SEED_CLOCKS) as usize),
             _mode: some(mode_bits),
+            _blocks: blocks,
             _coats: some(coats_bits),
             _masked: masked,
             _masked_of_many: masked * some(mode_bits),
             _mode_bits: mode_bits,
             _columns_bits: isa.columns_bits,
             _beats_bits: isa.beats_bits,
+            _block_bits: block.width,
             _coats_bits: coats_bits,
             _read_latency: shape.read_latency,
             ..ColumnControl::default()

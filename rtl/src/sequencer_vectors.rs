@@ -30,6 +30,8 @@ pub struct VectorIssue {
     pub d: Wire<Out>,
     /// Elements less 1.
     pub len_less_1: Wire<Out>,
+    /// 1 + the only bank of a load, 0 for all; only when there are loads to one bank.
+    pub bank: Vec<Wire<Out>>,
 
     started: Flop<Bit>,
     held: Reg,
@@ -39,6 +41,9 @@ pub struct VectorIssue {
     b_at: Const,
     d_at: Const,
     len_at: Const,
+    bank_at: Const,
+    _banks: usize,
+    _bank_bits: u32,
     _op_bits: u32,
     _addr_bits: u32,
 }
@@ -59,6 +64,9 @@ impl Logic for VectorIssue {
         self.b.next = bit_cast(self.held.q.val() >> self.b_at.val(), self._addr_bits);
         self.d.next = bit_cast(self.held.q.val() >> self.d_at.val(), self._addr_bits);
         self.len_less_1.next = bit_cast(self.held.q.val() >> self.len_at.val(), self._addr_bits);
+        for i in 0..self._banks {
+            self.bank[i].next = bit_cast(self.held.q.val() >> self.bank_at.val(), self._bank_bits);
+        }
     }
 }
 
@@ -72,6 +80,7 @@ impl VectorIssue {
         let at =
             |i: usize| Const::new(fields.get(i).map_or(0, |f| f.at - isa.operands_at()) as usize);
         let operands = u(end - isa.operands_at());
+        let banks = (isa.bank_bits > 0) as usize;
         let addr = || Wire::new(u(isa.addr_bits));
         VectorIssue {
             operands: Wire::new(operands),
@@ -82,6 +91,7 @@ impl VectorIssue {
             b: addr(),
             d: addr(),
             len_less_1: addr(),
+            bank: vec![Wire::new(u(isa.bank_bits)); banks],
             held: Reg::new(operands),
             a_step_at: at(1),
             b_step_at: at(2),
@@ -89,6 +99,9 @@ impl VectorIssue {
             b_at: at(4),
             d_at: at(5),
             len_at: at(6),
+            bank_at: at(7),
+            _banks: banks,
+            _bank_bits: isa.bank_bits,
             _op_bits: op_bits,
             _addr_bits: isa.addr_bits,
             ..VectorIssue::default()
@@ -102,13 +115,15 @@ impl Unit for VectorIssue {
     }
 
     fn contract(&self) -> Contract {
+        let bank = if self._banks > 0 { ", bank of a load" } else { "" };
         Contract {
             summary: "Vector issue: holds the operands of a vector operation for the buffer unit."
                 .into(),
             latency: "1 clock from issue_i to start_o and the operands.".into(),
-            layout: "operands_i, lowest first: operation, step of A, step of B, addresses of A, B \
-                     and the result, length less 1."
-                .into(),
+            layout: format!(
+                "operands_i, lowest first: operation, step of A, step of B, addresses of A, B and \
+                 the result, length less 1{bank}."
+            ),
             ..Contract::default()
         }
     }

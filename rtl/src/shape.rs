@@ -62,10 +62,8 @@ impl ChannelShape {
         let modes = bank.modes();
         let masked = modes.contains(&StreamMode::Mask);
         let coats = bank.gated.and_then(|g| g.generated_signs).filter(|_| masked);
-        let ones = bank.gated.and_then(|g| g.column_signs).unwrap_or(0);
-        let multiplies = has(VecOp::Mul) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
+        let multiplies = has(VecOp::Mul);
         let collects = has(VecOp::Collect) || has(VecOp::CollectSum);
-        let drains = has(VecOp::Drain) || has(VecOp::DrainMac) || has(VecOp::DrainOnes);
         let mut faults = vec![];
         let mut want = |holds: bool, fault: &str| {
             if !holds {
@@ -103,6 +101,17 @@ impl ChannelShape {
             isa.beats_bits == index_bits(self.beats),
             "the beats field is as wide as the beats need",
         );
+        want(
+            (isa.block_bits > 0) == bank.blocks.is_some(),
+            "the fields of a block are there where blocks are built",
+        );
+        for fault in bank.blocks.iter().flat_map(|b| b.faults(self)) {
+            want(false, fault);
+        }
+        want(
+            bank.gated.is_none_or(|g| g.generated_signs.is_some() || bank.blocks.is_some()),
+            "the gated adder tree has masks or blocks to add",
+        );
         want(isa.word_bits() <= MAX_WORD_BITS, "a program word has at most 127 bits");
         want(
             isa.addr_bits >= index_bits(buffer.depth) && isa.addr_bits < 31,
@@ -110,9 +119,7 @@ impl ChannelShape {
         );
         want(buffer.word_bits <= 64, "a word of vector memory has at most 64 bits");
         want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
-        want(!has(VecOp::DrainOnes) || ones < buffer.word_bits, "a word holds a count of ones");
-        want(has(VecOp::DrainOnes) == (ones > 0), "ones are counted where they are drained");
-        want(drains || collects, "results are collected");
+        want(collects, "results are collected");
         want(
             has(VecOp::LoadBytes) == (bank.byte_words > 0),
             "bytes are loaded where there is byte memory",
@@ -168,8 +175,6 @@ pub enum StreamMode {
     Build(u32),
     /// Code columns for lookup unit i: look up and add.
     Lookup(u32),
-    /// Bits are signs: 1 adds x, 0 subtracts it (BQQ factors).
-    Signs,
     /// Bits are mask planes: 1 adds x with the generated sign (supermask).
     Mask,
     /// A matrix row is a block and basis of binary quadratic weights; it has a result for every row
@@ -194,8 +199,6 @@ pub struct BankShape {
     pub byte_words: u32,
     /// Width of a result word: the widest accumulator.
     pub result_bits: u32,
-    /// Matrix rows per bank, at most, in one stream.
-    pub result_depth: u32,
 }
 
 impl BankShape {
@@ -206,9 +209,6 @@ impl BankShape {
             modes.extend([StreamMode::Build(i), StreamMode::Lookup(i)]);
         }
         if let Some(g) = &self.gated {
-            if g.column_signs.is_some() {
-                modes.push(StreamMode::Signs);
-            }
             if g.generated_signs.is_some() {
                 modes.push(StreamMode::Mask);
             }
@@ -256,17 +256,17 @@ impl LookupShape {
     }
 }
 
-/// Gated adder tree over one-bit weights: inputs lie as bit planes, 64 inputs to a plane word.
+/// Gated adder tree over one-bit weights: inputs lie as bit planes, 64 inputs to a plane word. Masks
+/// and binary quadratic blocks share it; the tree itself is as wide as the inner sums of blocks,
+/// where those have more bits than an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GatedShape {
-    /// Bits of an input (signed).
+    /// Bits of an input (signed): planes held, for masks and blocks alike.
     pub planes: u32,
     /// Plane words (groups of beat_bits inputs) held.
     pub groups: u32,
-    /// Width of the accumulator (signed).
+    /// Width of the accumulator (signed): of the sums of masks, and of t_k, X and acc_a of blocks.
     pub acc_bits: u32,
-    /// Present when columns carry signs (BQQ): width of the count of ones (unsigned); 0 counts nothing.
-    pub column_signs: Option<u32>,
     /// Present when signs are generated (supermask): the most coats of any op.
     pub generated_signs: Option<u32>,
 }
@@ -319,15 +319,65 @@ pub struct BlockShape {
 }
 
 impl BlockShape {
-    /// Beats that the scalars take: X must be through the adder tree, and the last t_k in its
-    /// planes, before the first row of A.
+    /// Beats that the scalars take: as many as X. The products of the scalars are ready for the
+    /// first row of A even if it follows at once.
     pub fn scalar_beats(x_beats: u32) -> u32 {
-        (x_beats + 1).max(SCALAR_BEATS)
+        x_beats.max(SCALAR_BEATS)
+    }
+
+    /// Bits of a count of ones of a row of A (unsigned).
+    pub fn ones_bits(&self) -> u32 {
+        u32::BITS - self.inner.leading_zeros()
+    }
+
+    /// Contradictions with the adder tree that does the sums and with the bank.
+    pub(crate) fn faults(&self, shape: &ChannelShape) -> Vec<&'static str> {
+        let bank = &shape.bank;
+        let widths = [
+            self.x_bits,
+            self.t_bits,
+            self.x_sum_bits,
+            self.t_sum_bits,
+            self.constant_bits,
+            self.ones_factor_bits,
+            self.row_bits,
+            self.r_bits,
+            self.t_factor_bits,
+            self.s_bits,
+            self.u_bits,
+            self.result_bits,
+        ];
+        let sums = self.t_bits.max(self.x_sum_bits).max(self.row_bits);
+        let rules = [
+            (shape.beat_bits == 64, "a beat has 64 bits where blocks are built"),
+            (self.inner > 0 && self.x_beats > 0, "a block has an input and an inner sum"),
+            (!widths.contains(&0), "no width of a block is 0"),
+            (
+                self.r_bits <= 16 && self.t_factor_bits <= 16 && self.s_bits <= 32,
+                "the scalars r, t and 2s of a block fit their beat",
+            ),
+            (self.u_bits <= 64, "the scalar u' of a block fits its beat"),
+            (
+                self.t_sum_bits.max(self.t_bits) <= 64,
+                "inner sums of a block and their total have at most 64 bits",
+            ),
+            (self.result_bits <= bank.result_bits, "a result word holds a block's results"),
+            (bank.gated.is_some(), "blocks have a gated adder tree"),
+            (
+                bank.gated.is_none_or(|g| self.x_bits <= g.planes && sums <= g.acc_bits),
+                "the gated adder tree holds a block's inputs and sums",
+            ),
+            (
+                bank.gated.is_none_or(|g| self.x_beats <= g.groups),
+                "the plane memory holds a block's inputs",
+            ),
+        ];
+        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
     }
 }
 
-/// Fewest beats of the scalars of a block.
-pub const SCALAR_BEATS: u32 = 4;
+/// Fewest beats of the scalars of a block: those that hold them.
+pub const SCALAR_BEATS: u32 = 2;
 
 /// Eight int8 multiply-adds per beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

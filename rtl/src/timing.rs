@@ -2,12 +2,15 @@
 //! simulation test of each unit checks them.
 
 use crate::isa::{VecOp, Vector};
-use crate::shape::ChannelShape;
+use crate::shape::{ChannelShape, StreamMode};
 
 /// From the last element of a vector operation being issued to its result being readable.
 pub const VEC_LATENCY: u32 = 6;
-/// From the last beat of a column entering the data path to its result word being readable.
-pub const UNIT_LATENCY: u32 = 3;
+/// From the last beat of a matrix row entering the data path to its result leaving the bank unit;
+/// for a row of a block, see [`BLOCK_LATENCY`].
+pub const UNIT_LATENCY: u32 = 2;
+/// From the last beat of a row of A of a binary quadratic block to its result.
+pub const BLOCK_LATENCY: u32 = 3;
 /// From a result leaving the bank units to its being readable in vector memory, when it is collected.
 pub const COLLECT_CLOCKS: u32 = VEC_LATENCY + 4;
 /// From the key and row entering the sign generator to its first word being ready; also the
@@ -32,7 +35,18 @@ pub fn vec_clocks(v: &Vector, shape: &ChannelShape) -> u32 {
     }
 }
 
-/// Clocks from the issue of a column read to its result word being readable by a drain.
+/// Clocks from a row's last beat entering the data path to its result leaving the bank unit.
+pub fn row_clocks(mode: StreamMode) -> u32 {
+    match mode {
+        StreamMode::Blocks => BLOCK_LATENCY,
+        _ => UNIT_LATENCY,
+    }
+}
+
+/// Clocks from the issue of a column read to the result of a row that ends in the column's last beat
+/// leaving the bank unit, in the slowest mode of the shape: one to the command port, the read, the
+/// beats, of which the first is in the clock behind the data.
 pub fn column_clocks(shape: &ChannelShape) -> u32 {
-    shape.read_latency + shape.beats + UNIT_LATENCY
+    let row = shape.bank.modes().into_iter().map(row_clocks).max();
+    shape.read_latency + 1 + shape.beats + row.unwrap_or(UNIT_LATENCY)
 }

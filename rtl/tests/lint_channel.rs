@@ -32,7 +32,7 @@ fn a_supermask_alone_of_one_coat() {
 
 #[test]
 fn binary_quadratic_alone() {
-    lint("binary_quadratic_alone", &shapes::signed());
+    lint("binary_quadratic_alone", &shapes::quadratic());
 }
 
 #[test]
@@ -53,7 +53,6 @@ fn awkward_numbers() {
     shape.rfc = 2;
     shape.program_depth = 1;
     shape.buffer.depth = 200;
-    shape.bank.result_depth = 1;
     shape.isa.delay_bits = 2;
     shape.isa.row_bits = 1;
     shape.isa.col_bits = 1;

@@ -1,6 +1,7 @@
 //! What a bank unit of a shape consists of: its blocks, and the widths between them.
 
 use super::BankUnit;
+use crate::block_unit::BlockUnit;
 use crate::gated_sum::GatedSum;
 use crate::hdl::prelude::*;
 use crate::lookup_unit::{LookupPorts, LookupUnit};
@@ -18,7 +19,6 @@ struct Widths {
     byte: u32,
     lookup_sum: u32,
     acc: u32,
-    ones: u32,
 }
 
 impl Widths {
@@ -38,7 +38,6 @@ impl Widths {
             byte: byte.max().unwrap_or(shape.beat_bits),
             lookup_sum: lookup_sum.unwrap_or(1),
             acc: sums.max().unwrap_or(1).max(bank.result_bits),
-            ones: bank.gated.and_then(|g| g.column_signs).unwrap_or(0),
         }
     }
 }
@@ -57,16 +56,21 @@ impl BankUnit {
         let mode_of = |m: StreamMode| modes.iter().position(|x| *x == m);
         let number = |m: StreamMode| Const::new(mode_of(m).unwrap_or(0));
         let has = |m: StreamMode| mode_of(m).is_some();
-        let (signs, mask, mac) =
-            (has(StreamMode::Signs), has(StreamMode::Mask), has(StreamMode::Mac));
+        let (mask, blocks, mac) =
+            (has(StreamMode::Mask), has(StreamMode::Blocks), has(StreamMode::Mac));
         let coats = bank.gated.and_then(|g| g.generated_signs).unwrap_or(0);
         let bytes = bank.byte_words > 0;
         let gated = bank.gated.is_some();
         let plane_count = bank.gated.map_or(0, |g| g.planes);
+        let block_bits = shape.isa.block_bits;
+        // Blocks hand the planes on to the adder tree, widened where inner sums have more bits.
+        let gated_blocks = bank.gated.zip(bank.blocks);
+        let tree_planes = gated_blocks.map_or(0, |(g, b)| g.planes.max(b.t_bits) as usize);
+        let block_unit = |(g, b)| Inst::new(BlockUnit::new(&b, &g, block_bits, shape.beat_bits));
+        let gated_sum = |g| GatedSum::new(g, bank.blocks.as_ref(), shape.beat_bits);
         let groups = bank.gated.map_or(1, |g| g.groups);
         let beat = u(shape.beat_bits);
         let flag = |n: bool| vec![Signal::default(); n as usize];
-        let depth = bank.result_depth;
         let memory = |depth: u32, ty: Ty| Ram::with_depth(depth as usize, index_bits(depth), ty);
         let ports = LookupPorts {
             beat_bits: shape.beat_bits,
@@ -83,12 +87,16 @@ impl BankUnit {
         };
         let unused_load = Unused::above(u(WORD), load_bits);
         let unused_acc = Unused::above(s(w.acc), bank.result_bits);
+        let no_start = bank.lookups.is_empty() && !mask && !blocks;
+        let blocks_alone = modes == [StreamMode::Blocks];
+        let unread = if blocks_alone { 0 } else { bank.result_bits };
         let many_modes = modes.len() > 1;
         let many_coats = coats > 1;
         BankUnit {
             clock: Signal::default(),
             stream_start: Signal::default(),
             mode: vec_of(many_modes, || Wire::new(u(index_bits(modes.len() as u32)))),
+            block: vec_of(blocks, || Wire::new(u(5 * block_bits))),
             coats_less_1: vec_of(many_coats, || Wire::new(u(index_bits(coats)))),
             sign_key: vec_of(mask, || Wire::new(u(32))),
             bank: vec_of(mask, || Wire::new(u(index_bits(shape.banks)))),
@@ -104,9 +112,8 @@ impl BankUnit {
             plane: vec_of(gated, || Wire::new(u(index_bits(plane_count)))),
             plane_group: vec_of(gated, || Wire::new(u(index_bits(groups)))),
             load_data: Wire::new(u(WORD)),
-            drain_index: Wire::new(u(index_bits(depth))),
-            result: Wire::new(s(bank.result_bits)),
-            ones: vec_of(w.ones > 0, || Wire::new(u(w.ones))),
+            row_valid: Signal::default(),
+            row_value: Wire::new(s(bank.result_bits)),
 
             column: vec![Reg::new(beat); shape.beats as usize],
             column_first: Flop::default(),
@@ -115,6 +122,7 @@ impl BankUnit {
             beat: Reg::new(u(index_bits(shape.beats))),
             busy: Flop::default(),
             word: Wire::new(beat),
+            unused_start: vec_of(no_start, || Unused::new(1)),
             unused_word: Unused::above(beat, if modes.is_empty() { 0 } else { shape.beat_bits }),
             last_beat: Signal::default(),
             row_first: Signal::default(),
@@ -127,44 +135,42 @@ impl BankUnit {
 
             mode_build: vec![Signal::default(); bank.lookups.len()],
             mode_lookup: vec![Signal::default(); bank.lookups.len()],
-            mode_signs: flag(signs),
             mode_mask: flag(mask),
+            mode_blocks: flag(blocks),
             mode_mac: flag(mac),
             building: Signal::default(),
 
             byte_raddr: vec_of(bytes, || Wire::new(u(index_bits(bank.byte_words)))),
             bytes: vec_of(bytes, || memory(bank.byte_words, u(w.byte))),
+            _no_start: no_start as usize,
             _no_mode: modes.is_empty() as usize,
             _spare_load: unused_load.len(),
             unused_load,
             lookup,
+            group: vec_of(gated, || Wire::new(u(index_bits(groups)))),
             planes: (0..plane_count).map(|_| memory(groups, beat)).collect(),
             signs: vec_of(mask, || Inst::new(SignGen::new(shape.banks))),
-            gated: bank
-                .gated
-                .iter()
-                .map(|g| Inst::new(GatedSum::new(g, shape.beat_bits)))
-                .collect(),
+            blocks: gated_blocks.into_iter().map(block_unit).collect(),
+            sum_valid: flag(gated),
+            sum_first: flag(gated),
+            sum_bits: vec_of(gated, || Wire::new(beat)),
+            gated: bank.gated.iter().map(|g| Inst::new(gated_sum(g))).collect(),
             mac: bank.mac.iter().map(|m| Inst::new(MacRow::new(m))).collect(),
 
             column_end: Flop::default(),
             row_end: Flop::default(),
             done: Flop::default(),
             row_done: Flop::default(),
-            row: Reg::new(u(index_bits(depth))),
             column_done: Signal::default(),
             acc: Wire::new(s(w.acc)),
             _spare_acc: unused_acc.len(),
             unused_acc,
+            unused_column_acc: Unused::above(s(bank.result_bits), unread),
+            unused_row_done: vec_of(blocks_alone, || Unused::new(1)),
             column_acc: Wire::new(s(bank.result_bits)),
-            result_we: Signal::default(),
-            result_index: Wire::new(u(index_bits(depth))),
-            result_data: Wire::new(s(bank.result_bits)),
-            results: memory(depth, s(bank.result_bits)),
-            ones_results: vec_of(w.ones > 0, || memory(depth, u(w.ones))),
 
-            signs_mode: number(StreamMode::Signs),
             mask_mode: number(StreamMode::Mask),
+            blocks_mode: number(StreamMode::Blocks),
             mac_mode: number(StreamMode::Mac),
             _shape: shape.clone(),
             _byte_bits: w.byte,
@@ -174,13 +180,16 @@ impl BankUnit {
             _bytes: bytes as usize,
             _beats: shape.beats as usize,
             _lookups: bank.lookups.len(),
-            _signs: signs as usize,
             _mask: mask as usize,
+            _blocks: blocks as usize,
+            _blocks_alone: blocks_alone as usize,
             _mac: mac as usize,
             _gated: gated as usize,
-            _both: (signs && mask) as usize,
+            _both: (blocks && mask) as usize,
             _planes: plane_count as usize,
-            _ones: (w.ones > 0) as usize,
+            _planes_of_mask: if blocks { 0 } else { plane_count as usize },
+            _planes_of_blocks: if blocks { plane_count as usize } else { 0 },
+            _tree_planes_of_blocks: tree_planes,
             _many_modes: many_modes as usize,
             _one_mode: !many_modes as usize,
             _many_coats: many_coats as usize,

@@ -1,9 +1,11 @@
 //! Streams through a bank unit against plain integers: every mode, every kind of shape.
 
 use super::*;
+mod blocks;
 use crate::isa::IsaShape;
 use crate::shape::{index_bits, BufferShape, GatedShape, LookupShape, MacShape};
 use crate::test_rng::Rng;
+use crate::timing::row_clocks;
 
 /// A channel around a bank; what the bank does not look at is small.
 fn channel(bank: BankShape) -> ChannelShape {
@@ -26,7 +28,9 @@ fn channel(bank: BankShape) -> ChannelShape {
             beats_bits: 2,
             coats_bits: 2,
             key_bits: 32,
+            block_bits: if bank.blocks.is_some() { 9 } else { 0 },
             addr_bits: 8,
+            bank_bits: 0,
         },
         program_depth: 64,
         bank,
@@ -38,10 +42,10 @@ fn empty() -> BankShape {
     BankShape {
         lookups: vec![],
         gated: None,
+        blocks: None,
         mac: None,
         byte_words: 0,
         result_bits: 24,
-        result_depth: 40,
     }
 }
 
@@ -56,14 +60,17 @@ fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
 struct Bench {
     uut: Inst<BankUnit>,
     interval: usize,
+    mode: StreamMode,
     /// `column_acc` at every `column_done`.
     columns: Vec<i128>,
+    /// `row_value` at every `row_valid`.
+    results: Vec<i128>,
 }
 
 impl Bench {
     fn new(bank: BankShape) -> Bench {
         let uut = Inst::new(BankUnit::new(&channel(bank)));
-        Bench { uut, interval: 4, columns: vec![] }
+        Bench { uut, interval: 4, mode: StreamMode::Mac, columns: vec![], results: vec![] }
     }
 
     fn clock(&mut self) {
@@ -71,9 +78,13 @@ impl Bench {
         if self.uut.column_done.val() {
             self.columns.push(self.uut.column_acc.get());
         }
+        if self.uut.row_valid.val() {
+            self.results.push(self.uut.row_value.get());
+        }
     }
 
     fn start(&mut self, mode: StreamMode) {
+        self.mode = mode;
         let modes = self.uut._shape.bank.modes();
         let number = modes.iter().position(|m| *m == mode).unwrap();
         if let Some(m) = self.uut.mode.first_mut() {
@@ -88,6 +99,7 @@ impl Bench {
     /// that are not used are filled with ones: they must not count.
     fn rows(&mut self, rows: &[Vec<u64>]) {
         self.columns.clear();
+        self.results.clear();
         let masked = !self.uut.sign_start.is_empty();
         let mut columns = vec![];
         for row in rows {
@@ -121,17 +133,11 @@ impl Bench {
         if masked {
             self.uut.sign_start[0].next = false;
         }
-        // The last column entered `interval` clocks ago; its results are written now.
+        // The last column entered `interval` clocks ago; its result is still to come.
         let beats = columns.last().map_or(4, |c| c.2.len());
-        for _ in self.interval..beats + UNIT_LATENCY as usize {
+        for _ in self.interval..beats + row_clocks(self.mode) as usize {
             self.clock();
         }
-    }
-
-    fn result(&mut self, index: usize) -> (i128, Option<i128>) {
-        self.uut.drain_index.set(index as i128);
-        self.clock();
-        (self.uut.result.get(), self.uut.ones.first().map(|o| o.get()))
     }
 
     fn load_bytes(&mut self, x: &[i8], word_bytes: usize, block_bytes: usize) {
@@ -202,7 +208,7 @@ fn run_lookup(bench: &mut Bench, unit: u32, vectors: usize, rows: usize, seed: u
     }
     bench.start(StreamMode::Build(unit));
     bench.rows(&[beats]);
-    assert!(bench.columns.is_empty(), "a codebook has no results");
+    assert!(bench.columns.is_empty() && bench.results.is_empty(), "a codebook has no results");
 
     let codes: Vec<Vec<u64>> =
         (0..rows).map(|_| (0..vectors).map(|_| rng.below(p.k as u64)).collect()).collect();
@@ -224,8 +230,9 @@ fn run_lookup(bench: &mut Bench, unit: u32, vectors: usize, rows: usize, seed: u
                 partial.push(sum as i128);
             }
         }
-        assert_eq!(bench.result(r).0, sum as i128, "row {r}");
+        assert_eq!(bench.results[r], sum as i128, "row {r}");
     }
+    assert_eq!(bench.results.len(), rows);
     assert_eq!(bench.columns, partial, "the accumulator after every column");
 }
 
@@ -274,7 +281,7 @@ fn run_mac(bench: &mut Bench, cols: usize, rows: usize, seed: u64) {
     bench.rows(&stream);
     for (r, w) in weights.iter().enumerate() {
         let want: i64 = w.iter().zip(&x).map(|(w, x)| *w as i64 * *x as i64).sum();
-        assert_eq!(bench.result(r).0, want as i128, "row {r}");
+        assert_eq!(bench.results[r], want as i128, "row {r}");
     }
 }
 
@@ -293,43 +300,9 @@ fn integer_weights_alone() {
     }
 }
 
-fn gated(signs: bool, mask: bool, coats: u32, groups: u32) -> BankShape {
-    let shape = GatedShape {
-        planes: 8,
-        groups,
-        acc_bits: 21,
-        column_signs: signs.then_some(10),
-        generated_signs: mask.then_some(coats),
-    };
+fn masked(coats: u32, groups: u32) -> BankShape {
+    let shape = GatedShape { planes: 8, groups, acc_bits: 21, generated_signs: Some(coats) };
     BankShape { gated: Some(shape), ..empty() }
-}
-
-fn run_signs(bench: &mut Bench, cols: usize, rows: &[Vec<bool>], x: &[i64]) {
-    bench.load_planes(&x[..cols], 8);
-    bench.start(StreamMode::Signs);
-    bench.rows(&rows.iter().map(|r| bits(r)).collect::<Vec<_>>());
-    for (r, row) in rows.iter().enumerate() {
-        let sum: i64 = row.iter().zip(x).map(|(b, x)| if *b { *x } else { -x }).sum();
-        let ones = row.iter().filter(|b| **b).count();
-        let (result, counted) = bench.result(r);
-        assert_eq!(result, sum as i128, "row {r}");
-        if let Some(counted) = counted {
-            assert_eq!(counted, ones as i128, "row {r}");
-        }
-    }
-}
-
-#[test]
-fn sign_columns() {
-    let mut rng = Rng::new(5);
-    for cols in [1, 63, 64, 65, 128, 256, 257, 640] {
-        let x: Vec<i64> = inputs(&mut rng, cols).into_iter().map(i64::from).collect();
-        let mut rows = vec![vec![false; cols], vec![true; cols]];
-        rows.extend((0..3).map(|_| (0..cols).map(|_| rng.below(2) == 1).collect()));
-        let mut bench = Bench::new(gated(true, false, 0, (cols as u32).div_ceil(64)));
-        run_signs(&mut bench, cols, &rows, &x);
-        run_signs(&mut bench, cols, &rows[..1], &vec![-128; cols]);
-    }
 }
 
 fn mix32(mut v: u32) -> u32 {
@@ -385,7 +358,7 @@ fn run_mask(
     for (r, row) in weights.iter().enumerate() {
         let signs = signs_of(key, bank + 16 * r as u32, row.len());
         let want: i64 = row.iter().zip(&signs).zip(x).map(|((w, s), x)| *w as i64 * s * x).sum();
-        assert_eq!(bench.result(r).0, want as i128, "row {r} of bank {bank}");
+        assert_eq!(bench.results[r], want as i128, "row {r} of bank {bank}");
     }
 }
 
@@ -402,7 +375,7 @@ fn masks_with_generated_signs() {
                 (0..cols).map(|_| rng.below(coats as u64 + 1) as usize).collect::<Vec<_>>()
             }),
         );
-        let mut bench = Bench::new(gated(false, true, most, (cols as u32).div_ceil(64)));
+        let mut bench = Bench::new(masked(most, (cols as u32).div_ceil(64)));
         for (bank, key) in [(0, 0), (15, 0xdead_beef)] {
             run_mask(&mut bench, bank, key, coats, &rows, &x);
         }
@@ -412,23 +385,7 @@ fn masks_with_generated_signs() {
 }
 
 #[test]
-fn signs_and_masks_take_turns_in_one_gated_sum() {
-    let mut rng = Rng::new(11);
-    let x: Vec<i64> = inputs(&mut rng, 130).into_iter().map(i64::from).collect();
-    let mut bench = Bench::new(gated(true, true, 3, 3));
-    for coats in [1, 3, 2] {
-        let rows: Vec<Vec<bool>> =
-            (0..3).map(|_| (0..130).map(|_| rng.below(2) == 1).collect()).collect();
-        run_signs(&mut bench, 130, &rows, &x);
-        let weights: Vec<Vec<usize>> = (0..3)
-            .map(|_| (0..130).map(|_| rng.below(coats as u64 + 1) as usize).collect())
-            .collect();
-        run_mask(&mut bench, 6, 77, coats, &weights, &x);
-    }
-}
-
-#[test]
-fn a_result_is_readable_no_earlier_than_the_latency_says() {
+fn a_result_leaves_when_the_latency_says() {
     let mut bench =
         Bench::new(BankShape { byte_words: 1, mac: Some(MacShape { acc_bits: 16 }), ..empty() });
     bench.load_bytes(&[1; 8], 8, 8);
@@ -440,11 +397,13 @@ fn a_result_is_readable_no_earlier_than_the_latency_says() {
     bench.uut.rd_data[0].set(0x0101_0101_0101_0101);
     bench.clock();
     bench.uut.col_valid.next = false;
-    // The beat is in the data path in the next clock, and the address UNIT_LATENCY clocks after it.
+    // The beat is in the data path in clock 0, the next one.
     let mut seen = vec![];
-    for _ in 0..=UNIT_LATENCY + 1 {
-        seen.push(bench.result(0).0);
+    for clock in 0..UNIT_LATENCY + 3 {
+        if bench.uut.row_valid.val() {
+            seen.push((clock, bench.uut.row_value.get()));
+        }
+        bench.clock();
     }
-    let first = seen.iter().position(|x| *x == 8).unwrap() as u32;
-    assert_eq!(first, UNIT_LATENCY, "{seen:?}");
+    assert_eq!(seen, [(UNIT_LATENCY, 8)]);
 }

@@ -73,13 +73,20 @@ impl Job {
         self.push(Action::Wait, settle);
     }
 
-    /// Runs it on the words that vector memory begins with, and returns the words it ends with.
-    pub fn run(mut self, memory: &[i64]) -> Vec<i64> {
+    /// Runs it on the words that vector memory begins with.
+    pub fn run(mut self, memory: &[i64]) -> Outcome {
         self.push(Action::End, 0);
         let shape = crate::shapes::fit(&self.shape, &self.program);
         let mut channel = NativeChannel::new(&shape);
-        let mut dram =
-            Dram { columns: self.columns, open: None, data: VecDeque::new(), shape: &shape };
+        let mut dram = Dram {
+            columns: self.columns,
+            open: None,
+            data: VecDeque::new(),
+            read_at: 0,
+            row_at: 0,
+            results: vec![vec![]; shape.banks as usize],
+            shape: &shape,
+        };
         for (at, word) in encode(&self.program, &shape.isa).unwrap().into_iter().enumerate() {
             let inputs = Inputs { program: Some((at as u32, word)), ..Inputs::default() };
             dram.step(&mut channel, inputs);
@@ -99,13 +106,32 @@ impl Job {
         }
         assert!(done, "the program ends");
         assert_eq!(dram.open, None, "all banks are precharged at the end");
-        (0..=memory.len())
-            .map(|at| {
-                let inputs = Inputs { host_addr: at as u32, ..Inputs::default() };
-                dram.step(&mut channel, inputs).host_rdata
-            })
-            .skip(1)
-            .collect()
+        let read = |at| {
+            let inputs = Inputs { host_addr: at as u32, ..Inputs::default() };
+            dram.step(&mut channel, inputs).host_rdata
+        };
+        let memory = (0..=memory.len()).map(read).skip(1).collect();
+        // A command is on the port one clock after its issue.
+        let last_row_clocks = dram.row_at + 1 - dram.read_at;
+        Outcome { memory, results: dram.results, last_row_clocks }
+    }
+}
+
+/// What a job leaves behind.
+pub struct Outcome {
+    /// The words that vector memory ends with.
+    pub memory: Vec<i64>,
+    /// The results of each bank, one after the other.
+    pub results: Vec<Vec<i64>>,
+    /// Clocks from the issue of the last read to the last result.
+    pub last_row_clocks: u64,
+}
+
+impl Outcome {
+    /// The result of row `r` of the matrix of a job's only stream with results.
+    pub fn row(&self, r: usize) -> i64 {
+        let banks = self.results.len();
+        self.results[r % banks][r / banks]
     }
 }
 
@@ -114,6 +140,11 @@ struct Dram<'a> {
     open: Option<u32>,
     /// Columns on their way, with the clock of their data.
     data: VecDeque<(u64, Vec<u64>)>,
+    /// Clock of the command of the last read.
+    read_at: u64,
+    /// Clock of the last result.
+    row_at: u64,
+    results: Vec<Vec<i64>>,
     shape: &'a ChannelShape,
 }
 
@@ -124,7 +155,15 @@ impl Dram<'_> {
         let due = self.data.front().is_some_and(|d| d.0 == channel.cycle());
         let words = if due { self.data.pop_front().unwrap().1 } else { garbage };
         let cycle = channel.cycle();
-        let outputs = channel.step(&Inputs { rd_data: Some(&words), ..inputs });
+        channel.drive(&Inputs { rd_data: Some(&words), ..inputs });
+        let outputs = channel.outputs();
+        for (bank, results) in self.results.iter_mut().enumerate() {
+            if let Some(value) = channel.bank(bank).row_value {
+                results.push(value);
+                self.row_at = cycle;
+            }
+        }
+        channel.tick();
         match outputs.command {
             Some(Command::Activate(row)) => {
                 assert_eq!(self.open.replace(row), None, "activate of an open bank");
@@ -135,6 +174,7 @@ impl Dram<'_> {
                 let row = self.open.expect("a read finds an open row");
                 let words = self.columns.get(&(row, col)).expect("a column that was laid");
                 self.data.push_back((cycle + u64::from(self.shape.read_latency), words.clone()));
+                self.read_at = cycle;
             }
             None => {}
         }

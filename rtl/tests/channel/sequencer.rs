@@ -2,7 +2,7 @@
 
 use crate::shapes::{everything, fit, Rng};
 use pimc_rtl::hdl::{clock, settle, Inst};
-use pimc_rtl::isa::{Action, Instr, Stream, VecOp, Vector};
+use pimc_rtl::isa::{Action, Block, Instr, Stream, VecOp, Vector};
 use pimc_rtl::program::encode;
 use pimc_rtl::sequencer::Sequencer;
 use pimc_rtl::sequencer_commands::{CMD_ACT, CMD_PRE, CMD_READ, CMD_REF};
@@ -25,7 +25,7 @@ fn ports(uut: &Sequencer) -> Ports {
     let command = uut.cmd.get() as u32;
     let row = if command == CMD_ACT { uut.cmd_row.get() } else { 0 };
     let col = if command == CMD_READ { uut.cmd_col.get() } else { 0 };
-    let held = [&uut.mode, &uut.coats_less_1, &uut.sign_key];
+    let held = [&uut.mode, &uut.block, &uut.coats_less_1, &uut.sign_key];
     let held = || held.iter().map(|v| v.first().map_or(0, |w| w.get())).collect();
     let vector = || {
         let wires = [
@@ -37,7 +37,8 @@ fn ports(uut: &Sequencer) -> Ports {
             &uut.vec_d,
             &uut.vec_len_less_1,
         ];
-        wires.iter().map(|w| w.get()).collect()
+        let bank = uut.vec_bank.first().map_or(0, |w| w.get());
+        wires.iter().map(|w| w.get()).chain([bank]).collect()
     };
     let column = || (uut.col_first.val(), uut.col_last.val(), uut.col_beats.get());
     Ports {
@@ -71,8 +72,14 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
     }
     let mut clocks: BTreeMap<u64, Ports> = BTreeMap::new();
     let (mut now, mut row, mut col, mut column) = (0u64, 0u32, 0u32, 0u32);
-    let mut stream =
-        Stream { mode: 0, columns_less_1: 0, tail_beats_less_1: 0, coats_less_1: 0, sign_key: 0 };
+    let mut stream = Stream {
+        mode: 0,
+        columns_less_1: 0,
+        tail_beats_less_1: 0,
+        coats_less_1: 0,
+        sign_key: 0,
+        block: Block::default(),
+    };
     let latency = u64::from(shape.read_latency);
     let mask = shape.bank.modes().iter().position(|m| *m == StreamMode::Mask);
     body(
@@ -106,11 +113,14 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
                 }
                 Action::Stream(s) => {
                     (stream, column) = (s, 0);
-                    let held = [s.mode, s.coats_less_1, s.sign_key];
-                    clocks.entry(now).or_default().stream = Some(held.map(i128::from).to_vec());
+                    let block = s.block.fields().into_iter().rev();
+                    let block = block.fold(0, |w, f| w << shape.isa.block_bits | i128::from(f));
+                    let [mode, coats, key] = [s.mode, s.coats_less_1, s.sign_key].map(i128::from);
+                    clocks.entry(now).or_default().stream = Some(vec![mode, block, coats, key]);
                 }
                 Action::Vec(v) => {
-                    let operands = [v.op.code(), v.a, v.a_step, v.b, v.b_step, v.d, v.len - 1];
+                    let operands =
+                        [v.op.code(), v.a, v.a_step, v.b, v.b_step, v.d, v.len - 1, v.bank];
                     clocks.entry(now).or_default().vector = Some(operands.map(i128::from).to_vec());
                 }
                 Action::End => clocks.entry(now).or_default().done = true,
@@ -188,15 +198,23 @@ fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
                 tail_beats_less_1: rng.below(shape.beats),
                 coats_less_1: rng.below(3),
                 sign_key: rng.next() as u32,
+                block: Block {
+                    x_beats_less_1: rng.below(2),
+                    inner_less_1: rng.below(70),
+                    t_beats_less_1: rng.below(2),
+                    rows_less_1: rng.below(100),
+                    slots_less_1: rng.below(3),
+                },
             }),
             _ => Action::Vec(Vector {
-                op: VecOp::ALL[rng.below(13) as usize],
+                op: VecOp::ALL[rng.below(VecOp::ALL.len() as u32) as usize],
                 a: rng.below(500),
                 a_step: rng.below(2),
                 b: rng.below(500),
                 b_step: rng.below(2),
                 d: rng.below(500),
                 len: 1 + rng.below(500),
+                bank: rng.below(17),
             }),
         };
         // A stream begins when the columns before it have met their data.
@@ -223,6 +241,7 @@ fn random_programs_run_clock_by_clock_as_expanded() {
             tail_beats_less_1: 1,
             coats_less_1: 2,
             sign_key: 0x8000_0001,
+            block: Block::default(),
         };
         program.push(at(Action::Stream(stream), 2));
         body(&mut rng, 4, &mut program, &everything());
@@ -266,9 +285,15 @@ fn the_longest_delay_is_kept() {
 fn a_shape_without_supermask_and_with_one_mode_has_no_fields_for_them() {
     let mut shape = everything();
     shape.bank.lookups.clear();
-    shape.bank.gated = None;
-    let stream =
-        Stream { mode: 0, columns_less_1: 1, tail_beats_less_1: 2, coats_less_1: 0, sign_key: 0 };
+    (shape.bank.gated, shape.bank.blocks) = (None, None);
+    let stream = Stream {
+        mode: 0,
+        columns_less_1: 1,
+        tail_beats_less_1: 2,
+        coats_less_1: 0,
+        sign_key: 0,
+        block: Block::default(),
+    };
     let program = [
         at(Action::Ref, 20),
         at(Action::Row { row: 0, col: 1 }, 2),

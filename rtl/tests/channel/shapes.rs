@@ -2,7 +2,8 @@
 
 use pimc_rtl::isa::{Instr, IsaShape, VecOp};
 use pimc_rtl::shape::{
-    BankShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape, RequantShape,
+    BankShape, BlockShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
+    RequantShape,
 };
 
 /// SplitMix64: the same numbers every time.
@@ -33,6 +34,11 @@ impl Rng {
     }
 }
 
+fn present_ops() -> Vec<VecOp> {
+    let absent = [VecOp::DrainOnes, VecOp::Collect, VecOp::CollectSum];
+    VecOp::ALL.into_iter().filter(|op| !absent.contains(op)).collect()
+}
+
 /// A channel with every block, for programs of `isa`.
 pub fn everything() -> ChannelShape {
     ChannelShape {
@@ -54,7 +60,9 @@ pub fn everything() -> ChannelShape {
             beats_bits: 2,
             coats_bits: 2,
             key_bits: 32,
+            block_bits: 7,
             addr_bits: 9,
+            bank_bits: 5,
         },
         program_depth: 200,
         bank: BankShape {
@@ -71,19 +79,33 @@ pub fn everything() -> ChannelShape {
             gated: Some(GatedShape {
                 planes: 9,
                 groups: 3,
-                acc_bits: 18,
-                column_signs: Some(8),
+                acc_bits: 22,
                 generated_signs: Some(3),
+            }),
+            blocks: Some(BlockShape {
+                x_bits: 8,
+                t_bits: 15,
+                inner: 70,
+                x_beats: 2,
+                x_sum_bits: 15,
+                t_sum_bits: 21,
+                constant_bits: 26,
+                ones_factor_bits: 18,
+                row_bits: 22,
+                r_bits: 4,
+                t_factor_bits: 5,
+                s_bits: 4,
+                u_bits: 10,
+                result_bits: 27,
             }),
             mac: Some(MacShape { acc_bits: 22 }),
             byte_words: 20,
-            result_bits: 22,
-            result_depth: 5,
+            result_bits: 27,
         },
         buffer: BufferShape {
             word_bits: 28,
             depth: 500,
-            ops: VecOp::ALL.to_vec(),
+            ops: present_ops(),
             requant: Some(RequantShape {
                 in_bits: 20,
                 mul_bits: 16,
@@ -123,7 +145,9 @@ pub fn product_quantized() -> ChannelShape {
             beats_bits: 1,
             coats_bits: 0,
             key_bits: 0,
+            block_bits: 0,
             addr_bits: 5,
+            bank_bits: 0,
         },
         program_depth: 16,
         bank: BankShape {
@@ -138,10 +162,10 @@ pub fn product_quantized() -> ChannelShape {
                 acc_bits: 18,
             }],
             gated: None,
+            blocks: None,
             mac: None,
             byte_words: 4,
             result_bits: 18,
-            result_depth: 2,
         },
         buffer: BufferShape {
             word_bits: 20,
@@ -160,13 +184,19 @@ pub fn product_quantized() -> ChannelShape {
 }
 
 /// `ops` and `gated` in the place of everything.
-fn only_gated(gated: GatedShape, ops: &[VecOp], isa: IsaShape) -> ChannelShape {
+fn only_gated(
+    gated: GatedShape,
+    blocks: Option<BlockShape>,
+    ops: &[VecOp],
+    isa: IsaShape,
+) -> ChannelShape {
     let all = everything();
     ChannelShape {
         isa,
         bank: BankShape {
             lookups: vec![],
             gated: Some(gated),
+            blocks,
             mac: None,
             byte_words: 0,
             ..all.bank
@@ -179,36 +209,28 @@ fn only_gated(gated: GatedShape, ops: &[VecOp], isa: IsaShape) -> ChannelShape {
 /// A supermask of one coat, and nothing after it.
 pub fn masked() -> ChannelShape {
     let all = everything();
-    let gated =
-        GatedShape { column_signs: None, generated_signs: Some(1), ..all.bank.gated.unwrap() };
-    let isa = IsaShape { mode_bits: 0, coats_bits: 0, ..all.isa };
-    only_gated(gated, &[VecOp::Drain, VecOp::LoadPlanes], isa)
+    let gated = GatedShape { generated_signs: Some(1), ..all.bank.gated.unwrap() };
+    let isa = IsaShape { mode_bits: 0, coats_bits: 0, block_bits: 0, ..all.isa };
+    only_gated(gated, None, &[VecOp::Drain, VecOp::LoadPlanes], isa)
 }
 
-/// Signs of one group with counts of ones, as binary quadratic blocks need them.
-pub fn signed() -> ChannelShape {
+/// Binary quadratic blocks whose inner sums are one group.
+pub fn quadratic() -> ChannelShape {
     let all = everything();
-    let gated = GatedShape { groups: 1, generated_signs: None, ..all.bank.gated.unwrap() };
+    let gated = GatedShape { planes: 8, generated_signs: None, ..all.bank.gated.unwrap() };
+    let blocks = all.bank.blocks.map(|b| BlockShape { inner: 64, ..b });
     let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, ..all.isa };
-    let ops = [
-        VecOp::Mul,
-        VecOp::Sum,
-        VecOp::Drain,
-        VecOp::DrainMac,
-        VecOp::DrainOnes,
-        VecOp::LoadPlanes,
-    ];
-    only_gated(gated, &ops, isa)
+    only_gated(gated, blocks, &[VecOp::Sum, VecOp::Drain, VecOp::LoadPlanes], isa)
 }
 
 /// Plain weights in a single bank.
 pub fn plain() -> ChannelShape {
     let all = everything();
-    let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, ..all.isa };
+    let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, block_bits: 0, ..all.isa };
     ChannelShape {
         banks: 1,
         isa,
-        bank: BankShape { lookups: vec![], gated: None, ..all.bank },
+        bank: BankShape { lookups: vec![], gated: None, blocks: None, ..all.bank },
         buffer: BufferShape {
             ops: vec![VecOp::Copy, VecOp::Argmax, VecOp::Drain, VecOp::LoadBytes],
             requant: None,

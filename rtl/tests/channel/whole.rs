@@ -1,9 +1,10 @@
 //! Whole channels, programs written by hand, against the arithmetic of the formats.
 
 use crate::dram::Job;
-use crate::shapes::{everything, masked, plain, product_quantized, signed, Rng};
-use pimc_rtl::isa::{Stream, VecOp, Vector};
-use pimc_rtl::shape::{ChannelShape, StreamMode};
+use crate::shapes::{everything, masked, plain, product_quantized, quadratic, Rng};
+use pimc_rtl::isa::{Block, Stream, VecOp, Vector};
+use pimc_rtl::shape::{BlockShape, ChannelShape, StreamMode};
+use pimc_rtl::timing::column_clocks;
 
 /// Beats of matrix rows to columns: `rows[r]` in bank r mod banks, each row from a column boundary.
 fn lay(rows: &[Vec<u64>], shape: &ChannelShape) -> Vec<Vec<Vec<u64>>> {
@@ -23,11 +24,12 @@ fn stream(shape: &ChannelShape, mode: StreamMode, beats: usize) -> Stream {
         tail_beats_less_1: ((beats - 1) % per_column) as u32,
         coats_less_1: 0,
         sign_key: 0,
+        block: Block::default(),
     }
 }
 
 fn vector(op: VecOp, a: usize, b: u32, d: u32, len: usize) -> Vector {
-    Vector { op, a: a as u32, a_step: 1, b, b_step: 0, d, len: len as u32 }
+    Vector { op, a: a as u32, a_step: 1, b, b_step: 0, d, len: len as u32, bank: 0 }
 }
 
 fn bytes(rng: &mut Rng, n: usize) -> Vec<i64> {
@@ -114,18 +116,21 @@ fn product_quantized_layer(
     job.stream(stream(shape, StreamMode::Build(0), build.len()), &every, 4);
     job.stream(stream(shape, StreamMode::Lookup(0), blocks), &lay(&coded, shape), 4);
     let (bias_at, y_at) = (at.extra as u32, at.result as u32);
-    job.vector(vector(VecOp::Drain, 0, 0, y_at, rows));
     job.vector(Vector { b_step: 1, ..vector(VecOp::Add, at.result, bias_at, y_at, rows) });
     job.vector(vector(VecOp::Requant, at.result, bias_at + rows as u32, y_at, rows));
-    let got = job.run(&memory(shape, &x, (at.extra, &extra)));
+    let mut before = memory(shape, &x, (at.extra, &extra));
+    let sums: Vec<i64> = (0..rows).map(|r| 1000 * r as i64 - 300).collect();
+    before[at.result..at.result + rows].copy_from_slice(&sums);
+    let got = job.run(&before);
 
     for r in 0..rows {
         let dot = |s: usize| -> i64 {
             (0..sub).map(|e| codebook[s][codes[r][s]][e] * x[s * sub + e]).sum()
         };
-        let y: i64 = (0..subs).map(dot).sum::<i64>() + bias[r];
+        assert_eq!(got.row(r), (0..subs).map(dot).sum::<i64>(), "{rows}x{subs} row {r}");
+        let y = sums[r] + bias[r];
         let y = ((y * mul + (1 << (shift - 1))) >> shift).clamp(-128, 127);
-        assert_eq!(got[at.result + r], y, "{rows}x{subs} row {r}");
+        assert_eq!(got.memory[at.result + r], y, "{rows}x{subs} row {r}");
     }
 }
 
@@ -191,11 +196,6 @@ fn a_supermask_of_one_to_three_coats() {
             ..stream(&shape, StreamMode::Mask, laid[0].len())
         };
         job.stream(s, &lay(&laid, &shape), 6);
-        job.vector(vector(VecOp::Drain, 0, 0, 200, rows as usize));
-        let argmax = shape.buffer.ops.contains(&VecOp::Argmax);
-        if argmax {
-            job.vector(vector(VecOp::Argmax, 200, 0, 290, rows as usize));
-        }
         let got = job.run(&memory(&shape, &x, (300, &[])));
 
         let y = |r: usize| -> i64 {
@@ -206,37 +206,73 @@ fn a_supermask_of_one_to_three_coats() {
             (0..cols).map(|c| weight(c) * x[c]).sum()
         };
         let want: Vec<i64> = (0..rows as usize).map(y).collect();
-        assert_eq!(got[200..200 + rows as usize], want, "{rows}x{cols} of {coats} coats");
-        let best = want.iter().max();
-        let at = want.iter().position(|y| Some(y) == best).unwrap();
-        assert!(!argmax || got[290] == at as i64, "{} is not {at}", got[290]);
+        let rows = 0..rows as usize;
+        assert_eq!(rows.map(|r| got.row(r)).collect::<Vec<_>>(), want, "{cols} of {coats} coats");
     }
 }
 
-/// Signs, and the counts of ones times a factor on top: y = sum(+-x) * 1 + 7 * ones.
+/// Blocks of one geometry in every bank, and a bank whose inputs are its own.
 #[test]
-fn signs_with_their_counts_of_ones() {
-    for (shape, rows, cols) in [(everything(), 18, 130), (everything(), 1, 64), (signed(), 48, 3)] {
-        let mut rng = Rng(rows as u64 + 99);
-        let x = bytes(&mut rng, cols);
-        let bits: Vec<Vec<bool>> =
-            (0..rows).map(|_| (0..cols).map(|_| rng.below(2) == 1).collect()).collect();
-        let laid: Vec<Vec<u64>> = bits.iter().map(|b| beats(b)).collect();
-
-        let mut job = Job::new(shape.clone());
-        job.vector(vector(VecOp::LoadPlanes, 0, 0, 0, cols));
-        job.stream(stream(&shape, StreamMode::Signs, laid[0].len()), &lay(&laid, &shape), 4);
-        job.vector(vector(VecOp::DrainMac, 400, 300, 200, rows));
-        job.vector(vector(VecOp::DrainOnes, 200, 301, 200, rows));
-        job.vector(vector(VecOp::Sum, 200, 0, 160, rows));
-        let got = job.run(&memory(&shape, &x, (300, &[1, 7])));
-
-        for r in 0..rows {
-            let sum: i64 = (0..cols).map(|c| if bits[r][c] { x[c] } else { -x[c] }).sum();
-            let ones = bits[r].iter().filter(|b| **b).count() as i64;
-            assert_eq!(got[200 + r], sum + 7 * ones, "{rows}x{cols} row {r}");
+fn quadratic_blocks_with_inputs_of_all_banks_and_of_one() {
+    for (shape, cols, inner, rows, slots, units) in [
+        (everything(), 128, 70, 5, 1, 2),
+        (quadratic(), 64, 64, 3, 3, 4),
+        (everything(), 64, 3, 9, 2, 1),
+    ] {
+        let mut rng = Rng(inner as u64 + 99);
+        let (x, own) = (bytes(&mut rng, cols * slots), bytes(&mut rng, cols * slots));
+        let mut signs = |rows: usize, cols: usize| -> Vec<Vec<bool>> {
+            (0..rows).map(|_| (0..cols).map(|_| rng.below(2) == 1).collect()).collect()
+        };
+        let factors = |n: usize| if n % 2 == 0 { [-8, -4, -16, -200] } else { [7, 3, 15, 200] };
+        let dot = |signs: &[bool], x: &[i64]| -> i64 {
+            signs.iter().zip(x).map(|(bit, x)| if *bit { *x } else { -x }).sum()
+        };
+        let (mut banks, mut want, mut count) = (vec![], vec![], 0);
+        for bank in 0..shape.banks as usize {
+            let x = if bank == 5 { &own } else { &x };
+            let (mut columns, mut results) = (vec![], vec![]);
+            for n in 0..units {
+                let (b, a, [r, s, t, u]) =
+                    (signs(inner, cols), signs(rows, inner), factors(bank + n));
+                let x = &x[cols * (n % slots)..][..cols];
+                let t_k: Vec<i64> = b.iter().map(|b| dot(b, x)).collect();
+                let x_sum: i64 = x.iter().sum();
+                let constant = t * t_k.iter().sum::<i64>() + u * x_sum;
+                let row = |a: &Vec<bool>| {
+                    dot(a, &t_k.iter().map(|t_k| r * t_k + s * x_sum).collect::<Vec<_>>())
+                        + constant
+                };
+                results.extend(a.iter().map(row));
+                let mut words: Vec<u64> = b.iter().flat_map(|b| beats(b)).collect();
+                let scalars = BlockShape::scalar_beats(cols as u32 / 64) as usize;
+                let rts = r as u64 & 0xffff | (t as u64 & 0xffff) << 16 | (2 * s as u64) << 32;
+                words.extend([rts, (u - inner as i64 * s) as u64]);
+                words.resize(words.len() + scalars - 2, 0);
+                words.extend(a.iter().flat_map(|a| beats(a)));
+                count = words.len();
+                columns.extend(words.chunks(shape.beats as usize).map(<[u64]>::to_vec));
+            }
+            banks.push(columns);
+            want.push(results);
         }
-        assert_eq!(got[160], got[200..200 + rows].iter().sum::<i64>());
+        let mut job = Job::new(shape.clone());
+        job.vector(vector(VecOp::LoadPlanes, 0, 0, 0, cols * slots));
+        let load = vector(VecOp::LoadPlanes, 200, 0, 0, cols * slots);
+        job.vector(Vector { bank: 6, ..load });
+        let block = Block {
+            x_beats_less_1: cols as u32 / 64 - 1,
+            inner_less_1: inner as u32 - 1,
+            t_beats_less_1: inner.div_ceil(64) as u32 - 1,
+            rows_less_1: rows as u32 - 1,
+            slots_less_1: slots as u32 - 1,
+        };
+        let s = Stream { block, ..stream(&shape, StreamMode::Blocks, count) };
+        job.stream(s, &banks, 4);
+        let got = job.run(&memory(&shape, &x, (200, &own)));
+        assert_eq!(got.results, want, "{cols} inputs, {inner} inner sums, {rows} rows");
+        let spare = (count as u32).next_multiple_of(shape.beats) - count as u32;
+        assert_eq!(got.last_row_clocks, u64::from(column_clocks(&shape) - spare));
     }
 }
 
@@ -256,13 +292,23 @@ fn plain_weights_in_sixteen_banks_and_in_one() {
         let mut job = Job::new(shape.clone());
         job.vector(vector(VecOp::LoadBytes, 0, 8, 8, cols));
         job.stream(stream(&shape, StreamMode::Mac, laid[0].len()), &lay(&laid, &shape), 4);
-        job.vector(vector(VecOp::Drain, 0, 0, 250, rows));
-        job.vector(vector(VecOp::Copy, 250, 0, 350, rows));
         let got = job.run(&memory(&shape, &x, (300, &[])));
 
-        for r in 0..rows {
-            let y: i64 = (0..cols).map(|c| weights[r][c] * x[c]).sum();
-            assert_eq!(got[350 + r], y, "{rows}x{cols} row {r}");
+        for (r, row) in weights.iter().enumerate() {
+            let y: i64 = row.iter().zip(&x).map(|(w, x)| w * x).sum();
+            assert_eq!(got.row(r), y, "{rows}x{cols} row {r}");
         }
     }
+}
+
+#[test]
+fn the_last_result_comes_when_the_schedule_thinks() {
+    let shape = plain();
+    let mut job = Job::new(shape.clone());
+    job.vector(vector(VecOp::LoadBytes, 0, 8, 8, 32));
+    let rows = vec![vec![1; 4]; 3];
+    job.stream(stream(&shape, StreamMode::Mac, 4), &lay(&rows, &shape), 6);
+    let got = job.run(&memory(&shape, &[1; 32], (300, &[])));
+    assert_eq!(got.row(2), 4);
+    assert_eq!(got.last_row_clocks, u64::from(column_clocks(&shape)));
 }

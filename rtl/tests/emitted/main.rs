@@ -5,6 +5,10 @@ mod shapes;
 mod tools;
 
 use pimc_rtl::bank_unit::BankUnit;
+use pimc_rtl::block_control::BlockControl;
+use pimc_rtl::block_planes::BlockPlanes;
+use pimc_rtl::block_rows::BlockRows;
+use pimc_rtl::block_unit::BlockUnit;
 use pimc_rtl::gated_sum::GatedSum;
 use pimc_rtl::hdl::{Inst, Unit};
 use pimc_rtl::mac_row::MacRow;
@@ -13,7 +17,7 @@ use pimc_rtl::sign_gen::SignGen;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
-use shapes::{banks, channel, gated, lookup};
+use shapes::{banks, blocks, channel, gated, lookup};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
@@ -91,7 +95,11 @@ fn small_shapes_read_as_committed() {
     let small = LookupShape { lanes: 4, chunk: 2, entry_bits: 12, acc_bits: 15, ..lookup(4, 2, 2) };
     snapshot(TableBuild::new(&small, 4));
     snapshot(TableLookup::new(&small));
-    snapshot(GatedSum::new(&gated(Some(9), Some(1)), 64));
+    snapshot(GatedSum::new(&gated(Some(1)), Some(&blocks(64)), 64));
+    snapshot(BlockUnit::new(&blocks(130), &gated(None), 9, 64));
+    snapshot(BlockControl::new(&blocks(130), 9, 4, 3));
+    snapshot(BlockPlanes::new(3, 2, 64));
+    snapshot(BlockRows::new(&blocks(130)));
     snapshot(SignGen::new(16));
     snapshot(MacRow::new(&MacShape { acc_bits: 20 }));
     let (_, bank) = banks().swap_remove(1);

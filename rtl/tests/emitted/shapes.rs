@@ -2,7 +2,7 @@
 
 use pimc_rtl::isa::IsaShape;
 use pimc_rtl::shape::{
-    index_bits, BankShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
+    index_bits, BankShape, BlockShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
 };
 
 /// A channel around a bank; what the bank does not look at is small.
@@ -26,7 +26,9 @@ pub fn channel(bank: BankShape) -> ChannelShape {
             beats_bits: 2,
             coats_bits: 2,
             key_bits: 32,
+            block_bits: if bank.blocks.is_some() { 9 } else { 0 },
             addr_bits: 8,
+            bank_bits: 0,
         },
         program_depth: 64,
         bank,
@@ -43,9 +45,34 @@ pub fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
 }
 
 /// A gated sum of int8 inputs.
-pub fn gated(signs: Option<u32>, coats: Option<u32>) -> GatedShape {
-    let groups = 4;
-    GatedShape { planes: 8, groups, acc_bits: 17, column_signs: signs, generated_signs: coats }
+pub fn gated(coats: Option<u32>) -> GatedShape {
+    GatedShape { planes: 8, groups: 4, acc_bits: 24, generated_signs: coats }
+}
+
+/// Blocks of `inner` t_k over up to 256 such inputs.
+pub fn blocks(inner: u32) -> BlockShape {
+    BlockShape {
+        x_bits: 8,
+        t_bits: 17,
+        inner,
+        x_beats: 4,
+        x_sum_bits: 16,
+        t_sum_bits: 24,
+        constant_bits: 40,
+        ones_factor_bits: 33,
+        row_bits: 24,
+        r_bits: 16,
+        t_factor_bits: 16,
+        s_bits: 17,
+        u_bits: 24,
+        result_bits: 41,
+    }
+}
+
+/// A bank of binary quadratic blocks, beside what `bank` has.
+fn with_blocks(blocks: BlockShape, bank: BankShape) -> BankShape {
+    let result_bits = bank.result_bits.max(blocks.result_bits);
+    BankShape { blocks: Some(blocks), result_bits, ..bank }
 }
 
 fn bank(lookups: Vec<LookupShape>, gated: Option<GatedShape>, mac: Option<u32>) -> BankShape {
@@ -54,41 +81,74 @@ fn bank(lookups: Vec<LookupShape>, gated: Option<GatedShape>, mac: Option<u32>) 
         byte_words: words.max(if mac.is_some() { 8 } else { 0 }),
         lookups,
         gated,
+        blocks: None,
         mac: mac.map(|acc_bits| MacShape { acc_bits }),
-        result_bits: 21,
-        result_depth: 24,
+        result_bits: 24,
     }
 }
 
 /// Banks, each with a name.
 pub fn banks() -> Vec<(&'static str, BankShape)> {
     let one = |k, sub, blocks| vec![lookup(k, sub, blocks)];
-    let narrow = BankShape { result_bits: 1, result_depth: 1, ..bank(vec![], None, Some(1)) };
-    let few_ones = BankShape {
-        gated: Some(GatedShape { acc_bits: 3, groups: 1, planes: 1, ..gated(Some(2), None) }),
-        result_bits: 3,
+    let narrow = BankShape { result_bits: 1, ..bank(vec![], None, Some(1)) };
+    let gated_alone = || bank(vec![], Some(gated(None)), None);
+    // One input, one inner sum, and nothing wider than it must be; a result narrower than its terms.
+    let least = BankShape {
+        gated: Some(GatedShape { acc_bits: 2, groups: 1, planes: 1, generated_signs: None }),
+        result_bits: 2,
+        blocks: Some(BlockShape {
+            x_bits: 1,
+            t_bits: 2,
+            inner: 1,
+            x_beats: 1,
+            x_sum_bits: 1,
+            t_sum_bits: 1,
+            constant_bits: 3,
+            ones_factor_bits: 4,
+            row_bits: 2,
+            r_bits: 1,
+            t_factor_bits: 1,
+            s_bits: 1,
+            u_bits: 1,
+            result_bits: 2,
+        }),
+        ..bank(vec![], None, None)
+    };
+    // Inputs wider than inner sums, an adder tree wider than both, a full u'.
+    let wide = BankShape {
+        gated: Some(GatedShape { planes: 12, acc_bits: 30, ..gated(Some(2)) }),
+        blocks: Some(BlockShape {
+            x_bits: 10,
+            t_bits: 9,
+            u_bits: 64,
+            s_bits: 32,
+            result_bits: 64,
+            constant_bits: 70,
+            ..blocks(300)
+        }),
+        result_bits: 64,
         ..bank(vec![], None, None)
     };
     vec![
         (
             "all",
-            bank(
-                vec![lookup(16, 2, 2), lookup(512, 1, 3)],
-                Some(gated(Some(9), Some(3))),
-                Some(20),
+            with_blocks(
+                blocks(192),
+                bank(vec![lookup(16, 2, 2), lookup(512, 1, 3)], Some(gated(Some(3))), Some(20)),
             ),
         ),
-        ("digits", bank(one(16, 2, 2), Some(gated(Some(9), Some(1))), None)),
+        ("digits", with_blocks(blocks(64), bank(one(16, 2, 2), Some(gated(Some(1))), None))),
         ("k2_sub1", bank(one(2, 1, 2), None, None)),
         ("k2_sub8", bank(one(2, 8, 1), None, None)),
         ("k512_sub8", bank(one(512, 8, 1), None, None)),
         ("k512_sub1", bank(one(512, 1, 1), None, None)),
         ("k5_sub3", bank(one(5, 3, 4), None, Some(24))),
-        ("signs", bank(vec![], Some(gated(Some(9), None)), None)),
-        ("signs_without_ones", bank(vec![], Some(gated(Some(0), None)), None)),
-        ("few_ones", few_ones),
-        ("mask", bank(vec![], Some(gated(None, Some(1))), None)),
-        ("mask_15_coats", bank(vec![], Some(gated(None, Some(15))), None)),
+        ("blocks", with_blocks(blocks(65), gated_alone())),
+        ("blocks_of_one_group", with_blocks(blocks(3), gated_alone())),
+        ("blocks_of_one_input", least),
+        ("blocks_of_wide_inputs", wide),
+        ("mask", bank(vec![], Some(gated(Some(1))), None)),
+        ("mask_15_coats", bank(vec![], Some(gated(Some(15))), None)),
         ("mac", bank(vec![], None, Some(21))),
         ("narrow_mac", narrow),
         ("nothing", bank(vec![], None, None)),

@@ -100,7 +100,6 @@ pub fn mode_name(shape: &ChannelShape, mode: u32) -> String {
     match shape.bank.modes().get(mode as usize) {
         Some(StreamMode::Build(i)) => format!("build tables{}", lookup(*i)),
         Some(StreamMode::Lookup(i)) => format!("look up codes{}", lookup(*i)),
-        Some(StreamMode::Signs) => "signs".into(),
         Some(StreamMode::Blocks) => "binary quadratic blocks".into(),
         Some(StreamMode::Mask) => "mask planes".into(),
         Some(StreamMode::Mac) => "integer weights".into(),

@@ -181,7 +181,6 @@ pub(crate) fn shape(
         mac: None,
         byte_words: 0,
         result_bits: 1,
-        result_depth: 1,
     };
     let mut blocks: Option<Block> = None;
     let mut coats = None;
@@ -236,7 +235,6 @@ pub(crate) fn shape(
             planes: proof.planes.bits(),
             groups: groups(mapping),
             acc_bits: proof.gated.bits(),
-            column_signs: None,
             generated_signs: coats,
         });
     }
