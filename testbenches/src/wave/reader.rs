@@ -427,9 +427,9 @@ mod tests {
             (state >> 33) as usize % below
         };
         let (mut read, mut refused) = (0, 0);
-        for _ in 0..3000 {
+        for _ in 0..600 {
             let mut bytes = good.clone().into_bytes();
-            for _ in 0..=random(3) {
+            for _ in 0..=random(2) {
                 let at = random(bytes.len().max(1));
                 match random(4) {
                     0 => bytes.truncate(at + 1),
@@ -451,7 +451,7 @@ mod tests {
                 Err(_) => refused += 1,
             }
         }
-        assert!(read > 300 && refused > 300, "{read} read, {refused} refused");
+        assert!(read > 40 && refused > 200, "{read} read, {refused} refused");
     }
 
     #[test]
