@@ -14,6 +14,10 @@ pub fn run(args: &Quantize) -> Result<Outcome, Failure> {
         let message = format!("{} is no name for a model", args.output.display());
         return Err(Failure::input(message, "name a file that ends with `.ir`"));
     };
+    if tensors.canonicalize().is_ok_and(|t| args.weights.canonicalize().is_ok_and(|w| w == t)) {
+        let message = format!("{} would be replaced by its own tensors", args.weights.display());
+        return Err(Failure::input(message, "name a model whose name is not that of the weights"));
+    }
     let request = Request { recipe: &args.recipe, weights: &args.weights, tensor_file: name };
     let made = quantize(&request, &Stages::new())?;
     // The tensors first: a model never stands without them.
