@@ -28,49 +28,6 @@ impl Reg {
     }
 }
 
-impl Block for Reg {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.clock.edge() {
-            self.d.update_all();
-            self.update();
-            self.clock.update_all();
-        }
-        if self.q.has_changed() {
-            self.q.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.q.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.d.accept("d", probe);
-        self.q.accept("q", probe);
-        self.clock.accept("clock", probe);
-        probe.visit_end_scope(name, self);
-    }
-}
-
-impl Logic for Reg {
-    #[inline]
-    fn update(&mut self) {
-        if self.clock.edge() {
-            self.q.next = self.d.val();
-        }
-    }
-    fn connect(&mut self) {
-        self.q.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        cell(&Cell::Register)
-    }
-}
-
 /// A register of a Rust type: `Flop<Bit>`, or a state machine's `Flop<State>`, which is in its
 /// first state after reset.
 #[derive(Clone, Debug, Default)]
@@ -83,48 +40,55 @@ pub struct Flop<T: Synth + 'static> {
     pub clock: Signal<In, Clock>,
 }
 
-impl<T: Synth + 'static> Block for Flop<T> {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.clock.edge() {
-            self.d.update_all();
-            self.update();
-            self.clock.update_all();
+/// The simulation of a register: it looks at `d` at an edge only, and shows `q`.
+macro_rules! register {
+    ([$($generic:tt)*] $cell:ty) => {
+        impl $($generic)* Block for $cell {
+            fn connect_all(&mut self) {
+                self.connect();
+            }
+            #[inline]
+            fn update_all(&mut self) {
+                if self.clock.edge() {
+                    self.d.update_all();
+                    self.update();
+                    self.clock.update_all();
+                }
+                if self.q.has_changed() {
+                    self.q.update_all();
+                }
+            }
+            #[inline]
+            fn has_changed(&self) -> bool {
+                self.q.has_changed()
+            }
+            fn accept(&self, name: &str, probe: &mut dyn Probe) {
+                probe.visit_start_scope(name, self);
+                self.d.accept("d", probe);
+                self.q.accept("q", probe);
+                self.clock.accept("clock", probe);
+                probe.visit_end_scope(name, self);
+            }
         }
-        if self.q.has_changed() {
-            self.q.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.q.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.d.accept("d", probe);
-        self.q.accept("q", probe);
-        self.clock.accept("clock", probe);
-        probe.visit_end_scope(name, self);
-    }
-}
 
-impl<T: Synth + 'static> Logic for Flop<T> {
-    #[inline]
-    fn update(&mut self) {
-        if self.clock.edge() {
-            self.q.next = self.d.val();
+        impl $($generic)* Logic for $cell {
+            #[inline]
+            fn update(&mut self) {
+                if self.clock.edge() {
+                    self.q.next = self.d.val();
+                }
+            }
+            fn connect(&mut self) {
+                self.q.connect();
+            }
+            fn hdl(&self) -> Verilog {
+                cell(&Cell::Register)
+            }
         }
-    }
-    fn connect(&mut self) {
-        self.q.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        cell(&Cell::Register)
-    }
+    };
 }
+register!([] Reg);
+register!([<T: Synth + 'static>] Flop<T>);
 
 /// One-write one-read synchronous memory of run-time shape; not reset. A read returns, one clock
 /// after its address, the word from before a write in the same clock. An address beyond the depth
@@ -236,6 +200,38 @@ impl Logic for Ram {
     }
 }
 
+/// The simulation of cells without a clock: `y` follows `x`.
+macro_rules! combinational {
+    ($($cell:ty),*) => { $(
+        impl Block for $cell {
+            fn connect_all(&mut self) {
+                self.connect();
+            }
+            #[inline]
+            fn update_all(&mut self) {
+                if self.x.has_changed() {
+                    self.x.update_all();
+                    self.update();
+                }
+                if self.y.has_changed() {
+                    self.y.update_all();
+                }
+            }
+            #[inline]
+            fn has_changed(&self) -> bool {
+                self.y.has_changed()
+            }
+            fn accept(&self, name: &str, probe: &mut dyn Probe) {
+                probe.visit_start_scope(name, self);
+                self.x.accept("x", probe);
+                self.y.accept("y", probe);
+                probe.visit_end_scope(name, self);
+            }
+        }
+    )* };
+}
+combinational!(Popcount, Split, Join);
+
 /// Count of ones: y = number of set bits of x.
 #[derive(Clone, Debug, Default)]
 pub struct Popcount {
@@ -254,32 +250,6 @@ impl Popcount {
     /// Of a word of `width` bits; the count is of type `count`, and wraps if that is too small.
     pub fn modular(width: u32, count: Ty) -> Self {
         Popcount { x: Wire::new(u(width)), y: Wire::new(count) }
-    }
-}
-
-impl Block for Popcount {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.x.has_changed() {
-            self.x.update_all();
-            self.update();
-        }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
     }
 }
 
@@ -317,32 +287,6 @@ impl Split {
     }
 }
 
-impl Block for Split {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.x.has_changed() {
-            self.x.update_all();
-            self.update();
-        }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
-    }
-}
-
 impl Logic for Split {
     fn update(&mut self) {
         let mut x = self.x.get();
@@ -374,32 +318,6 @@ impl Join {
     /// `count` parts of type `part`.
     pub fn new(count: usize, part: Ty) -> Self {
         Join { x: vec![Wire::new(part); count], y: Wire::new(u(count as u32 * part.width)) }
-    }
-}
-
-impl Block for Join {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.x.has_changed() {
-            self.x.update_all();
-            self.update();
-        }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
     }
 }
 
