@@ -10,7 +10,8 @@ use super::wire::{Signal, Wire};
 use super::word::{u, Ty};
 use rust_hdl_core::prelude::*;
 
-/// A register of run-time type, 0 after reset.
+/// A register of run-time type. One of control is 0 after reset; one of data is not reset, and is
+/// written before anybody looks at it. (The simulation begins with 0 in both.)
 #[derive(Clone, Debug, Default)]
 pub struct Reg {
     /// Next value.
@@ -19,12 +20,18 @@ pub struct Reg {
     pub q: Wire<Out>,
     /// Clock.
     pub clock: Signal<In, Clock>,
+    _data: bool,
 }
 
 impl Reg {
-    /// A register at 0.
+    /// A register that is reset to 0.
     pub fn new(ty: Ty) -> Self {
-        Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default() }
+        Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default(), _data: false }
+    }
+
+    /// A register of data: not reset.
+    pub fn data(ty: Ty) -> Self {
+        Reg { _data: true, ..Reg::new(ty) }
     }
 }
 
@@ -42,7 +49,7 @@ pub struct Flop<T: Synth + 'static> {
 
 /// The simulation of a register: it looks at `d` at an edge only, and shows `q`.
 macro_rules! register {
-    ([$($generic:tt)*] $cell:ty) => {
+    ([$($generic:tt)*] $cell:ty, $is_reset:expr) => {
         impl $($generic)* Block for $cell {
             fn connect_all(&mut self) {
                 self.connect();
@@ -82,13 +89,14 @@ macro_rules! register {
                 self.q.connect();
             }
             fn hdl(&self) -> Verilog {
-                cell(&Cell::Register)
+                let is_reset: fn(&Self) -> bool = $is_reset;
+                cell(&Cell::Register { reset: is_reset(self) })
             }
         }
     };
 }
-register!([] Reg);
-register!([<T: Synth + 'static>] Flop<T>);
+register!([] Reg, |reg: &Reg| !reg._data);
+register!([<T: Synth + 'static>] Flop<T>, |_| true);
 
 /// One-write one-read synchronous memory of run-time shape; not reset. A read returns, one clock
 /// after its address, the word from before a write in the same clock. An address beyond the depth

@@ -22,6 +22,20 @@ pub struct Contract {
     pub preconditions: String,
 }
 
+/// A width that is no more than a proof asks for: it has a name in the module, and the reason with
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenWidth {
+    /// Its name: `AccW`.
+    pub name: &'static str,
+    /// Bits.
+    pub bits: u32,
+    /// Why no more are needed, in a line.
+    pub reason: &'static str,
+    /// The ports, signals and registers of this width.
+    pub fields: &'static [&'static str],
+}
+
 /// A block that is a module.
 pub trait Unit: Block {
     /// The name of its module: `pimc_` and the numbers that change its text. Two units of one name
@@ -32,6 +46,10 @@ pub trait Unit: Block {
     /// Groups of its ports: the field that begins one, and the comment above it.
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         vec![]
+    }
+    /// The width of its sums: `None` if it has none that a proof bounds.
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        None
     }
     /// Its clock: `None` if it has none. A unit that has registers and does not tell its clock
     /// sees no edge.
@@ -49,6 +67,8 @@ pub struct Card {
     pub contract: Contract,
     /// [`Unit::port_groups`].
     pub port_groups: Vec<(&'static str, &'static str)>,
+    /// [`Unit::proven_width`].
+    pub proven_width: Option<ProvenWidth>,
 }
 
 thread_local! {
@@ -149,6 +169,7 @@ impl<U: Unit> Block for Inst<U> {
             module: self.unit.module(),
             contract: self.unit.contract(),
             port_groups: self.unit.port_groups(),
+            proven_width: self.unit.proven_width(),
         };
         CARD.with(|c| *c.borrow_mut() = Some(card));
         self.unit.accept(name, probe);
