@@ -193,12 +193,7 @@ impl Unit for TableLookup {
     }
 
     fn proven_width(&self) -> Option<ProvenWidth> {
-        Some(ProvenWidth {
-            name: "AccW",
-            bits: self.sum.ty().width,
-            reason: "A sum of a matrix row fits, see above; what wraps in between comes back.",
-            fields: &["sum", "beat_sum", "kept", "acc"],
-        })
+        Some(ProvenWidth::of_row_sum(self.sum.ty().width))
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

@@ -36,6 +36,18 @@ pub struct ProvenWidth {
     pub fields: &'static [&'static str],
 }
 
+impl ProvenWidth {
+    /// Of the accumulator `acc` of a matrix row, and of the signals around it.
+    pub fn of_row_sum(bits: u32) -> Self {
+        ProvenWidth {
+            name: "AccW",
+            bits,
+            reason: "A sum of a matrix row fits, see above; what wraps in between comes back.",
+            fields: &["sum", "beat_sum", "kept", "acc"],
+        }
+    }
+}
+
 /// A block that is a module.
 pub trait Unit: Block {
     /// The name of its module: `pimc_` and the numbers that change its text. Two units of one name
