@@ -10,7 +10,8 @@ use super::wire::{Signal, Wire};
 use super::word::{u, Ty};
 use rust_hdl_core::prelude::*;
 
-/// A register of run-time type, 0 after reset.
+/// A register of run-time type. One of control is 0 after reset; one of data is not reset, and is
+/// written before anybody looks at it. (The simulation begins with 0 in both.)
 #[derive(Clone, Debug, Default)]
 pub struct Reg {
     /// Next value.
@@ -19,55 +20,18 @@ pub struct Reg {
     pub q: Wire<Out>,
     /// Clock.
     pub clock: Signal<In, Clock>,
+    _data: bool,
 }
 
 impl Reg {
-    /// A register at 0.
+    /// A register that is reset to 0.
     pub fn new(ty: Ty) -> Self {
-        Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default() }
+        Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default(), _data: false }
     }
-}
 
-impl Block for Reg {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.clock.edge() {
-            self.d.update_all();
-            self.update();
-            self.clock.update_all();
-        }
-        if self.q.has_changed() {
-            self.q.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.q.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.d.accept("d", probe);
-        self.q.accept("q", probe);
-        self.clock.accept("clock", probe);
-        probe.visit_end_scope(name, self);
-    }
-}
-
-impl Logic for Reg {
-    #[inline]
-    fn update(&mut self) {
-        if self.clock.edge() {
-            self.q.next = self.d.val();
-        }
-    }
-    fn connect(&mut self) {
-        self.q.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        cell(&Cell::Register)
+    /// A register of data: not reset.
+    pub fn data(ty: Ty) -> Self {
+        Reg { _data: true, ..Reg::new(ty) }
     }
 }
 
@@ -83,48 +47,56 @@ pub struct Flop<T: Synth + 'static> {
     pub clock: Signal<In, Clock>,
 }
 
-impl<T: Synth + 'static> Block for Flop<T> {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.clock.edge() {
-            self.d.update_all();
-            self.update();
-            self.clock.update_all();
+/// The simulation of a register: it looks at `d` at an edge only, and shows `q`.
+macro_rules! register {
+    ([$($generic:tt)*] $cell:ty, $is_reset:expr) => {
+        impl $($generic)* Block for $cell {
+            fn connect_all(&mut self) {
+                self.connect();
+            }
+            #[inline]
+            fn update_all(&mut self) {
+                if self.clock.edge() {
+                    self.d.update_all();
+                    self.update();
+                    self.clock.update_all();
+                }
+                if self.q.has_changed() {
+                    self.q.update_all();
+                }
+            }
+            #[inline]
+            fn has_changed(&self) -> bool {
+                self.q.has_changed()
+            }
+            fn accept(&self, name: &str, probe: &mut dyn Probe) {
+                probe.visit_start_scope(name, self);
+                self.d.accept("d", probe);
+                self.q.accept("q", probe);
+                self.clock.accept("clock", probe);
+                probe.visit_end_scope(name, self);
+            }
         }
-        if self.q.has_changed() {
-            self.q.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.q.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.d.accept("d", probe);
-        self.q.accept("q", probe);
-        self.clock.accept("clock", probe);
-        probe.visit_end_scope(name, self);
-    }
-}
 
-impl<T: Synth + 'static> Logic for Flop<T> {
-    #[inline]
-    fn update(&mut self) {
-        if self.clock.edge() {
-            self.q.next = self.d.val();
+        impl $($generic)* Logic for $cell {
+            #[inline]
+            fn update(&mut self) {
+                if self.clock.edge() {
+                    self.q.next = self.d.val();
+                }
+            }
+            fn connect(&mut self) {
+                self.q.connect();
+            }
+            fn hdl(&self) -> Verilog {
+                let is_reset: fn(&Self) -> bool = $is_reset;
+                cell(&Cell::Register { reset: is_reset(self) })
+            }
         }
-    }
-    fn connect(&mut self) {
-        self.q.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        cell(&Cell::Register)
-    }
+    };
 }
+register!([] Reg, |reg: &Reg| !reg._data);
+register!([<T: Synth + 'static>] Flop<T>, |_| true);
 
 /// One-write one-read synchronous memory of run-time shape; not reset. A read returns, one clock
 /// after its address, the word from before a write in the same clock. An address beyond the depth
@@ -236,6 +208,38 @@ impl Logic for Ram {
     }
 }
 
+/// The simulation of cells without a clock: `y` follows `x`.
+macro_rules! combinational {
+    ($($cell:ty),*) => { $(
+        impl Block for $cell {
+            fn connect_all(&mut self) {
+                self.connect();
+            }
+            #[inline]
+            fn update_all(&mut self) {
+                if self.x.has_changed() {
+                    self.x.update_all();
+                    self.update();
+                }
+                if self.y.has_changed() {
+                    self.y.update_all();
+                }
+            }
+            #[inline]
+            fn has_changed(&self) -> bool {
+                self.y.has_changed()
+            }
+            fn accept(&self, name: &str, probe: &mut dyn Probe) {
+                probe.visit_start_scope(name, self);
+                self.x.accept("x", probe);
+                self.y.accept("y", probe);
+                probe.visit_end_scope(name, self);
+            }
+        }
+    )* };
+}
+combinational!(Popcount, Split, Join);
+
 /// Count of ones: y = number of set bits of x.
 #[derive(Clone, Debug, Default)]
 pub struct Popcount {
@@ -254,32 +258,6 @@ impl Popcount {
     /// Of a word of `width` bits; the count is of type `count`, and wraps if that is too small.
     pub fn modular(width: u32, count: Ty) -> Self {
         Popcount { x: Wire::new(u(width)), y: Wire::new(count) }
-    }
-}
-
-impl Block for Popcount {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.x.has_changed() {
-            self.x.update_all();
-            self.update();
-        }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
     }
 }
 
@@ -317,32 +295,6 @@ impl Split {
     }
 }
 
-impl Block for Split {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.x.has_changed() {
-            self.x.update_all();
-            self.update();
-        }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
-    }
-}
-
 impl Logic for Split {
     fn update(&mut self) {
         let mut x = self.x.get();
@@ -374,32 +326,6 @@ impl Join {
     /// `count` parts of type `part`.
     pub fn new(count: usize, part: Ty) -> Self {
         Join { x: vec![Wire::new(part); count], y: Wire::new(u(count as u32 * part.width)) }
-    }
-}
-
-impl Block for Join {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
-    #[inline]
-    fn update_all(&mut self) {
-        if self.x.has_changed() {
-            self.x.update_all();
-            self.update();
-        }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
     }
 }
 

@@ -22,6 +22,32 @@ pub struct Contract {
     pub preconditions: String,
 }
 
+/// A width that is no more than a proof asks for: it has a name in the module, and the reason with
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenWidth {
+    /// Its name: `AccW`.
+    pub name: &'static str,
+    /// Bits.
+    pub bits: u32,
+    /// Why no more are needed, in a line.
+    pub reason: &'static str,
+    /// The ports, signals and registers of this width.
+    pub fields: &'static [&'static str],
+}
+
+impl ProvenWidth {
+    /// Of the accumulator `acc` of a matrix row, and of the signals around it.
+    pub fn of_row_sum(bits: u32) -> Self {
+        ProvenWidth {
+            name: "AccW",
+            bits,
+            reason: "A sum of a matrix row fits, see above; what wraps in between comes back.",
+            fields: &["sum", "beat_sum", "kept", "acc"],
+        }
+    }
+}
+
 /// A block that is a module.
 pub trait Unit: Block {
     /// The name of its module: `pimc_` and the numbers that change its text. Two units of one name
@@ -32,6 +58,10 @@ pub trait Unit: Block {
     /// Groups of its ports: the field that begins one, and the comment above it.
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         vec![]
+    }
+    /// The width of its sums: `None` if it has none that a proof bounds.
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        None
     }
     /// Its clock: `None` if it has none. A unit that has registers and does not tell its clock
     /// sees no edge.
@@ -49,6 +79,8 @@ pub struct Card {
     pub contract: Contract,
     /// [`Unit::port_groups`].
     pub port_groups: Vec<(&'static str, &'static str)>,
+    /// [`Unit::proven_width`].
+    pub proven_width: Option<ProvenWidth>,
 }
 
 thread_local! {
@@ -149,6 +181,7 @@ impl<U: Unit> Block for Inst<U> {
             module: self.unit.module(),
             contract: self.unit.contract(),
             port_groups: self.unit.port_groups(),
+            proven_width: self.unit.proven_width(),
         };
         CARD.with(|c| *c.borrow_mut() = Some(card));
         self.unit.accept(name, probe);

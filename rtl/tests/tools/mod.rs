@@ -5,7 +5,8 @@ use pimc_rtl::sv::SvFile;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs a tool on the files; panics if it ends in failure or warns.
+/// Runs a tool on the files; panics if it ends in failure or complains. Icarus says "sorry" where it
+/// takes the text for something else than it says.
 fn run(what: &str, command: &mut Command) {
     let output = command.output().unwrap_or_else(|e| {
         panic!(
@@ -17,8 +18,11 @@ fn run(what: &str, command: &mut Command) {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "{what}: {}\n{text}", output.status);
-    let warning = text.lines().find(|l| l.to_ascii_lowercase().contains("warning"));
-    assert_eq!(warning, None, "{what}:\n{text}");
+    let complains = |l: &&str| {
+        let line = l.to_ascii_lowercase();
+        ["warning", "sorry"].iter().any(|word| line.contains(word))
+    };
+    assert_eq!(text.lines().find(complains), None, "{what}:\n{text}");
 }
 
 fn program(variable: &str, otherwise: &str) -> PathBuf {

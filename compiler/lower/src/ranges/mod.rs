@@ -295,9 +295,9 @@ impl Proof {
         let func = &model.module.func;
         let span = func.ops.get(extent.op).map_or(&func.span, |op| &op.span);
         let text = model.source[span.clone()].trim();
-        let (line, _) = model.line_col(span);
+        let (line, column) = model.line_col(span);
         format!(
-            "{what}: {} .. {}, so {} bits; furthest at {}:{line} `{text}`",
+            "{what}: {} .. {}, so {} bits; furthest at {}:{line}:{column} `{text}`",
             extent.range.0,
             extent.range.1,
             extent.bits(),
