@@ -14,7 +14,12 @@ pub fn run(args: &Quantize) -> Result<Outcome, Failure> {
         let message = format!("{} is no name for a model", args.output.display());
         return Err(Failure::input(message, "name a file that ends with `.ir`"));
     };
-    let request = Request { recipe: &args.recipe, weights: &args.weights, tensor_file: name };
+    let request = Request {
+        recipe: &args.recipe,
+        weights: &args.weights,
+        tensor_file: name,
+        writes: &[&args.output, &tensors],
+    };
     let made = quantize(&request, &Stages::new())?;
     // The tensors first: a model never stands without them.
     replace(&[(&tensors, &made.tensors), (&args.output, made.ir_text.as_bytes())])?;
