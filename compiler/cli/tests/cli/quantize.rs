@@ -98,12 +98,12 @@ fn no_input_is_replaced_by_the_result() {
 fn a_model_needs_its_ending_and_a_folder_that_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let [weights, recipe, _] = write_inputs(dir.path(), RECIPE);
-    for name in ["model", "model.safetensors", "none/model.ir"] {
+    for name in ["model", "model.safetensors", "none/model.ir", "mo\ndel.ir"] {
         let model = dir.path().join(name);
         let args = ["quantize", &weights, "--recipe", &recipe, "-o", model.to_str().unwrap()];
         let output = run(&args);
         assert_eq!(exit(&output), 2, "{name}: {}", err(&output));
-        assert!(err(&output).contains("model"), "{name}: {}", err(&output));
+        assert!(err(&output).contains(dir.path().to_str().unwrap()), "{name}: {}", err(&output));
     }
     assert_eq!(dir.path().read_dir().unwrap().count(), 2, "something was left");
 }
