@@ -153,7 +153,7 @@ impl Run<'_> {
     fn report(&self, network: &Network, recipe: Origin, model: &Model) -> Result<Report, String> {
         let Network { layers, input_step, .. } = network;
         let comparison = match (&network.samples, &network.float) {
-            (Some(samples), Some(float)) => {
+            (Some(samples), Some(float)) if float.iter().all(LayerOutputs::are_finite) => {
                 self.progress.begin("comparison with the float network", 1);
                 let got = compare(model, layers, &samples.x, *input_step, float);
                 self.progress.step();
