@@ -64,11 +64,12 @@ pub fn lint(name: &str, top: &str, files: &[SvFile]) {
     let mut icarus = Command::new(program("PIMC_IVERILOG", "iverilog"));
     icarus.args(["-g2012", "-Wall", "-Wno-timescale", "-t", "null", "-s", top]).args(&paths);
     run(&format!("{name}: Icarus"), &mut icarus);
-    let list: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+    // A script of Yosys knows no quotes: names without their folder, which may have a space.
+    let list: Vec<&str> = files.iter().map(|f| f.name.as_str()).collect();
     let script = format!(
         "read_verilog -sv {}; hierarchy -check -top {top}; proc; check -assert",
         list.join(" ")
     );
     let mut yosys = Command::new(program("PIMC_YOSYS", "yosys"));
-    run(&format!("{name}: Yosys"), yosys.args(["-q", "-p", &script]));
+    run(&format!("{name}: Yosys"), yosys.current_dir(&dir).args(["-q", "-p", &script]));
 }
