@@ -250,6 +250,8 @@ fn masks_that_are_none() {
     assert_eq!(code(recipe("length = 9", 1)).as_deref(), Some("P0405"));
     write(Dtype::U8, vec![2, 1, 2], &[0x0f, 0x01, 0xff, 0x01]);
     assert_eq!(code(recipe("length = 9", 2)).as_deref(), Some("P0407"));
+    write(Dtype::I16, vec![2, 1, 2], &[1, 0, 1, 0, 1, 0, 0, 1]);
+    assert_eq!(code(recipe("length = 9", 2)).as_deref(), Some("P0412"), "256 is no byte");
     write(Dtype::F8_E4M3, vec![2, 3], &[0; 6]);
     assert_eq!(code(recipe("", 1)).as_deref(), Some("P0404"));
     write(Dtype::U8, vec![0, 3], &[]);
