@@ -119,6 +119,19 @@ impl Source {
     }
 }
 
+/// Whether `path` leads to the same file as one of `others`; files that are not there are no files.
+pub fn is_one_of(path: &Path, others: &[&Path]) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    others.iter().any(|other| other.canonicalize().is_ok_and(|other| other == path))
+}
+
+/// P0408, without a place: the result would take the place of an input.
+pub fn would_replace(input: &Path) -> Diagnostic {
+    let message = format!("`{}` is read, and the result would replace it", input.display());
+    Diagnostic::error(Code::P0408, message)
+        .help("name another model: its tensors lie beside it, with its name and `.safetensors`")
+}
+
 /// Reports that a tensor is of another shape than `expected`, a text.
 pub fn wrong_shape(at: &Spot<String>, shape: &[usize], expected: &str, problems: &Problems) {
     problems.error(
