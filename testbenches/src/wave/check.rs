@@ -8,7 +8,7 @@
 //! - every accumulator after a column, in every bank (`column_done`, `column_acc`);
 //! - every result word (`result_we`, `result_index`, `result_data`);
 //! - every write of vector memory (`write_en`, `write_addr`, `write_data`);
-//! - at the end of the run: that nothing is missing.
+//! - the end of the run (`done_o`): its clock, and that nothing is missing.
 //!
 //! A bit that is neither 0 nor 1 where a value counts is a difference.
 
@@ -117,9 +117,14 @@ impl<'a> Checker<'a> {
     /// difference was found.
     pub(crate) fn clock(&mut self, v: &[Bits]) -> ControlFlow<()> {
         self.result.counts.clocks += 1;
-        if v[HOST_WE].is_set() && v[HOST_ADDR].known && v[HOST_DATA].known {
-            let word = sign_extend(v[HOST_DATA].low(), self.widths[HOST_DATA]);
-            self.host.insert(v[HOST_ADDR].low() as u32, word);
+        if v[HOST_WE].is_set() && v[HOST_ADDR].known {
+            let (addr, word) = (v[HOST_ADDR].low() as u32, v[HOST_DATA]);
+            let number = sign_extend(word.low(), self.widths[HOST_DATA]);
+            // What is written over with an unknown word is not known any more.
+            match word.known {
+                true => self.host.insert(addr, number),
+                false => self.host.remove(&addr),
+            };
         }
         let in_reset = v[RST].known && v[RST].low() == 0;
         if self.run.is_none() && v[START].is_set() && !in_reset {
@@ -144,7 +149,7 @@ impl<'a> Checker<'a> {
         let over = v[DONE].is_set();
         let compared = self.compare(&mut run, v);
         let missing = || if over { run.missing() } else { None };
-        match compared.err().or_else(missing) {
+        match compared.err().or_else(missing).or_else(|| run.end(over)) {
             Some(found) => {
                 self.report(&run, found);
                 ControlFlow::Break(())

@@ -1,7 +1,7 @@
 //! One run of the program under the check: what it must show, and how far it has come.
 
 use super::expect::{Expected, Origin, PerBank};
-use super::signals::{BANK, CMD_VALID, FIRST_BANK, WRITE_EN};
+use super::signals::{BANK, CMD_VALID, DONE, FIRST_BANK, WRITE_EN};
 
 /// Names of the commands by their code on the port.
 pub(super) const COMMANDS: [&str; 4] = ["activate", "read", "precharge", "refresh"];
@@ -80,6 +80,19 @@ impl Run {
     pub(super) fn at_write(&self, slot: usize, expected: String, got: String) -> Found {
         let origin = self.expected.writes.get(self.writes).map(|w| w.origin);
         Found { slot, bank: None, command: self.last_command(), origin, expected, got }
+    }
+
+    /// Whether the end comes out of its clock.
+    pub(super) fn end(&self, over: bool) -> Option<Found> {
+        let cycle = self.clock - self.first?;
+        let right = if over { cycle == self.expected.end } else { cycle < self.expected.end };
+        (!right).then(|| Found {
+            slot: DONE,
+            command: self.last_command(),
+            expected: format!("the end in cycle {}", self.expected.end),
+            got: if over { format!("the end in cycle {cycle}") } else { "no end".into() },
+            ..Found::default()
+        })
     }
 
     /// What the run should have shown and, at its end, has not.
