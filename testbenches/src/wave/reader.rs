@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use vcd::{Command, IdCode, Value};
 
@@ -198,8 +199,10 @@ impl Wave {
                 handles.sort_unstable();
                 let handles =
                     handles.iter().map(|&h| FstSignalHandle::from_index(h as usize)).collect();
-                let mut stopped = false;
-                let read = reader.read_signals(&FstFilter::filter_signals(handles), |t, h, v| {
+                let filter = FstFilter::filter_signals(handles);
+                let (mut stopped, mut ours) = (false, false);
+                let change = |t, h: FstSignalHandle, v: FstSignalValue<'_>| {
+                    ours = true;
                     if edges.time(t, &mut sample).is_break() {
                         stopped = true;
                         return Err(());
@@ -215,14 +218,20 @@ impl Wave {
                             edges.change(slot, bits);
                         }
                     }
+                    ours = false;
                     Ok(())
-                });
-                if stopped {
-                    return Ok(());
+                };
+                // The library panics at some broken files; a panic of ours goes on.
+                let read = AssertUnwindSafe(|| reader.read_signals(&filter, change));
+                match catch_unwind(read) {
+                    Err(panic) if ours => resume_unwind(panic),
+                    Ok(Ok(())) => {}
+                    _ if stopped => return Ok(()),
+                    _ => {
+                        let what = "broken FST: it cannot be read to its end";
+                        return Err(Error::content(&path, what));
+                    }
                 }
-                read.map_err(|_| {
-                    Error::content(&path, "broken FST: it cannot be read to its end")
-                })?;
             }
         }
         let _ = edges.finish(&mut sample);
@@ -319,26 +328,36 @@ fn open_vcd(path: &Path, input: BufReader<File>) -> Result<Wave, Error> {
 }
 
 fn open_fst(path: &Path, input: BufReader<File>) -> Result<Wave, Error> {
-    let broken = |e: fst_reader::ReaderError| Error::content(path, format!("broken FST: {e}"));
-    let mut reader = FstReader::open(input).map_err(broken)?;
+    let broken = |why: String| Error::content(path, format!("broken FST: {why}"));
+    // The library panics at some broken files.
+    let list = AssertUnwindSafe(|| fst_signals(input));
+    let (reader, vars) = catch_unwind(list)
+        .map_err(|_| broken("its list of signals cannot be read".into()))?
+        .map_err(|e| broken(e.to_string()))?;
+    Ok(Wave { path: path.to_path_buf(), source: Source::Fst(Box::new(reader)), vars })
+}
+
+/// The reader of an FST file past its list of signals, and that.
+fn fst_signals(
+    input: BufReader<File>,
+) -> Result<(FstReader<BufReader<File>>, Vec<Var>), fst_reader::ReaderError> {
+    let mut reader = FstReader::open(input)?;
     let mut vars = Vec::new();
     let mut scopes: Vec<String> = Vec::new();
-    reader
-        .read_hierarchy(|entry| match entry {
-            FstHierarchyEntry::Scope { name, .. } => scopes.push(name),
-            FstHierarchyEntry::UpScope => {
-                scopes.pop();
-            }
-            FstHierarchyEntry::Var { name, length, handle, .. } => vars.push(Var {
-                scope: scopes.join("."),
-                name: plain_name(&name),
-                bits: length,
-                stream: handle.get_index() as u64,
-            }),
-            _ => {}
-        })
-        .map_err(broken)?;
-    Ok(Wave { path: path.to_path_buf(), source: Source::Fst(Box::new(reader)), vars })
+    reader.read_hierarchy(|entry| match entry {
+        FstHierarchyEntry::Scope { name, .. } => scopes.push(name),
+        FstHierarchyEntry::UpScope => {
+            scopes.pop();
+        }
+        FstHierarchyEntry::Var { name, length, handle, .. } => vars.push(Var {
+            scope: scopes.join("."),
+            name: plain_name(&name),
+            bits: length,
+            stream: handle.get_index() as u64,
+        }),
+        _ => {}
+    })?;
+    Ok((reader, vars))
 }
 
 /// The name without the bit range that some simulators write behind it.
