@@ -75,7 +75,7 @@ late read | pimc_column_control | assign col_valid_o = reads_q[19]; ==> logic la
 early read | pimc_column_control | = reads_q[19]; ==> = reads_q[18];
 ignored tail | pimc_bank_unit | (beat_q == beats_less_1_q) ==> (beat_q == 2'd3)
 result index stands | pimc_bank_unit | row_d = row_q + 1'b1; ==> row_d = row_q;
-counter not reset by a stream | pimc_bank_unit | if (stream_start_i) begin\n      row_d = 1'b0; ==> if (stream_start_i) begin     row_d = row_q;
+counter not reset by a stream | pimc_bank_unit | row_d = 1'b0; ==> row_d = row_q;
 shifted plane | pimc_plane_packer | incoming_q[64*p +: 64] >> 1) ==> incoming_q[64*p +: 64] >> 2)
 drain one bank behind | pimc_drain_select | s1_bank_q <= s0_bank_q; ==> s1_bank_q <= s0_bank_d;
 column address off by one | pimc_dram_commands | command_col_d = col_q; ==> command_col_d = col_d;
