@@ -150,3 +150,8 @@ fn icarus(names: &[&str]) {
 fn a_waveform_of_icarus_is_as_it_must_be() {
     icarus(&["int_8", "bqq_grid", "supermask_plain", "supermask_one_weight"]);
 }
+
+#[test]
+fn a_waveform_of_icarus_knows_every_bit_where_inputs_are_padded() {
+    icarus(&["network", "pq_k3_sub3", "pq_k512_sub8", "pq_one_row", "pq_one_weight"]);
+}
