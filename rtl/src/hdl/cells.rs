@@ -5,10 +5,45 @@
 //! register and a memory look at their inputs at an edge only, and no cell's input is a reason to
 //! evaluate its unit again.
 
+use super::pass;
 use super::tree::{cell, Cell};
 use super::wire::{Signal, Wire};
 use super::word::{u, Ty};
 use rust_hdl_core::prelude::*;
+
+/// How a cell is a block: it is evaluated by a function of its own and shows its ports. No input of
+/// a cell is a reason to evaluate the unit that it is in.
+macro_rules! cell_block {
+    ([$($generic:tt)*] $cell:ty, ports: $($port:ident)+, $evaluate:expr) => {
+        impl<$($generic)*> Block for $cell {
+            fn connect_all(&mut self) {
+                self.connect();
+            }
+            #[inline]
+            fn update_all(&mut self) {
+                $evaluate(self);
+            }
+            #[inline]
+            fn has_changed(&self) -> bool {
+                false
+            }
+            fn accept(&self, name: &str, probe: &mut dyn Probe) {
+                probe.visit_start_scope(name, self);
+                $(self.$port.accept(stringify!($port), probe);)+
+                probe.visit_end_scope(name, self);
+            }
+        }
+    };
+}
+
+/// The output of a register or a memory has changed, or not, at an edge.
+#[inline]
+fn tell_state(changed: bool) {
+    if changed {
+        pass::state();
+        pass::again();
+    }
+}
 
 /// A register of run-time type. One of control is 0 after reset; one of data is not reset, and is
 /// written before anybody looks at it. (The simulation begins with 0 in both.)
@@ -33,6 +68,31 @@ impl Reg {
     pub fn data(ty: Ty) -> Self {
         Reg { _data: true, ..Reg::new(ty) }
     }
+
+    #[inline]
+    fn at_edge(&mut self) {
+        if self.clock.edge() {
+            self.d.update_all();
+            self.update();
+            self.clock.update_all();
+            tell_state(self.q.take());
+        }
+    }
+}
+
+cell_block!([] Reg, ports: d q clock, Reg::at_edge);
+
+impl Logic for Reg {
+    #[inline]
+    fn update(&mut self) {
+        self.q.next = self.d.val();
+    }
+    fn connect(&mut self) {
+        self.q.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Register { reset: !self._data })
+    }
 }
 
 /// A register of a Rust type: `Flop<Bit>`, or a state machine's `Flop<State>`, which is in its
@@ -47,56 +107,32 @@ pub struct Flop<T: Synth + 'static> {
     pub clock: Signal<In, Clock>,
 }
 
-/// The simulation of a register: it looks at `d` at an edge only, and shows `q`.
-macro_rules! register {
-    ([$($generic:tt)*] $cell:ty, $is_reset:expr) => {
-        impl $($generic)* Block for $cell {
-            fn connect_all(&mut self) {
-                self.connect();
-            }
-            #[inline]
-            fn update_all(&mut self) {
-                if self.clock.edge() {
-                    self.d.update_all();
-                    self.update();
-                    self.clock.update_all();
-                }
-                if self.q.has_changed() {
-                    self.q.update_all();
-                }
-            }
-            #[inline]
-            fn has_changed(&self) -> bool {
-                self.q.has_changed()
-            }
-            fn accept(&self, name: &str, probe: &mut dyn Probe) {
-                probe.visit_start_scope(name, self);
-                self.d.accept("d", probe);
-                self.q.accept("q", probe);
-                self.clock.accept("clock", probe);
-                probe.visit_end_scope(name, self);
-            }
+impl<T: Synth + 'static> Flop<T> {
+    #[inline]
+    fn at_edge(&mut self) {
+        if self.clock.edge() {
+            self.d.update_all();
+            self.update();
+            self.clock.update_all();
+            tell_state(self.q.take());
         }
-
-        impl $($generic)* Logic for $cell {
-            #[inline]
-            fn update(&mut self) {
-                if self.clock.edge() {
-                    self.q.next = self.d.val();
-                }
-            }
-            fn connect(&mut self) {
-                self.q.connect();
-            }
-            fn hdl(&self) -> Verilog {
-                let is_reset: fn(&Self) -> bool = $is_reset;
-                cell(&Cell::Register { reset: is_reset(self) })
-            }
-        }
-    };
+    }
 }
-register!([] Reg, |reg: &Reg| !reg._data);
-register!([<T: Synth + 'static>] Flop<T>, |_| true);
+
+cell_block!([T: Synth + 'static] Flop<T>, ports: d q clock, Flop::at_edge);
+
+impl<T: Synth + 'static> Logic for Flop<T> {
+    #[inline]
+    fn update(&mut self) {
+        self.q.next = self.d.val();
+    }
+    fn connect(&mut self) {
+        self.q.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Register { reset: true })
+    }
+}
 
 /// One-write one-read synchronous memory of run-time shape; not reset. A read returns, one clock
 /// after its address, the word from before a write in the same clock. An address beyond the depth
@@ -115,8 +151,6 @@ pub struct Ram {
     pub raddr: Wire<In>,
     /// The word, one clock later.
     pub rdata: Wire<Out>,
-    /// Changes whenever a word does, so that an instance knows that its state has changed.
-    written: Signal<Local, Bit>,
     _words: Vec<i128>,
 }
 
@@ -149,14 +183,9 @@ impl Ram {
     pub fn words(&self) -> &[i128] {
         &self._words
     }
-}
 
-impl Block for Ram {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
     #[inline]
-    fn update_all(&mut self) {
+    fn at_edge(&mut self) {
         if self.clock.edge() {
             self.we.update_all();
             self.waddr.update_all();
@@ -164,39 +193,22 @@ impl Block for Ram {
             self.raddr.update_all();
             self.update();
             self.clock.update_all();
+            tell_state(self.rdata.take());
         }
-        if self.has_changed() {
-            self.rdata.update_all();
-            self.written.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.rdata.has_changed() || self.written.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.clock.accept("clock", probe);
-        self.we.accept("we", probe);
-        self.waddr.accept("waddr", probe);
-        self.wdata.accept("wdata", probe);
-        self.raddr.accept("raddr", probe);
-        self.rdata.accept("rdata", probe);
-        probe.visit_end_scope(name, self);
     }
 }
 
+cell_block!([] Ram, ports: clock we waddr wdata raddr rdata, Ram::at_edge);
+
 impl Logic for Ram {
     fn update(&mut self) {
-        if self.clock.edge() {
-            let word = self._words.get(self.raddr.val().index());
-            self.rdata.set(word.copied().unwrap_or(0));
-            if self.we.val() {
-                let (at, x) = (self.waddr.val().index(), self.wdata.get());
-                if let Some(word) = self._words.get_mut(at).filter(|word| **word != x) {
-                    *word = x;
-                    self.written.next = !self.written.val();
-                }
+        let word = self._words.get(self.raddr.val().index());
+        self.rdata.set(word.copied().unwrap_or(0));
+        if self.we.val() {
+            let (at, x) = (self.waddr.val().index(), self.wdata.get());
+            if let Some(word) = self._words.get_mut(at).filter(|word| **word != x) {
+                *word = x;
+                pass::state();
             }
         }
     }
@@ -207,38 +219,6 @@ impl Logic for Ram {
         cell(&Cell::Ram { depth: self._words.len() })
     }
 }
-
-/// The simulation of cells without a clock: `y` follows `x`.
-macro_rules! combinational {
-    ($($cell:ty),*) => { $(
-        impl Block for $cell {
-            fn connect_all(&mut self) {
-                self.connect();
-            }
-            #[inline]
-            fn update_all(&mut self) {
-                if self.x.has_changed() {
-                    self.x.update_all();
-                    self.update();
-                }
-                if self.y.has_changed() {
-                    self.y.update_all();
-                }
-            }
-            #[inline]
-            fn has_changed(&self) -> bool {
-                self.y.has_changed()
-            }
-            fn accept(&self, name: &str, probe: &mut dyn Probe) {
-                probe.visit_start_scope(name, self);
-                self.x.accept("x", probe);
-                self.y.accept("y", probe);
-                probe.visit_end_scope(name, self);
-            }
-        }
-    )* };
-}
-combinational!(Popcount, Split, Join);
 
 /// Count of ones: y = number of set bits of x.
 #[derive(Clone, Debug, Default)]
@@ -259,7 +239,20 @@ impl Popcount {
     pub fn modular(width: u32, count: Ty) -> Self {
         Popcount { x: Wire::new(u(width)), y: Wire::new(count) }
     }
+
+    #[inline]
+    fn follow(&mut self) {
+        if self.x.has_changed() {
+            self.x.update_all();
+            self.update();
+            if self.y.take() {
+                pass::again();
+            }
+        }
+    }
 }
+
+cell_block!([] Popcount, ports: x y, Popcount::follow);
 
 impl Logic for Popcount {
     fn update(&mut self) {
@@ -293,7 +286,20 @@ impl Split {
         let part = Wire::new(Ty { width, signed: true });
         Split { x: Wire::new(u(count as u32 * width)), y: vec![part; count] }
     }
+
+    #[inline]
+    fn follow(&mut self) {
+        if self.x.has_changed() {
+            self.x.update_all();
+            self.update();
+            if self.y.iter_mut().fold(false, |any, y| y.take() | any) {
+                pass::again();
+            }
+        }
+    }
 }
+
+cell_block!([] Split, ports: x y, Split::follow);
 
 impl Logic for Split {
     fn update(&mut self) {
@@ -327,7 +333,20 @@ impl Join {
     pub fn new(count: usize, part: Ty) -> Self {
         Join { x: vec![Wire::new(part); count], y: Wire::new(u(count as u32 * part.width)) }
     }
+
+    #[inline]
+    fn follow(&mut self) {
+        if self.x.has_changed() {
+            self.x.update_all();
+            self.update();
+            if self.y.take() {
+                pass::again();
+            }
+        }
+    }
 }
+
+cell_block!([] Join, ports: x y, Join::follow);
 
 impl Logic for Join {
     fn update(&mut self) {

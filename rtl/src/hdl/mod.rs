@@ -7,6 +7,7 @@
 //! UNITS.md tells how to write one.
 
 mod cells;
+mod pass;
 pub mod tree;
 mod unit;
 mod wire;

@@ -36,13 +36,39 @@ impl Bits {
         self.words[0]
     }
 
+    /// Whether it is known and that number.
+    pub fn is(&self, number: u64) -> bool {
+        self.known && self.words[0] == number && self.words[1..].iter().all(|w| *w == 0)
+    }
+
+    /// Whether it is known and, as a word of `bits` bits, congruent to `value`.
+    pub fn is_congruent(&self, value: i64, bits: u32) -> bool {
+        let expected = |i: usize| {
+            let word = if i == 0 { value } else { value >> 63 } as u64;
+            match (bits as usize).saturating_sub(64 * i) {
+                0 => 0,
+                left @ 1..64 => word & ((1 << left) - 1),
+                _ => word,
+            }
+        };
+        self.known && self.words.iter().enumerate().all(|(i, w)| *w == expected(i))
+    }
+
+    /// The signed number that a word of `bits` bits stands for, as text; `x` if a bit is unknown.
+    pub fn show_signed(&self, bits: u32) -> String {
+        if self.known {
+            sign_extend(self.low(), bits).to_string()
+        } else {
+            "x".into()
+        }
+    }
+
     /// Whether it is known and not 0.
     pub fn is_set(&self) -> bool {
         self.known && self.words != [0; WIDEST / 64]
     }
 
-    /// Collects digits `0`, `1`, `x`, `z`, the highest first, into a value of `bits` bits; too few
-    /// digits are extended as the VCD format says: by zeros, or by the first digit if unknown.
+    /// Collects digits, the highest first; `None` is one that is neither 0 nor 1.
     fn of_digits(digits: impl DoubleEndedIterator<Item = Option<bool>>) -> Bits {
         let mut value = Bits { words: [0; WIDEST / 64], known: true };
         for (i, digit) in digits.rev().enumerate() {
@@ -53,6 +79,23 @@ impl Bits {
             }
         }
         value
+    }
+}
+
+/// A value of `bits` bits, at most 64, as the signed number it stands for.
+pub fn sign_extend(word: u64, bits: u32) -> i64 {
+    let up = 64 - bits.clamp(1, 64);
+    (word << up) as i64 >> up
+}
+
+/// The low 64 bits as an unsigned number; `x` if a bit is unknown.
+impl std::fmt::Display for Bits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.known {
+            write!(f, "{}", self.low())
+        } else {
+            f.write_str("x")
+        }
     }
 }
 
