@@ -459,20 +459,19 @@ impl Unit for BankUnit {
             String::new()
         };
         Contract {
-            summary:
-                "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
-                    .into(),
-            formula: format!("stream modes: {}.", mode_names(bank)),
+            summary: "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
+                .into(),
+            formula: format!("Stream modes: {}.", mode_names(bank)),
             latency: format!(
                 "{UNIT_LATENCY} clocks from the last beat of a row to row_valid_o and row_value_o{blocks}."
             ),
-            throughput: format!("a column every {beats} clocks."),
+            throughput: format!("A column every {beats} clocks."),
             layout: format!(
-                "a column is {beats} beats of {} bits, the lowest first.",
+                "A column is {beats} beats of {} bits, the lowest first.",
                 self._shape.beat_bits
             ),
             preconditions: format!(
-                "columns at least {beats} clocks apart; the stream's settings held until its last \
+                "Columns at least {beats} clocks apart; the stream's settings held until its last \
                  result.{mask} Results fit {} bits: proven per matrix.",
                 bank.result_bits
             ),

@@ -266,8 +266,8 @@ impl Unit for BlockControl {
 mod tests {
     use super::*;
     use crate::isa::Block;
-    use crate::test_rng::Rng;
-    use crate::test_shape::blocks;
+    use crate::testing::blocks;
+    use crate::testing::Rng;
 
     const FIELD_BITS: u32 = 8;
 

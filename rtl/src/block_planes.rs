@@ -195,7 +195,7 @@ impl Unit for BlockPlanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_rng::Rng;
+    use crate::testing::Rng;
 
     /// Feeds t_k with gaps, then compares the groups that they reach.
     fn check(uut: &mut Inst<BlockPlanes>, t: &[i64], rng: &mut Rng) {

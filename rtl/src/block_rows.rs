@@ -237,8 +237,8 @@ impl Unit for BlockRows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_rng::Rng;
-    use crate::test_shape::blocks;
+    use crate::testing::blocks;
+    use crate::testing::Rng;
 
     /// The numbers of a block: r, t, 2s, u', X, t_k, and (acc, ones) of its rows.
     struct Data {

@@ -300,7 +300,7 @@ impl BufferUnit {
             drain: Inst::new(DrainSelect::new(shape, ones > 0)),
             alu: Inst::new(VectorAlu::new(shape)),
             s5_addr: Reg::new(addr),
-            s5_data: Reg::new(word),
+            s5_data: Reg::data(word),
             write_addr: Wire::new(addr),
             write_data: Wire::new(word),
             ram_waddr: Wire::new(addr),

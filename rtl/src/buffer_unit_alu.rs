@@ -276,18 +276,18 @@ impl VectorAlu {
             s2_last: vec![Flop::default(); reductions],
             s3_last: vec![Flop::default(); reductions],
             s4_last: vec![Flop::default(); reductions],
-            s2_a: Reg::new(word),
-            s2_b: Reg::new(word),
+            s2_a: Reg::data(word),
+            s2_b: Reg::data(word),
             unused_b: vec![Unused::new(word.width); 1 - has(VecOp::Add)],
             s2_index: vec![Reg::new(u(word.width.min(shape.isa.addr_bits))); argmax],
             s2_position: vec![Wire::new(u(word.width)); argmax],
             s2_better: vec![Signal::default(); argmax],
             s2_x: vec![factor.clone(); products],
             s2_y: vec![factor; products],
-            s3_largest: vec![Reg::new(word); argmax],
-            s3_value: Reg::new(word),
-            s3_product: vec![Reg::new(product); products],
-            s4_value: Reg::new(word),
+            s3_largest: vec![Reg::data(word); argmax],
+            s3_value: Reg::data(word),
+            s3_product: vec![Reg::data(product); products],
+            s4_value: Reg::data(word),
             requantiser: requant.iter().map(|r| Inst::new(Requantiser::new(*r))).collect(),
             op_add: code(VecOp::Add),
             op_mul: code(VecOp::Mul),
@@ -374,6 +374,26 @@ impl Unit for VectorAlu {
 
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         vec![("op", "operands, stage by stage"), ("we", "result")]
+    }
+
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        Some(ProvenWidth {
+            name: "WordW",
+            bits: self.y.ty().width,
+            reason: "Every word of vector memory and every sum fits, see above.",
+            fields: &[
+                "a",
+                "b",
+                "drained",
+                "table_word",
+                "y",
+                "s2_a",
+                "s2_b",
+                "s3_value",
+                "s3_largest",
+                "s4_value",
+            ],
+        })
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

@@ -124,7 +124,7 @@ impl BytePacker {
             entry: Wire::new(u(8)),
             in_word: Reg::new(u(index_bits(WORD_BYTES as u32))),
             in_block: Reg::new(count),
-            bytes: vec![Reg::new(u(8)); WORD_BYTES],
+            bytes: vec![Reg::data(u(8)); WORD_BYTES],
             word_addr: Reg::new(addr),
             word: Join::new(WORD_BYTES, u(8)),
             _bytes: WORD_BYTES,

@@ -58,9 +58,6 @@ impl Logic for DrainSelect {
                     self.s0_index.d.next = self.s0_index.q.val() + 1.into();
                 }
             }
-            if self.start.val() {
-                self.s0_bank[m].d.next = 0.into();
-            }
         }
         for _m in 0..self._one {
             if self.step.val() {
@@ -69,6 +66,9 @@ impl Logic for DrainSelect {
         }
         if self.start.val() {
             self.s0_index.d.next = 0.into();
+            for m in 0..self._many {
+                self.s0_bank[m].d.next = 0.into();
+            }
         }
         self.index.next = self.s0_index.q.val();
 
@@ -113,7 +113,7 @@ impl DrainSelect {
             s0_index: Reg::new(index),
             s1_bank: vec![Reg::new(u(index_bits(shape.banks))); many],
             count: vec![Wire::new(u(word.width)); ones],
-            s2_word: Reg::new(word),
+            s2_word: Reg::data(word),
             last_bank: Const::new(banks - 1),
             _many: many,
             _one: 1 - many,

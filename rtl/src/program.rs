@@ -336,7 +336,7 @@ pub fn decode(words: &[u128], isa: &IsaShape) -> Result<Vec<Instr>, Vec<ProgramE
 mod tests {
     use super::*;
     use crate::shape::GatedShape;
-    use crate::test_shape::blocks;
+    use crate::testing::blocks;
     use proptest::prelude::*;
 
     fn bank() -> BankShape {

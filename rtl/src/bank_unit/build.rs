@@ -115,7 +115,7 @@ impl BankUnit {
             row_valid: Signal::default(),
             row_value: Wire::new(s(bank.result_bits)),
 
-            column: vec![Reg::new(beat); shape.beats as usize],
+            column: vec![Reg::data(beat); shape.beats as usize],
             column_first: Flop::default(),
             column_last: Flop::default(),
             beats_less_1: Reg::new(u(index_bits(shape.beats))),

@@ -28,9 +28,7 @@ impl Streaming {
         };
         let acc_bits = match mode {
             StreamMode::Build(_) | StreamMode::Lookup(_) => lookup.map_or(1, |l| l.acc_bits),
-            StreamMode::Blocks | StreamMode::Mask => {
-                bank.gated.map_or(1, |g| g.acc_bits)
-            }
+            StreamMode::Blocks | StreamMode::Mask => bank.gated.map_or(1, |g| g.acc_bits),
             StreamMode::Mac => bank.mac.map_or(1, |m| m.acc_bits),
         };
         let (beats, blocks) = (shape.beats, bank.blocks);
