@@ -308,10 +308,19 @@ fn blocks_and_masks_take_turns_in_one_gated_sum() {
 }
 
 #[test]
+fn inner_sums_may_be_narrower_than_the_planes() {
+    for (plus, x) in [(true, -1), (false, -1), (true, 1), (false, 1)] {
+        let stream = blocks_of((2, 3, 4, 1, 3), Numbers::Ends { plus, x }, 9);
+        let bank = bank_for(std::slice::from_ref(&stream), Some(1));
+        assert!(bank.blocks.unwrap().t_bits < bank.gated.unwrap().planes);
+        run_blocks(&mut Bench::new(bank), &stream);
+    }
+}
+
+#[test]
 fn a_result_of_a_block_leaves_when_the_latency_says() {
     let stream = blocks_of((64, 1, 1, 1, 1), Numbers::Random, 8);
-    let mut bench = Bench::new(bank_for(&[stream], None));
-    let stream = blocks_of((64, 1, 1, 1, 1), Numbers::Random, 8);
+    let mut bench = Bench::new(bank_for(std::slice::from_ref(&stream), None));
     bench.load_planes(&stream.x[0], bench.uut.planes.len());
     bench.uut.block[0].set(0);
     bench.start(StreamMode::Blocks);
