@@ -110,7 +110,7 @@ pub enum VecOp {
     /// d = A + (count of ones of element i) * B.
     DrainOnes,
     /// Bytes of A to every bank's byte memory from word 0: a word takes `d` bytes and a block of
-    /// words ends after `b` bytes (a word never crosses a block). The last block is filled up with
+    /// words ends after `b` bytes, which is a multiple of `d`. The last block is filled up with
     /// zeros, and so are the unused bytes of a word.
     LoadBytes,
     /// A to every bank's plane memory from group 0: beat_bits inputs to a group, the last one

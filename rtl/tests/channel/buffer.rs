@@ -81,6 +81,17 @@ impl Bench {
 
     /// Runs an operation for exactly the clocks that the scheduler gives it.
     fn run(&mut self, v: Vector) {
+        self.run_for(v, vec_clocks(&v, &self.shape));
+    }
+
+    /// Runs a load. Its last word or plane leaves in the clock in which the next operation may start.
+    fn load(&mut self, v: Vector) {
+        self.run(v);
+        self.step();
+    }
+
+    /// Starts an operation and gives it so many clocks.
+    fn run_for(&mut self, v: Vector, clocks: u32) {
         self.uut.busy.next = true;
         self.uut.start.next = true;
         self.uut.op.set(i128::from(v.op.code()));
@@ -90,7 +101,7 @@ impl Bench {
         self.uut.b_step.set(i128::from(v.b_step));
         self.uut.d.set(i128::from(v.d));
         self.uut.len_less_1.set(i128::from(v.len - 1));
-        for _ in 0..vec_clocks(&v, &self.shape) {
+        for _ in 0..clocks {
             self.step();
             self.uut.start.next = false;
         }
@@ -174,73 +185,187 @@ fn operands(op: VecOp, shape: &ChannelShape, rng: &mut Rng) -> (i64, i64) {
     }
 }
 
-#[test]
-fn every_operation_does_what_it_says_within_its_clocks() {
+/// Every block, in as many banks; matrices have up to 80 rows.
+fn wide(banks: u32) -> ChannelShape {
     let mut shape = everything();
-    shape.buffer.word_bits = 28;
-    let mut bench = Bench::new(shape.clone(), 1);
-    let mut rng = Rng(2);
-    let ops = VecOp::ALL.iter().filter(|o| !matches!(o, VecOp::LoadBytes | VecOp::LoadPlanes));
-    for &op in ops {
-        for (len, steps) in [(1, 3), (2, 3), (17, 3), (70, 1), (33, 2), (5, 0)] {
-            let (a, b, d) = (3, 80, 400);
-            // Only when steps are taken are there several operands.
-            for i in 0..len {
-                let (x, y) = operands(op, &shape, &mut rng);
-                bench.uut.busy.next = false;
-                bench.host_write((a + i) as usize, x);
+    shape.banks = banks;
+    shape.bank.result_depth = 80 / banks.min(16);
+    assert_eq!(shape.check(), Ok(()));
+    shape
+}
+
+const LANES: [u32; 4] = [2, 8, 16, 64];
+
+/// Lengths up to 40 and around multiples of the lanes.
+fn lengths(lanes: u32) -> impl Iterator<Item = u32> {
+    let around = (1..=80 / lanes).flat_map(move |k| lanes * k - 1..=lanes * k + 1);
+    let mut all: Vec<u32> = (1..=40).chain(around).filter(|n| (1..=80).contains(n)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into_iter()
+}
+
+/// Operations that write vector memory.
+fn writing() -> impl Iterator<Item = VecOp> {
+    VecOp::ALL.into_iter().filter(|o| !matches!(o, VecOp::LoadBytes | VecOp::LoadPlanes))
+}
+
+impl Bench {
+    /// Gives `v` operands that it can take.
+    fn prepare(&mut self, v: &Vector, rng: &mut Rng) {
+        self.uut.busy.next = false;
+        // Only when steps are taken are there several operands.
+        for i in 0..v.len {
+            let (x, y) = operands(v.op, &self.shape, rng);
+            if i == 0 || v.a_step == 1 {
+                self.host_write((v.a + i) as usize, x);
+            }
+            if v.op != VecOp::Table && (i == 0 || v.b_step == 1) {
+                self.host_write((v.b + i) as usize, y);
+            }
+        }
+    }
+
+    /// Runs `v` here and in the model.
+    fn run_both(&mut self, v: Vector) {
+        self.run(v);
+        model(v, &self.shape, &mut self.memory, &self.results);
+    }
+}
+
+#[test]
+fn every_operation_does_what_it_says_at_every_length_and_place() {
+    for lanes in LANES {
+        let mut bench = Bench::new(wide(lanes), u64::from(lanes));
+        let mut rng = Rng(2);
+        for op in writing() {
+            // Sixteen lanes see every length, the others a third of them.
+            let every = if lanes == 16 { 1 } else { 3 };
+            for (n, len) in lengths(lanes).step_by(every).enumerate() {
+                let mut at = |base: u32| base + rng.below(37);
+                // A table of 256 words lies behind the rest.
+                let (a, d) = (at(0), at(120));
+                let b = if op == VecOp::Table { 240 } else { at(240) };
+                // Steps of 1 as a rule.
+                let steps = [3, 1, 3, 2, 3, 0][n % 6];
+                let v = Vector { op, a, a_step: steps & 1, b, b_step: steps >> 1, d, len };
+                bench.prepare(&v, &mut rng);
+                bench.run_both(v);
+                // The next operation, at once, sees every word that was written.
+                let results = if matches!(op, VecOp::Argmax | VecOp::Sum) { 1 } else { len };
+                let d = 370 + rng.below(40);
+                let copy =
+                    Vector { op: VecOp::Copy, a: v.d, a_step: 1, b, b_step: 0, d, len: results };
                 if op != VecOp::Table {
-                    bench.host_write((b + i) as usize, y);
+                    bench.run_both(copy);
+                }
+                if n % 7 == 6 {
+                    bench.check(&format!("{lanes} lanes, up to {v:?}"));
                 }
             }
-            let v = Vector { op, a, a_step: steps & 1, b, b_step: steps >> 1, d, len };
-            bench.run(v);
-            model(v, &shape, &mut bench.memory, &bench.results);
-            // The next operation, at once, sees every word that was written.
-            let results = if matches!(op, VecOp::Argmax | VecOp::Sum) { 1 } else { len };
-            let copy =
-                Vector { op: VecOp::Copy, a: d, a_step: 1, b: 0, b_step: 0, d: 300, len: results };
-            bench.run(copy);
-            model(copy, &shape, &mut bench.memory, &bench.results);
-            bench.check(&format!("{op:?} len {len} steps {steps}"));
+            bench.check(&format!("{lanes} lanes, {op:?}"));
         }
     }
 }
 
 #[test]
 fn results_may_replace_their_operands() {
-    let shape = everything();
-    let mut bench = Bench::new(shape.clone(), 3);
-    for op in [VecOp::Add, VecOp::DrainMac, VecOp::DrainOnes, VecOp::Relu] {
-        let v = Vector { op, a: 10, a_step: 1, b: 200, b_step: 1, d: 10, len: 80 };
-        bench.run(v);
-        model(v, &shape, &mut bench.memory, &bench.results);
+    for lanes in LANES {
+        let mut bench = Bench::new(wide(lanes), 3);
+        for op in [VecOp::Add, VecOp::DrainMac, VecOp::DrainOnes, VecOp::Relu, VecOp::Mul] {
+            for (a, b, len) in [(10, 203, 80), (13, 200, 79), (31, 219, 33), (7, 240, 1)] {
+                bench.run_both(Vector { op, a, a_step: 1, b, b_step: 1, d: a, len });
+                bench.run_both(Vector { op, a: b, a_step: 1, b: a, b_step: 1, d: a, len });
+            }
+        }
+        // Down by less than a run.
+        for by in [1, 3, lanes - 1, lanes, lanes + 1] {
+            let a = 100 + by;
+            bench.run_both(Vector {
+                op: VecOp::Copy,
+                a,
+                a_step: 1,
+                b: 0,
+                b_step: 0,
+                d: 100,
+                len: 75,
+            });
+        }
+        bench.check(&format!("{lanes} lanes in place"));
     }
-    bench.check("in place");
+}
+
+/// The program's end stops writes: what `vec_clocks` gives is enough and no clock too many.
+#[test]
+fn an_end_one_clock_earlier_loses_the_last_step() {
+    for lanes in LANES {
+        for op in writing() {
+            for len in [1, lanes, lanes + 1] {
+                let v = Vector { op, a: 3, a_step: 1, b: 120, b_step: 1, d: 420, len };
+                let mut rng = Rng(u64::from(len));
+                let mut bench = Bench::new(wide(lanes), 5);
+                bench.prepare(&v, &mut rng);
+                let clocks = vec_clocks(&v, &bench.shape);
+                let last = if matches!(op, VecOp::Argmax | VecOp::Sum) { 0 } else { len - 1 };
+                // What was there before is no result.
+                let at = (v.d + last) as usize;
+                let mut want = bench.memory.clone();
+                model(v, &bench.shape, &mut want, &bench.results);
+                bench.host_write(at, if want[at] == 1 { 2 } else { 1 });
+                bench.run_for(v, clocks - 1);
+                bench.uut.busy.next = false;
+                let early = bench.host_read(at);
+                assert_ne!(early, want[at], "{lanes} lanes, {op:?} of {len}, one clock earlier");
+                bench.run_for(v, clocks);
+                bench.uut.busy.next = false;
+                assert_eq!(bench.host_read(at), want[at], "{lanes} lanes, {op:?} of {len}");
+            }
+        }
+    }
+}
+
+/// The words of byte memory that a load must write.
+fn byte_words(bytes: &[u8], d: u32, b: u32) -> Vec<u64> {
+    let mut words = vec![];
+    for block in bytes.chunks(b as usize) {
+        let mut block = block.to_vec();
+        block.resize(b as usize, 0);
+        for word in block.chunks(d as usize) {
+            let mut padded = [0u8; 8];
+            padded[..word.len()].copy_from_slice(word);
+            words.push(u64::from_le_bytes(padded));
+        }
+    }
+    words
 }
 
 #[test]
 fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
-    // (bytes of a word, bytes of a block, length)
-    for (d, b, len) in
-        [(8, 64, 64), (8, 8, 1), (6, 12, 30), (1, 3, 7), (4, 16, 35), (3, 9, 9), (8, 12, 40)]
-    {
-        let mut bench = Bench::new(everything(), u64::from(d * 100 + len));
-        let a = 5;
-        bench.run(Vector { op: VecOp::LoadBytes, a, a_step: 1, b, b_step: 0, d, len });
-        let mut want: Vec<Vec<u8>> = vec![];
-        let bytes: Vec<u8> =
-            (a..a + len).map(|at| bench.memory[at as usize].to_le_bytes()[0]).collect();
-        for block in bytes.chunks(b as usize) {
-            let mut block = block.to_vec();
-            block.resize(b as usize, 0);
-            want.extend(block.chunks(d as usize).map(<[u8]>::to_vec));
-        }
-        assert_eq!(bench.bytes.len(), want.len(), "{d} {b} {len}");
-        for (at, word) in want.iter().enumerate() {
-            let mut padded = [0u8; 8];
-            padded[..word.len()].copy_from_slice(word);
-            assert_eq!(bench.bytes[&(at as i128)], u64::from_le_bytes(padded), "word {at}");
+    for lanes in [2, 4, 8, 16, 64] {
+        let mut bench = Bench::new(wide(lanes), 100);
+        let mut rng = Rng(7);
+        // Bytes of a word, bytes of a block.
+        for (d, b) in [(8, 64), (8, 8), (6, 12), (1, 3), (4, 16), (3, 9), (5, 5), (7, 14), (2, 2)] {
+            for len in [1, 2, 5, 7, 8, 9, 15, 16, 17, 30, 35, 40] {
+                let a = rng.below(300);
+                let a_step = (rng.below(5) > 0) as u32;
+                bench.bytes.clear();
+                bench.load(Vector { op: VecOp::LoadBytes, a, a_step, b, b_step: 0, d, len });
+                let byte = |i: u32| bench.memory[(a + i * a_step) as usize].to_le_bytes()[0];
+                let bytes: Vec<u8> = (0..len).map(byte).collect();
+                let got: Vec<u64> = bench.bytes.values().copied().collect();
+                // Words beyond the memory wrap: the address has bits for 20 words.
+                let mut want = byte_words(&bytes, d, b);
+                let excess = want.len().saturating_sub(32);
+                if excess > 0 {
+                    let wrapped = want.split_off(32);
+                    want[..excess].copy_from_slice(&wrapped);
+                }
+                assert_eq!(
+                    got, want,
+                    "{lanes} lanes, {len} from {a} in words of {d}, blocks of {b}"
+                );
+            }
         }
         bench.check("a load writes nothing");
     }
@@ -248,25 +373,37 @@ fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
 
 #[test]
 fn planes_are_transposed_and_filled_up_with_zeros() {
-    for (beat_bits, planes, len) in
-        [(64, 9, 1), (64, 9, 64), (64, 9, 65), (64, 9, 150), (16, 16, 40), (16, 1, 33), (8, 3, 24)]
-    {
-        let mut shape = everything();
+    for (lanes, beat_bits, planes) in [
+        (16, 64, 9),
+        (16, 64, 2),
+        (16, 16, 16),
+        (2, 64, 9),
+        (2, 8, 1),
+        (4, 8, 3),
+        (8, 16, 2),
+        (64, 64, 1),
+        (64, 64, 9),
+    ] {
+        let mut shape = wide(lanes);
         shape.beat_bits = beat_bits;
         if let Some(gated) = &mut shape.bank.gated {
-            (gated.planes, gated.groups) = (planes, 5);
+            (gated.planes, gated.groups) = (planes, 20);
         }
-        let mut bench = Bench::new(shape, u64::from(beat_bits + len));
-        let a = 7;
-        bench.run(Vector { op: VecOp::LoadPlanes, a, a_step: 1, b: 0, b_step: 0, d: 0, len });
-        let groups = len.div_ceil(beat_bits);
-        assert_eq!(bench.planes.len() as u32, groups * planes, "{beat_bits} {planes} {len}");
-        for ((group, plane), word) in &bench.planes {
-            for lane in 0..64 {
-                let at = *group as u32 * beat_bits + lane;
-                let x =
-                    if lane < beat_bits && at < len { bench.memory[(a + at) as usize] } else { 0 };
-                assert_eq!(word >> lane & 1, (x >> plane & 1) as u64, "{group} {plane} {lane}");
+        let mut bench = Bench::new(shape, u64::from(beat_bits + lanes));
+        for (n, len) in lengths(lanes).chain([128, 150]).enumerate() {
+            let (a, a_step) = (7 + len, (n % 5 > 0) as u32);
+            bench.planes.clear();
+            bench.load(Vector { op: VecOp::LoadPlanes, a, a_step, b: 0, b_step: 0, d: 0, len });
+            let what = format!("{lanes} lanes, {planes} planes of {beat_bits}, {len} inputs");
+            assert_eq!(bench.planes.len() as u32, len.div_ceil(beat_bits) * planes, "{what}");
+            for ((group, plane), word) in &bench.planes {
+                for lane in 0..64 {
+                    let at = *group as u32 * beat_bits + lane;
+                    let there = lane < beat_bits && at < len;
+                    let x = if there { bench.memory[(a + at * a_step) as usize] } else { 0 };
+                    let want = (x >> plane & 1) as u64;
+                    assert_eq!(word >> lane & 1, want, "{what}: {group} {plane} {lane}");
+                }
             }
         }
         bench.check("a load writes nothing");
@@ -287,6 +424,48 @@ fn loads_may_follow_at_once_and_begin_anew() {
     assert_eq!(bench.bytes[&1] >> 24, 0, "three bytes are left for the second word");
     let low: u64 = (0..3).map(|i| (bench.memory[200 + i] as u64 & 1) << i).sum();
     assert_eq!(bench.planes[&(0, 0)], low);
+}
+
+/// A load that starts anew one clock too early takes the last word or plane of the one before with
+/// it to the front.
+#[test]
+fn a_load_one_clock_earlier_disturbs_the_one_before() {
+    for lanes in LANES {
+        for (op, b, d, len) in [
+            (VecOp::LoadBytes, 8, 8, 16),
+            (VecOp::LoadBytes, 6, 3, 19),
+            (VecOp::LoadPlanes, 0, 0, 65),
+            (VecOp::LoadPlanes, 0, 0, 192),
+        ] {
+            let loaded = |less: u32| {
+                let mut bench = Bench::new(wide(lanes), 31);
+                let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len };
+                bench.run_for(v, vec_clocks(&v, &bench.shape) - less);
+                // The first word and plane of the second load are its own.
+                let again = Vector { a: 210, len: 1, ..v };
+                bench.run(again);
+                (bench.bytes, bench.planes)
+            };
+            let mut alone = Bench::new(wide(lanes), 31);
+            let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len };
+            alone.run_for(v, vec_clocks(&v, &alone.shape) + 20);
+            let beyond = |(bytes, planes): (BTreeMap<i128, u64>, BTreeMap<(i128, i128), u64>)| {
+                let words = if op == VecOp::LoadBytes { b / d } else { 0 };
+                let bytes: Vec<_> =
+                    bytes.into_iter().filter(|w| w.0 >= i128::from(words)).collect();
+                let planes: Vec<_> = planes.into_iter().filter(|w| w.0 .0 > 0).collect();
+                (bytes, planes)
+            };
+            let want = beyond((alone.bytes, alone.planes));
+            assert!(!want.0.is_empty() || !want.1.is_empty());
+            assert_eq!(beyond(loaded(0)), want, "{lanes} lanes, {op:?} of {len}");
+            assert_ne!(
+                beyond(loaded(1)),
+                want,
+                "{lanes} lanes, {op:?} of {len}, one clock earlier"
+            );
+        }
+    }
 }
 
 #[test]
@@ -312,7 +491,7 @@ fn a_unit_of_few_operations_still_does_them() {
     let v = Vector { op: VecOp::Drain, a: 0, a_step: 0, b: 0, b_step: 0, d: 30, len: 79 };
     bench.run(v);
     model(v, &shape, &mut bench.memory, &bench.results);
-    bench.run(Vector { op: VecOp::LoadPlanes, a: 0, a_step: 1, b: 0, b_step: 0, d: 0, len: 65 });
+    bench.load(Vector { op: VecOp::LoadPlanes, a: 0, a_step: 1, b: 0, b_step: 0, d: 0, len: 65 });
     assert_eq!(bench.planes.len(), 18);
     bench.check("few operations");
 }

@@ -201,12 +201,12 @@ pub fn signed() -> ChannelShape {
     only_gated(gated, &ops, isa)
 }
 
-/// Plain weights in a single bank.
+/// Plain weights in two banks, the fewest there can be.
 pub fn plain() -> ChannelShape {
     let all = everything();
     let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, ..all.isa };
     ChannelShape {
-        banks: 1,
+        banks: 2,
         isa,
         bank: BankShape { lookups: vec![], gated: None, ..all.bank },
         buffer: BufferShape {

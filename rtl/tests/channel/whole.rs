@@ -241,7 +241,7 @@ fn signs_with_their_counts_of_ones() {
 }
 
 #[test]
-fn plain_weights_in_sixteen_banks_and_in_one() {
+fn plain_weights_in_sixteen_banks_and_in_two() {
     for (shape, rows, cols) in [(everything(), 18, 130), (plain(), 1, 8), (plain(), 5, 29)] {
         let mut rng = Rng(rows as u64 + 7);
         let x = bytes(&mut rng, cols);

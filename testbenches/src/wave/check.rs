@@ -7,7 +7,8 @@
 //! - every column as each bank unit takes it (`col_valid_i`, `rd_data_i`);
 //! - every accumulator after a column, in every bank (`column_done`, `column_acc`);
 //! - every result word (`result_we`, `result_index`, `result_data`);
-//! - every write of vector memory (`write_en`, `write_addr`, `write_data`);
+//! - every element written to vector memory (`write_en`, `write_addr`, `write_data`), those of a
+//!   clock in the order of their lanes;
 //! - at the end of the run: that nothing is missing.
 //!
 //! A bit that is neither 0 nor 1 where a value counts is a difference.
@@ -39,19 +40,10 @@ pub struct WaveResult {
 /// When the file cannot be read, shows no `pimc_channel` of this shape, or shows no run of it.
 pub fn check(path: &Path, reference: &mut dyn Reference) -> Result<WaveResult, Error> {
     let wave = Wave::open(path)?;
-    let banks = reference.shape().banks as usize;
-    let scope = channel_scope(&wave, path, banks)?;
-    let (clock, slots) = slots(&wave, path, &scope, banks)?;
-    let widths = slots.iter().map(|&s| wave.vars[s].bits).collect();
-    let names = slots
-        .iter()
-        .map(|&s| {
-            let v = &wave.vars[s];
-            let inside = v.scope.strip_prefix(&scope).unwrap_or(&v.scope);
-            format!("{}.{}", inside, v.name).trim_start_matches('.').to_string()
-        })
-        .collect();
-    let mut checker = Checker::new(reference, widths, names);
+    let scope = channel_scope(&wave, path, reference.shape().banks as usize)?;
+    let (clock, slots) = slots(&wave, path, &scope, reference.shape())?;
+    let widths = slots.iter().map(|s| s.bits).collect();
+    let mut checker = Checker::new(reference, widths);
     wave.sample(clock, &slots, |_, values| checker.clock(values))?;
     let result = checker.finish().map_err(|problem| Error::content(path, problem))?;
     if result.divergence.is_none() && result.counts.runs == 0 {
@@ -103,6 +95,7 @@ impl Run {
 pub(crate) struct Checker<'a> {
     reference: &'a mut dyn Reference,
     banks: usize,
+    lanes: usize,
     widths: Vec<u32>,
     names: Vec<String>,
     host: BTreeMap<u32, i64>,
@@ -122,18 +115,15 @@ struct Found {
 }
 
 impl<'a> Checker<'a> {
-    /// A check of signals of these widths and names, in the order of their slots.
-    pub(crate) fn new(
-        reference: &'a mut dyn Reference,
-        widths: Vec<u32>,
-        names: Vec<String>,
-    ) -> Checker<'a> {
-        let banks = reference.shape().banks as usize;
+    /// A check of signals of these widths, in the order of their slots.
+    pub(crate) fn new(reference: &'a mut dyn Reference, widths: Vec<u32>) -> Checker<'a> {
+        let shape = reference.shape();
         Checker {
+            banks: shape.banks as usize,
+            lanes: shape.lanes() as usize,
+            names: names(shape),
             reference,
-            banks,
             widths,
-            names,
             host: BTreeMap::new(),
             run: None,
             result: WaveResult::default(),
@@ -240,7 +230,7 @@ impl<'a> Checker<'a> {
             return Some(found);
         }
         for bank in 0..self.banks {
-            let at = FIRST_BANK + bank * BANK.len();
+            let at = bank_at(self.reference.shape(), bank);
             let found = self
                 .read(run, v, bank, at)
                 .or_else(|| self.column(run, v, bank, at + 2))
@@ -429,6 +419,19 @@ impl<'a> Checker<'a> {
             Ok(false) => return None,
             Ok(true) => {}
         }
+        let lanes = (0..self.lanes).filter(|lane| v[WRITE_EN].low() >> lane & 1 == 1);
+        lanes.into_iter().find_map(|lane| self.element(run, v, lane))
+    }
+
+    /// The element that a lane writes.
+    fn element(&mut self, run: &mut Run, v: &[Bits], lane: usize) -> Option<Found> {
+        let slot = WRITE_DATA + lane;
+        let (base, data, bits) = (v[WRITE_ADDR], v[slot], self.widths[slot]);
+        let addr = base.low() + lane as u64;
+        let got = || {
+            let addr = if base.known { addr.to_string() } else { "x".into() };
+            format!("{} to word {addr}", show_signed(&data, bits))
+        };
         let Some(want) = run.expected.writes.get(run.writes).copied() else {
             return Some(Found {
                 slot: WRITE_EN,
@@ -436,27 +439,18 @@ impl<'a> Checker<'a> {
                 command: run.commands.checked_sub(1),
                 origin: None,
                 expected: "no further write".into(),
-                got: format!("{} to {}", show(&v[WRITE_DATA]), show(&v[WRITE_ADDR])),
+                got: got(),
             });
         };
-        let (addr, data) = (v[WRITE_ADDR], v[WRITE_DATA]);
-        let right = addr.known
-            && addr.low() == u64::from(want.addr)
-            && data.known
-            && data.low() == truncate(want.data, self.widths[WRITE_DATA]);
-        if !right {
-            let address_differs = !addr.known || addr.low() != u64::from(want.addr);
+        let there = base.known && addr == u64::from(want.addr);
+        if !there || !data.known || data.low() != truncate(want.data, bits) {
             return Some(Found {
-                slot: if address_differs { WRITE_ADDR } else { WRITE_DATA },
+                slot: if there { slot } else { WRITE_ADDR },
                 bank: None,
                 command: run.commands.checked_sub(1),
                 origin: Some(want.origin),
                 expected: format!("{} to word {}", want.data, want.addr),
-                got: format!(
-                    "{} to word {}",
-                    show_signed(&data, self.widths[WRITE_DATA]),
-                    show(&addr)
-                ),
+                got: got(),
             });
         }
         run.writes += 1;
@@ -478,7 +472,7 @@ impl<'a> Checker<'a> {
             });
         }
         for bank in 0..self.banks {
-            let at = FIRST_BANK + bank * BANK.len();
+            let at = bank_at(self.reference.shape(), bank);
             if let Some(&(command, row, col)) = run.reads.get(run.bank_reads[bank]) {
                 return Some(Found {
                     slot: at,
