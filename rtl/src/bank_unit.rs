@@ -426,17 +426,19 @@ impl Unit for BankUnit {
         Contract {
             summary: "Bank unit: chews the columns of one DRAM bank into the results of matrix rows."
                 .into(),
-            formula: format!("stream modes: {}.", mode_names(bank)),
+            formula: format!("Stream modes: {}.", mode_names(bank)),
             latency: format!(
                 "{UNIT_LATENCY} clocks from the last beat of a row to its result at drain_index_i."
             ),
-            throughput: format!("a column every {beats} clocks."),
+            throughput: format!("A column every {beats} clocks."),
             layout: format!(
-                "a column is {beats} beats of {} bits, the lowest first. The result of the n-th row of                  a stream is word n of the result memory.",
+                "A column is {beats} beats of {} bits, the lowest first. The result of the n-th row of \
+                 a stream is word n of the result memory.",
                 self._shape.beat_bits
             ),
             preconditions: format!(
-                "columns at least {beats} clocks apart; the stream's settings held until its last                  result is written.{mask} Results fit {} bits: proven per matrix.",
+                "Columns at least {beats} clocks apart; the stream's settings held until its last \
+                 result is written.{mask} Results fit {} bits: proven per matrix.",
                 bank.result_bits
             ),
         }

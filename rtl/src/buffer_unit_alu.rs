@@ -190,16 +190,16 @@ impl VectorAlu {
             result: Wire::new(s(shape.bank.result_bits)),
             ones: vec![Wire::new(u(ones_bits)); ones],
             y: Wire::new(word),
-            s2_a: Reg::new(word),
-            s2_b: Reg::new(word),
+            s2_a: Reg::data(word),
+            s2_b: Reg::data(word),
             unused_b: vec![Unused::new(word.width); 1 - has(VecOp::Add)],
-            s2_drained: Reg::new(word),
+            s2_drained: Reg::data(word),
             count: vec![Wire::new(u(word.width)); ones],
             s2_x: vec![factor.clone(); products],
             s2_y: vec![factor; products],
-            s3_value: Reg::new(word),
-            s3_product: vec![Reg::new(product); products],
-            s4_value: Reg::new(word),
+            s3_value: Reg::data(word),
+            s3_product: vec![Reg::data(product); products],
+            s4_value: Reg::data(word),
             requantiser: requant.iter().map(|r| Inst::new(Requantiser::new(*r))).collect(),
             op_add: code(VecOp::Add),
             op_mul: code(VecOp::Mul),
@@ -276,6 +276,26 @@ impl Unit for VectorAlu {
 
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         vec![("op", "operands, stage by stage"), ("we", "result")]
+    }
+
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        Some(ProvenWidth {
+            name: "WordW",
+            bits: self.y.ty().width,
+            reason: "Every word of vector memory and every sum fits, see above.",
+            fields: &[
+                "a",
+                "b",
+                "drained",
+                "table_word",
+                "y",
+                "s2_a",
+                "s2_b",
+                "s3_value",
+                "s3_largest",
+                "s4_value",
+            ],
+        })
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

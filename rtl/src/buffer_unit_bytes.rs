@@ -123,7 +123,7 @@ impl BytePacker {
             data: Wire::new(u(8 * WORD_BYTES as u32)),
             entry: Join::new(8 * lanes, u(1)),
             part: vec![Reg::new(u(index_bits(parts as u32))); split],
-            parts: vec![Reg::new(part); parts],
+            parts: vec![Reg::data(part); parts],
             word_addr: Reg::new(addr),
             word: Join::new(parts, part),
             _lanes: lanes,

@@ -34,6 +34,7 @@ pub struct GatedSum {
     negate: Wire<Local>,
     plane_count: Vec<Popcount>,
     negate_count: Popcount,
+    top_count: Wire<Local>,
     beat_sum: Wire<Local>,
     kept: Wire<Local>,
     acc: Reg,
@@ -76,17 +77,18 @@ impl GatedSum {
             ones: vec![Wire::new(u(ones_bits)); ones],
             valid_e: Flop::default(),
             first_e: Flop::default(),
-            bits_e: Reg::new(u(beat_bits)),
+            bits_e: Reg::data(u(beat_bits)),
             enable: Wire::new(u(beat_bits)),
             negate: Wire::new(u(beat_bits)),
             plane_count: vec![count(); p.planes as usize],
             negate_count: count(),
+            top_count: Wire::new(count().y.ty()),
             beat_sum: Wire::new(s(acc_bits)),
             kept: Wire::new(s(acc_bits)),
-            acc: Reg::new(s(acc_bits)),
+            acc: Reg::data(s(acc_bits)),
             ones_count: vec![one_count(); ones],
             ones_kept: vec![Wire::new(u(ones_bits)); ones],
-            ones_acc: vec![Reg::new(u(ones_bits)); ones],
+            ones_acc: vec![Reg::data(u(ones_bits)); ones],
             all: Const::new(usize::MAX >> (64 - beat_bits)),
             top: Const::new(p.planes as usize - 1),
             _low_planes: p.planes as usize - 1,
@@ -133,8 +135,8 @@ impl Logic for GatedSum {
                 self.enable.val() & (self.planes[p].val() ^ self.negate.val());
         }
         self.negate_count.x.next = self.enable.val() & self.negate.val();
-        self.beat_sum.next = self.negate_count.y.val()
-            - (self.plane_count[self.top.val()].y.val() << self.top.val());
+        self.top_count.next = self.plane_count[self.top.val()].y.val();
+        self.beat_sum.next = self.negate_count.y.val() - (self.top_count.val() << self.top.val());
         for p in 0..self._low_planes {
             self.beat_sum.next = self.beat_sum.val() + (self.plane_count[p].y.val() << p);
         }
@@ -177,10 +179,10 @@ impl Unit for GatedSum {
 
     fn contract(&self) -> Contract {
         let n = self._beat_bits;
-        let signs = "column bits are signs: enable = all, negate = ~bits";
-        let mask = "column bits are a mask: enable = bits, negate = signs";
+        let signs = "Column bits are signs: enable = all, negate = ~bits";
+        let mask = "Column bits are a mask: enable = bits, negate = signs";
         let kinds = match (self._both, self._mask_only) {
-            (1, _) => format!("{signs}; {mask}."),
+            (1, _) => format!("{signs}.\n{mask}."),
             (_, 1) => format!("{mask}."),
             _ => format!("{signs}."),
         };
@@ -191,9 +193,9 @@ impl Unit for GatedSum {
                  + ones(enable & negate), weight(p) = 2^p, of the top plane -2^p.\n{kinds}"
             ),
             latency: "2 clocks from bits_i to sum_o.".into(),
-            throughput: "a beat every clock.".into(),
+            throughput: "A beat every clock.".into(),
             layout: format!(
-                "bit j of every plane belongs to input j of the group of {n}; planes_i holds plane 0 \
+                "Bit j of every plane belongs to input j of the group of {n}; planes_i holds plane 0 \
                  in its lowest {n} bits."
             ),
             preconditions: format!(
@@ -212,6 +214,10 @@ impl Unit for GatedSum {
         ]
     }
 
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        Some(ProvenWidth::of_row_sum(self.sum.ty().width))
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }
@@ -220,7 +226,7 @@ impl Unit for GatedSum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_rng::Rng;
+    use crate::testing::Rng;
 
     fn shape(planes: u32, acc_bits: u32, signs: bool, mask: bool) -> GatedShape {
         GatedShape {

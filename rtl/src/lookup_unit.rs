@@ -160,13 +160,13 @@ impl Unit for LookupUnit {
             formula: "sum += sum over lanes of centroid[code] . x, by way of tables of the products."
                 .into(),
             latency: "2 clocks from word_i to sum_o, or to the entries of the tables.".into(),
-            throughput: "a beat every clock.".into(),
+            throughput: "A beat every clock.".into(),
             layout: format!(
-                "tables for {} blocks of {} sub-vectors; step_i is the block. Bits of word_i and \
+                "Tables for {} blocks of {} sub-vectors; step_i is the block. Bits of word_i and \
                  bytes_i above those used are ignored.",
                 p.blocks, p.lanes
             ),
-            preconditions: "a codebook is complete, and one clock has passed, before its first codes."
+            preconditions: "A codebook is complete, and one clock has passed, before its first codes."
                 .into(),
         }
     }

@@ -47,13 +47,13 @@ impl MacRow {
             sum: Wire::new(s(acc_bits)),
             valid_e: Flop::default(),
             first_e: Flop::default(),
-            weights_e: Reg::new(u(word)),
+            weights_e: Reg::data(u(word)),
             weight: Split::signed(LANES, 8),
             x: Split::signed(LANES, 8),
             product: vec![Wire::new(s(acc_bits.min(16))); LANES],
             beat_sum: Wire::new(s(acc_bits)),
             kept: Wire::new(s(acc_bits)),
-            acc: Reg::new(s(acc_bits)),
+            acc: Reg::data(s(acc_bits)),
             _lanes: LANES,
         }
     }
@@ -105,8 +105,8 @@ impl Unit for MacRow {
             summary: "Multiply-add row: eight int8 weights times eight int8 inputs per clock.".into(),
             formula: "sum += sum over j of weights[j] * inputs[j], from 0 at first_i.".into(),
             latency: "2 clocks from weights_i to sum_o.".into(),
-            throughput: "a beat every clock.".into(),
-            layout: "weight j and input j are byte j, the lowest first.".into(),
+            throughput: "A beat every clock.".into(),
+            layout: "Weight j and input j are byte j, the lowest first.".into(),
             preconditions: format!(
                 "inputs_i come one clock after weights_i. The sum of a row fits {} bits: proven from \
                  the weights and the range of the inputs, so that wrapping in between does no harm.",
@@ -123,6 +123,10 @@ impl Unit for MacRow {
         ]
     }
 
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        Some(ProvenWidth::of_row_sum(self.sum.ty().width))
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }
@@ -131,11 +135,7 @@ impl Unit for MacRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_rng::Rng;
-
-    fn pack(bytes: &[i8]) -> i128 {
-        bytes.iter().rev().fold(0, |w, b| w << 8 | (*b as u8) as i128)
-    }
+    use crate::testing::{pack, Rng};
 
     fn check(acc_bits: u32, rows: &[Vec<([i8; 8], [i8; 8])>]) {
         let mut uut = Inst::new(MacRow::new(&MacShape { acc_bits }));

@@ -98,6 +98,10 @@ pub struct Sequencer {
     refresh_in: Reg,
     pc: Reg,
     pc_next: Wire<Local>,
+    loop_count: Wire<Local>,
+    body_start: Wire<Local>,
+    rounds_left: Wire<Local>,
+    last_round: Signal<Local, Bit>,
     loop_start: Vec<Reg>,
     loop_left: Vec<Reg>,
     commands: Inst<DramCommands>,
@@ -203,27 +207,31 @@ impl Logic for Sequencer {
 
         comment!("---- control flow: innermost loop first in the stack ----");
         self.pc_next.next = self.pc.q.val() + 1.into();
+        self.loop_count.next =
+            bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._count_bits);
+        self.body_start.next = self.loop_start[0].q.val();
+        self.rounds_left.next = self.loop_left[0].q.val();
+        self.last_round.next = self.rounds_left.val() == 1;
         if self.issue.val() {
             self.pc.d.next = self.pc_next.val();
             if self.opcode.val() == self.op_end.val() {
                 self.pc.d.next = 0.into();
             }
-            if (self.opcode.val() == self.op_next.val()) & (self.loop_left[0].q.val() != 1) {
-                self.pc.d.next = self.loop_start[0].q.val();
+            if (self.opcode.val() == self.op_next.val()) & !self.last_round.val() {
+                self.pc.d.next = self.body_start.val();
             }
         }
         if self.issue.val() & (self.opcode.val() == self.op_loop.val()) {
             self.loop_start[0].d.next = self.pc_next.val();
-            self.loop_left[0].d.next =
-                bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._count_bits);
+            self.loop_left[0].d.next = self.loop_count.val();
             for i in 0..self._inner_loops {
                 self.loop_start[i + 1].d.next = self.loop_start[i].q.val();
                 self.loop_left[i + 1].d.next = self.loop_left[i].q.val();
             }
         }
         if self.issue.val() & (self.opcode.val() == self.op_next.val()) {
-            self.loop_left[0].d.next = self.loop_left[0].q.val() - 1.into();
-            if self.loop_left[0].q.val() == 1 {
+            self.loop_left[0].d.next = self.rounds_left.val() - 1.into();
+            if self.last_round.val() {
                 for i in 0..self._inner_loops {
                     self.loop_start[i].d.next = self.loop_start[i + 1].q.val();
                     self.loop_left[i].d.next = self.loop_left[i + 1].q.val();
@@ -338,6 +346,9 @@ impl Sequencer {
             refresh_in: Reg::new(u(index_bits(interval + 1))),
             pc: Reg::new(pc),
             pc_next: Wire::new(pc),
+            loop_count: Wire::new(u(isa.count_bits)),
+            body_start: Wire::new(pc),
+            rounds_left: Wire::new(u(isa.count_bits)),
             loop_start: vec![Reg::new(pc); LOOP_DEPTH],
             loop_left: vec![Reg::new(u(isa.count_bits)); LOOP_DEPTH],
             op_end: code(Action::End),
@@ -350,8 +361,8 @@ impl Sequencer {
             op_next: code(Action::Next),
             op_stream: code(Action::Stream(stream)),
             op_vec: code(Action::Vec(vector)),
-            refresh_interval: Const::new(interval as usize),
-            refresh_wait: Const::new(refresh_wait as usize),
+            refresh_interval: Const::named(index_bits(interval + 1), interval as usize),
+            refresh_wait: Const::named(wait_bits, refresh_wait as usize),
             delay_at: Const::new(OPCODE_BITS as usize),
             operands_at: Const::new(isa.operands_at() as usize),
             _loops: LOOP_DEPTH,

@@ -39,6 +39,8 @@ pub struct ColumnControl {
 
     started: Flop<Bit>,
     stream_mode: Vec<Reg>,
+    operand_columns: Wire<Local>,
+    operand_beats: Wire<Local>,
     columns_less_1: Reg,
     tail_beats_less_1: Reg,
     coats: Vec<Reg>,
@@ -97,11 +99,13 @@ impl Logic for ColumnControl {
 
         comment!("---- operands of the stream ----");
         self.started.d.next = self.stream.val();
+        self.operand_columns.next =
+            bit_cast(self.operands.val() >> self.columns_at.val(), self._columns_bits);
+        self.operand_beats.next =
+            bit_cast(self.operands.val() >> self.beats_at.val(), self._beats_bits);
         if self.stream.val() {
-            self.columns_less_1.d.next =
-                bit_cast(self.operands.val() >> self.columns_at.val(), self._columns_bits);
-            self.tail_beats_less_1.d.next =
-                bit_cast(self.operands.val() >> self.beats_at.val(), self._beats_bits);
+            self.columns_less_1.d.next = self.operand_columns.val();
+            self.tail_beats_less_1.d.next = self.operand_beats.val();
         }
         for i in 0..self._mode {
             if self.stream.val() {
@@ -194,6 +198,8 @@ impl ColumnControl {
             sign_start: vec![Signal::default(); masked],
             col_beats: Wire::new(u(index_bits(shape.beats))),
             stream_mode: vec![Reg::new(u(mode_bits)); some(mode_bits)],
+            operand_columns: Wire::new(u(isa.columns_bits)),
+            operand_beats: Wire::new(u(isa.beats_bits)),
             columns_less_1: Reg::new(u(isa.columns_bits)),
             tail_beats_less_1: Reg::new(u(index_bits(shape.beats))),
             coats: vec![Reg::new(u(coats_bits)); some(coats_bits)],

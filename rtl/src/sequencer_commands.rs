@@ -40,6 +40,8 @@ pub struct DramCommands {
     /// Column of a read.
     pub cmd_col: Wire<Out>,
 
+    operand_row: Wire<Local>,
+    operand_col: Wire<Local>,
     row: Reg,
     col: Reg,
     command_valid: Flop<Bit>,
@@ -62,6 +64,8 @@ impl Logic for DramCommands {
         dff_setup!(self, clock, row, col, command_valid, command, command_row, command_col);
 
         comment!("---- counters; the column wraps at the end of the DRAM row ----");
+        self.operand_row.next = bit_cast(self.operands.val(), self._row_bits);
+        self.operand_col.next = bit_cast(self.operands.val() >> self.col_at.val(), self._col_bits);
         if self.read.val() {
             self.col.d.next = self.col.q.val() + 1.into();
             if self.col.q.val() == self.last_col.val() {
@@ -72,8 +76,8 @@ impl Logic for DramCommands {
             self.row.d.next = self.row.q.val() + 1.into();
         }
         if self.set.val() {
-            self.row.d.next = bit_cast(self.operands.val(), self._row_bits);
-            self.col.d.next = bit_cast(self.operands.val() >> self.col_at.val(), self._col_bits);
+            self.row.d.next = self.operand_row.val();
+            self.col.d.next = self.operand_col.val();
         }
 
         comment!("---- command port ----");
@@ -110,6 +114,8 @@ impl DramCommands {
             cmd: Wire::new(u(2)),
             cmd_row: Wire::new(row),
             cmd_col: Wire::new(col),
+            operand_row: Wire::new(u(isa.row_bits)),
+            operand_col: Wire::new(u(isa.col_bits)),
             row: Reg::new(row),
             col: Reg::new(col),
             command: Reg::new(u(2)),

@@ -29,6 +29,7 @@ pub struct SignGen {
     pub advance: Signal<In, Bit>,
     /// Signs of the 64 inputs of a group, from the clock after `load` or `advance`.
     pub signs: Wire<Out>,
+    second: Signal<Local, Bit>,
     operand: Wire<Local>,
     factor: Wire<Local>,
     product: Wire<Local>,
@@ -67,10 +68,10 @@ impl SignGen {
             fold_15: word(),
             fold_16: word(),
             keyed: word(),
-            row_hash: Reg::new(u(32)),
-            mixed: Reg::new(u(32)),
+            row_hash: Reg::data(u(32)),
+            mixed: Reg::data(u(32)),
             step: Reg::new(u(2)),
-            seed: Reg::new(u(32)),
+            seed: Reg::data(u(32)),
             state: word(),
             low_a: word(),
             low_b: word(),
@@ -78,8 +79,8 @@ impl SignGen {
             high_a: word(),
             high_b: word(),
             high_next: word(),
-            low: Reg::new(u(32)),
-            high: Reg::new(u(32)),
+            low: Reg::data(u(32)),
+            high: Reg::data(u(32)),
             golden: Const::new(GOLDEN as usize),
             row_stride: Const::new(GOLDEN.wrapping_mul(banks) as usize),
             _banks: banks,
@@ -95,6 +96,7 @@ impl Logic for SignGen {
         comment!(
             "---- one multiplier: the first row's hash, then the four products of two mix32 ----"
         );
+        self.second.next = self.step.q.val().get_bit(0);
         self.operand.next = self.mixed.q.val();
         self.factor.next = 0x7feb352du32.into();
         if self.restart.val() {
@@ -102,7 +104,7 @@ impl Logic for SignGen {
             self.factor.next = self.golden.val().into();
         } else if self.start.val() {
             self.operand.next = self.row_hash.q.val() ^ (self.row_hash.q.val() >> 16);
-        } else if self.step.q.val().get_bit(0) {
+        } else if self.second.val() {
             self.factor.next = 0x846ca68bu32.into();
         }
         self.product.next = self.operand.val() * self.factor.val();
@@ -171,7 +173,7 @@ impl Unit for SignGen {
                 crate::timing::SEED_CLOCKS
             ),
             throughput: format!(
-                "a row every {} clocks, a group of 64 inputs every clock.",
+                "A row every {} clocks, a group of 64 inputs every clock.",
                 crate::timing::SEED_CLOCKS
             ),
             layout: "signs_o[j] is the sign of input j of the group: two words, the lower first. Row \
@@ -194,28 +196,13 @@ impl Unit for SignGen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{mix32, signs_of};
     use crate::timing::SEED_CLOCKS;
 
-    fn mix32(mut v: u32) -> u32 {
-        v ^= v >> 16;
-        v = v.wrapping_mul(0x7feb_352d);
-        v ^= v >> 15;
-        v = v.wrapping_mul(0x846c_a68b);
-        v ^ v >> 16
-    }
-
+    /// The words of a row's signs.
     fn words(key: u32, row: u32, groups: usize) -> Vec<u64> {
-        let mut x = mix32(key ^ mix32(0x9e37_79b9u32.wrapping_mul(row + 1)));
-        if x == 0 {
-            x = 0x6d2b_79f5;
-        }
-        let mut next = || {
-            x ^= x << 13;
-            x ^= x >> 17;
-            x ^= x << 5;
-            x as u64
-        };
-        (0..groups).map(|_| next() | next() << 32).collect()
+        let word = |g: &[i64]| g.iter().rev().fold(0, |w, sign| w << 1 | u64::from(*sign < 0));
+        signs_of(key, row, 64 * groups).chunks(64).map(word).collect()
     }
 
     /// Rows at the shortest interval: the next row's seed is started while this one is read.

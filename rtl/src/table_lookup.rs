@@ -73,7 +73,7 @@ impl TableLookup {
             first_e: Flop::default(),
             beat_sum: Wire::new(s(Self::sum_bits(p))),
             kept: Wire::new(s(Self::sum_bits(p))),
-            acc: Reg::new(s(Self::sum_bits(p))),
+            acc: Reg::data(s(Self::sum_bits(p))),
             chunk: Const::new(p.chunk as usize),
             code_bits: Const::new(p.code_bits as usize),
             _shape: Some(*p),
@@ -165,9 +165,9 @@ impl Unit for TableLookup {
             summary: format!("Table lookup: {} codes of {} bits per clock.", p.lanes, p.code_bits),
             formula: "sum += sum over lanes of table[lane][block][code], from 0 at first_i.".into(),
             latency: "2 clocks from codes_i to sum_o.".into(),
-            throughput: "a beat every clock.".into(),
+            throughput: "A beat every clock.".into(),
             layout: format!(
-                "code l is bits {w}*l +: {w} of codes_i and belongs to sub-vector block * {lanes} + l. \
+                "Code l is bits {w}*l +: {w} of codes_i and belongs to sub-vector block * {lanes} + l. \
                  Each lane has a table of {} entries at block * {} + code.",
                 table_depth(&p),
                 1u32 << p.code_bits,
@@ -175,7 +175,7 @@ impl Unit for TableLookup {
                 lanes = p.lanes
             ),
             preconditions: format!(
-                "the tables are complete before the first beat; codes are below {}. The sum of a row \
+                "The tables are complete before the first beat; codes are below {}. The sum of a row \
                  fits {} bits: proven from the tables' ranges and the codes, so that wrapping in \
                  between does no harm.",
                 p.k,
@@ -192,6 +192,10 @@ impl Unit for TableLookup {
         ]
     }
 
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        Some(ProvenWidth::of_row_sum(self.sum.ty().width))
+    }
+
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
         Some(&mut self.clock)
     }
@@ -201,7 +205,7 @@ impl Unit for TableLookup {
 mod tests {
     use super::*;
     use crate::table_build::TableBuild;
-    use crate::test_rng::Rng;
+    use crate::testing::{pack, Rng};
 
     fn shape(k: u32, sub: u32, lanes: u32, blocks: u32) -> LookupShape {
         let chunk = (1..=8 / sub).rev().find(|c| lanes % c == 0).unwrap_or(1);
@@ -216,8 +220,6 @@ mod tests {
         let chunks = p.chunks() as usize;
         let mut build = Inst::new(TableBuild::new(p, p.blocks * p.chunks()));
         let mut lookup = Inst::new(TableLookup::new(p));
-        let pack =
-            |bytes: &[i8]| bytes.iter().rev().fold(0i128, |w, b| w << 8 | (*b as u8) as i128);
         let mut word = 0;
         let mut step = |build: &mut Inst<TableBuild>, lookup: &mut Inst<TableLookup>| {
             settle(build);

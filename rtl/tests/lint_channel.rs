@@ -11,7 +11,11 @@ use pimc_rtl::sv::Provenance;
 
 fn lint(name: &str, shape: &ChannelShape) {
     assert_eq!(shape.check(), Ok(()), "{name}");
-    let provenance = Provenance { version: "0.1.0".into(), source: vec!["lint.ir".into()] };
+    let provenance = Provenance {
+        version: "0.1.0".into(),
+        source: vec!["lint.ir".into()],
+        ..Provenance::default()
+    };
     tools::lint(name, "pimc_channel", &emit_channel(shape, &provenance));
 }
 

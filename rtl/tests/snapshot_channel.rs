@@ -9,8 +9,11 @@ use pimc_rtl::sv::Provenance;
 
 #[test]
 fn the_text_of_the_channels_units() {
-    let provenance =
-        Provenance { version: "0.1.0".into(), source: vec!["small.ir 1a2b3c4d, channel".into()] };
+    let provenance = Provenance {
+        version: "0.1.0".into(),
+        source: vec!["small.ir 1a2b3c4d, channel".into()],
+        ..Provenance::default()
+    };
     let files = emit_channel(&shapes::product_quantized(), &provenance);
     assert_eq!(files.last().map(|f| f.name.as_str()), Some("pimc_channel.sv"));
     let modules = [

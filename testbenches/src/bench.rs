@@ -5,7 +5,7 @@ use crate::cosim::Tree;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::reference::dram_timing;
-use crate::testbench::{parameters, DRAM_BANK, TESTBENCH};
+use crate::testbench::{package, testbench};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -16,10 +16,9 @@ pub const DRIVER: &str = include_str!("../sv/pimc_run.sv");
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bench {
-    /// The files to compile, the generated Verilog among them, in dependency order.
+    /// The files to compile, the generated Verilog among them, in dependency order. The top module is
+    /// `pimc_run`.
     pub sources: Vec<String>,
-    /// Parameters of the top module `pimc_run`.
-    pub parameters: Vec<(String, u64)>,
     /// Arguments of the simulation.
     pub plusargs: Vec<String>,
 }
@@ -40,23 +39,23 @@ pub fn export_testbench(dir: &Path, inputs: &Inputs, out: &Path) -> Result<Bench
     for &(addr, word) in &host {
         let _ = writeln!(words, "{addr:08x}{:016x}", word as u64);
     }
-    let mut parameters = parameters(&plan.shape, &dram_timing(&plan.target), plan.dram_rows.into());
-    for (name, value) in [
+    let numbers = [
         ("ProgWords", tree.program.len() as u64),
         ("HostWords", host.len() as u64),
         ("ResultAddr", plan.result.addr.into()),
         ("ResultLen", plan.result.len.into()),
         ("MaxClocks", 2 * (plan.cycles + u64::from(plan.shape.refi))),
-    ] {
-        parameters.push((name.to_string(), value));
-    }
+    ];
     let dir = dir.canonicalize().map_err(Error::io(dir))?;
     fs::create_dir_all(out).map_err(Error::io(out))?;
     let out = out.canonicalize().map_err(Error::io(out))?;
     let mut sources: Vec<String> =
         tree.rtl.iter().map(|(name, _)| dir.join("rtl").join(name).display().to_string()).collect();
-    let own =
-        [("pimc_dram_bank.sv", DRAM_BANK), ("pimc_tb.sv", TESTBENCH), ("pimc_run.sv", DRIVER)];
+    let image_rows = plan.dram_rows.into();
+    let mut own = testbench(&plan.shape, &dram_timing(&plan.target), image_rows).to_vec();
+    let about = "Sizes of what is run; clocks after which a run has failed.";
+    own.push(package("pimc_run_pkg", about, &numbers));
+    own.push(("pimc_run.sv".into(), DRIVER.into()));
     for (name, text) in own {
         let path = out.join(name);
         fs::write(&path, text).map_err(Error::io(&path))?;
@@ -68,7 +67,7 @@ pub fn export_testbench(dir: &Path, inputs: &Inputs, out: &Path) -> Result<Bench
         format!("+host={}", out.join("host.hex").display()),
         format!("+wave={}", out.join("wave.vcd").display()),
     ];
-    let bench = Bench { sources, parameters, plusargs };
+    let bench = Bench { sources, plusargs };
     for (name, text) in [("host.hex", words), ("run.sh", bench.script(&dir, &out))] {
         let path = out.join(name);
         fs::write(&path, text).map_err(Error::io(&path))?;
@@ -83,9 +82,6 @@ impl Bench {
             "#!/bin/sh\n# Runs one input vector in Icarus Verilog and checks its waveform.\nset -e\n\
              iverilog -g2012 -s pimc_run",
         );
-        for (name, value) in &self.parameters {
-            let _ = write!(text, " \\\n  -Ppimc_run.{name}={value}");
-        }
         let _ = write!(text, " \\\n  -o {}", quoted(&out.join("run.vvp").display().to_string()));
         for source in &self.sources {
             let _ = write!(text, " \\\n  {}", quoted(source));

@@ -22,7 +22,9 @@ use pimc_lower::interp::Event;
 use pimc_lower::legality;
 use pimc_lower::tree::{read_tree, FileBanks, TreeFiles};
 use pimc_rtl::isa::Instr;
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What to co-simulate and how.
 #[derive(Clone, Debug)]
@@ -293,13 +295,28 @@ impl Run<'_> {
     fn native(&self, golden: &[Trace], report: &mut Report) -> Result<Option<Divergence>, Error> {
         self.progress.stage("native");
         let count = self.vectors.len().min(self.options.native_vectors.max(1));
-        let mut native = Native::new(self.tree, &self.program_words()?);
-        for (i, trace) in golden.iter().enumerate().take(count) {
-            match native.run(self.vectors, i, trace) {
+        let (program, ran) = (self.program_words()?, AtomicUsize::new(0));
+        // A channel per processor, each with neighbouring vectors: every run but a channel's first
+        // begins with what the one before has left.
+        let share = count.div_ceil(rayon::current_num_threads());
+        let runs: Vec<_> = golden[..count]
+            .par_chunks(share)
+            .enumerate()
+            .flat_map_iter(|(chunk, traces)| {
+                let mut native = Native::new(self.tree, &program);
+                let run = |(i, trace)| {
+                    let run = native.run(self.vectors, chunk * share + i, trace);
+                    self.progress.vectors(1 + ran.fetch_add(1, Ordering::Relaxed), count);
+                    run
+                };
+                traces.iter().enumerate().map(run).collect::<Vec<_>>()
+            })
+            .collect();
+        for run in runs {
+            match run {
                 Ok(counts) => report.native += counts,
                 Err(d) => return Ok(Some(*d)),
             }
-            self.progress.vectors(i + 1, count);
         }
         report.levels.push(LevelRun { level: Level::Native, vectors: count });
         Ok(None)

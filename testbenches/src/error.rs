@@ -46,7 +46,7 @@ pub enum Error {
         looked_for: String,
     },
     /// The libraries that this Verilator's FST writer needs are not there.
-    #[error("this Verilator cannot write FST files here: the header {header} is missing\n  help: install zlib and lz4 for development (Debian: `apt-get install zlib1g-dev liblz4-dev`), or write a VCD file: `--vcd FILE`")]
+    #[error("this Verilator cannot write FST files here: the header {header} is missing\n  help: install zlib and lz4 for development (Debian: `apt-get install zlib1g-dev liblz4-dev`) or name a folder that holds their include/ and lib/ with PIMC_FST_LIBS; or write a VCD file: `--vcd FILE`")]
     NoFst {
         /// The header that the compiler did not find.
         header: &'static str,

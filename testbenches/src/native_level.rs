@@ -152,7 +152,7 @@ impl<'a> Native<'a> {
     ) -> (Result<WaveResult, String>, Vec<Timed>, u64) {
         let shape = &self.tree.compiled.plan.shape;
         let banks = shape.banks as usize;
-        let slots = bank_at(shape, banks);
+        let slots = bank_at(shape.lanes() as usize, banks);
         let mut checker = Checker::new(reference, vec![64; slots]);
         let mut values = vec![Bits { known: true, ..Bits::UNKNOWN }; slots];
         let beats = shape.beats as usize;
@@ -201,7 +201,7 @@ impl<'a> Native<'a> {
             }
             for bank in 0..banks {
                 let seen = self.channel.bank(bank);
-                let at = bank_at(shape, bank);
+                let at = bank_at(shape.lanes() as usize, bank);
                 values[at].words[0] = u64::from(seen.col_valid);
                 for (word, pin) in values[at + 1].words.iter_mut().zip(&pins[bank * beats..]) {
                     *word = *pin;

@@ -190,7 +190,7 @@ impl Compiled {
 
     /// What the signals show in a run with these events.
     pub fn expected(&self, events: &[Event]) -> Expected {
-        let mut expected = Expected::default();
+        let mut expected = Expected { end: self.plan.cycles, ..Expected::default() };
         let banks = self.plan.shape.banks as usize;
         let origin = |at: At| Origin { instr: at.instr, op: self.plan.op_of(at.instr) };
         for event in events {

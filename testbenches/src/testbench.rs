@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::verilator::{Built, Design, Model, Port, PortId, WaveFormat};
+use crate::wave::reader::sign_extend;
 use crate::wave::signals::signal_names;
 use pimc_rtl::shape::{index_bits, ChannelShape};
 use std::fmt::Write as _;
@@ -53,21 +54,31 @@ const RULES: [&str; 13] = [
     "RC (activate to activate)",
     "CCD (read to read)",
     "RTP (read to precharge)",
-    "RFC (refresh to activate or refresh)",
+    "RFC (refresh to activate, precharge or refresh)",
     "REFI (refresh deadline)",
-    "activate or refresh while a row is open",
-    "read while no row is open",
-    "row or column that the bank does not have",
+    "OPEN (activate or refresh while a row is open)",
+    "CLOSED (read while no row is open)",
+    "RANGE (row or column that the bank does not have)",
     "FAW (all-bank activate to all-bank activate)",
 ];
 
-/// The parameters of `pimc_tb` for a channel of that shape.
-pub fn parameters(
+/// A package of numbers, as SystemVerilog: name and text of its file.
+pub(crate) fn package(name: &str, about: &str, numbers: &[(&str, u64)]) -> (String, String) {
+    let mut text = format!("// {about}\npackage {name};\n");
+    for (number, value) in numbers {
+        let _ = writeln!(text, "  localparam int {number} = {value};");
+    }
+    text.push_str("endpackage\n");
+    (format!("{name}.sv"), text)
+}
+
+/// The testbench for a channel of that shape: names and texts of its files, in dependency order.
+pub fn testbench(
     shape: &ChannelShape,
     timing: &DramTiming,
     image_rows: u64,
-) -> Vec<(String, u64)> {
-    [
+) -> [(String, String); 3] {
+    let numbers = [
         ("Banks", u64::from(shape.banks)),
         ("ProgAddrBits", index_bits(shape.program_depth).into()),
         ("ProgBits", shape.isa.word_bits().into()),
@@ -89,9 +100,12 @@ pub fn parameters(
         ("TRtp", timing.rtp),
         ("TRfc", timing.rfc),
         ("TRefi", timing.refi),
+    ];
+    [
+        package("pimc_tb_pkg", "Shape of the channel and timing of the DRAM.", &numbers),
+        ("pimc_dram_bank.sv".into(), DRAM_BANK.into()),
+        ("pimc_tb.sv".into(), TESTBENCH.into()),
     ]
-    .map(|(n, v)| (n.to_string(), v))
-    .to_vec()
 }
 
 /// The design to build: testbench, bank model and the generated files `rtl` (name, text).
@@ -128,13 +142,12 @@ pub fn design(
         ("earliest_o", 64),
     ];
     let mut sources = rtl.to_vec();
-    sources.push(("pimc_dram_bank.sv".into(), DRAM_BANK.into()));
-    sources.push(("pimc_tb.sv".into(), TESTBENCH.into()));
+    sources.extend(testbench(shape, timing, image_rows));
     Design {
         top: "pimc_tb".into(),
         control: control(&sources, traced),
         sources,
-        params: parameters(shape, timing, image_rows),
+        params: Vec::new(),
         ports: ports.map(|(n, b)| Port { name: n.into(), bits: b as u32 }).to_vec(),
         waves,
     }
@@ -335,7 +348,7 @@ impl Simulation {
             self.model.set(self.ids.host_addr, u64::from(addr) + i as u64);
             self.model.clock(1)?;
             let word = self.model.get(self.ids.host_rdata);
-            words.push(crate::wave::check::sign_extend(word, self.word_bits));
+            words.push(sign_extend(word, self.word_bits));
         }
         Ok(words)
     }
@@ -378,5 +391,25 @@ impl Simulation {
     /// Ends the wave file.
     pub fn close_wave(&mut self) {
         self.model.close_wave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_are_those_of_the_bank_model() {
+        let rules = DRAM_BANK.lines().filter_map(|line| {
+            let (name, rest) =
+                line.trim().strip_prefix("localparam logic [7:0] RULE_")?.split_once(" = 8'd")?;
+            let (number, about) = rest.split_once(";  // ")?;
+            Some((number.parse::<usize>().unwrap(), format!("{name} ({about})")))
+        });
+        let rules: Vec<(usize, String)> = rules.collect();
+        assert_eq!(rules.len(), RULES.len() - 1);
+        for (number, rule) in rules {
+            assert_eq!(rule, RULES[number]);
+        }
     }
 }

@@ -30,7 +30,7 @@ module pimc_dram_bank #(
     parameter int TFaw        = 0,    // activate to activate where all banks share the window of four
     parameter int TCcd        = 2,    // read to read
     parameter int TRtp        = 2,    // read to precharge
-    parameter int TRfc        = 20,   // refresh to activate or refresh
+    parameter int TRfc        = 20,   // refresh to activate, precharge or refresh
     parameter int TRefi       = 200,  // longest from refresh (or reset) to refresh
     localparam int RowBits = Rows > 1 ? $clog2(Rows) : 1,
     localparam int ColAddrBits = Cols > 1 ? $clog2(Cols) : 1
@@ -63,11 +63,11 @@ module pimc_dram_bank #(
 
   localparam logic [7:0] RULE_RCD = 8'd1;  // activate to read
   localparam logic [7:0] RULE_RAS = 8'd2;  // activate to precharge
-  localparam logic [7:0] RULE_RP = 8'd3;  // precharge to activate, precharge to refresh
+  localparam logic [7:0] RULE_RP = 8'd3;  // precharge to activate or refresh
   localparam logic [7:0] RULE_RC = 8'd4;  // activate to activate
   localparam logic [7:0] RULE_CCD = 8'd5;  // read to read
   localparam logic [7:0] RULE_RTP = 8'd6;  // read to precharge
-  localparam logic [7:0] RULE_RFC = 8'd7;  // refresh to activate, refresh to refresh
+  localparam logic [7:0] RULE_RFC = 8'd7;  // refresh to activate, precharge or refresh
   localparam logic [7:0] RULE_REFI = 8'd8;  // refresh deadline
   localparam logic [7:0] RULE_OPEN = 8'd9;  // activate or refresh while a row is open
   localparam logic [7:0] RULE_CLOSED = 8'd10;  // read while no row is open
@@ -99,6 +99,8 @@ module pimc_dram_bank #(
   wire refresh = cmd && cmd_i == CMD_REF;
 
   // ---- row state and the last cycle of each command ----
+  logic [7:0]         rule;      // that the command of this cycle breaks; 0 if none
+  logic [63:0]        earliest;  // first cycle in which it would not have
   logic [63:0]        now_q;
   logic               open_q;
   logic [RowBits-1:0] row_q;
@@ -140,7 +142,7 @@ module pimc_dram_bank #(
         seen_ref_q <= 1'b1;
         ref_q      <= now_q;
         late_q     <= 1'b0;
-      end else if (now_q > ref_q + 64'(TRefi)) begin
+      end else if (rule == RULE_REFI) begin
         late_q <= 1'b1;
       end
     end
@@ -199,87 +201,53 @@ module pimc_dram_bank #(
   // ---- rules ----
   // A rule's earliest legal cycle is the earlier command's cycle plus the rule's interval; a
   // command broken by several rules is reported under the one with the latest earliest cycle.
-  logic [7:0]  rule;
-  logic [63:0] earliest;
+  wire [63:0] deadline = ref_q + 64'(TRefi);
+
+  // Rule `number` binds the command until cycle `from`, if it `applies`.
+  task automatic keep(inout logic [7:0] so_far, inout logic [63:0] until_cycle,
+                      input logic [7:0] number, input logic applies, input logic [63:0] from);
+    if (applies && from > now_q && from > until_cycle) begin
+      so_far      = number;
+      until_cycle = from;
+    end
+  endtask
+
+  // Rule `number` is broken at any time if it is `wrong`; any other goes before it.
+  task automatic forbid(inout logic [7:0] so_far, inout logic [63:0] until_cycle,
+                        input logic [7:0] number, input logic wrong, input logic [63:0] from);
+    if (wrong && so_far == 8'd0) begin
+      so_far      = number;
+      until_cycle = from;
+    end
+  endtask
 
   always_comb begin
     rule     = 8'd0;
     earliest = 64'd0;
     if (act) begin
-      if (open_q) begin
-        rule = RULE_OPEN;
-        earliest = now_q;
-      end
-      if (seen_act_q && act_q + 64'(TRc) > now_q && act_q + 64'(TRc) > earliest) begin
-        rule = RULE_RC;
-        earliest = act_q + 64'(TRc);
-      end
-      if (seen_act_q && act_q + 64'(TFaw) > now_q && act_q + 64'(TFaw) > earliest) begin
-        rule = RULE_FAW;
-        earliest = act_q + 64'(TFaw);
-      end
-      if (seen_pre_q && pre_q + 64'(TRp) > now_q && pre_q + 64'(TRp) > earliest) begin
-        rule = RULE_RP;
-        earliest = pre_q + 64'(TRp);
-      end
-      if (seen_ref_q && ref_q + 64'(TRfc) > now_q && ref_q + 64'(TRfc) > earliest) begin
-        rule = RULE_RFC;
-        earliest = ref_q + 64'(TRfc);
-      end
-      if (rule == 8'd0 && 32'(cmd_row_i) >= 32'(Rows)) begin
-        rule = RULE_RANGE;
-        earliest = now_q;
-      end
+      forbid(rule, earliest, RULE_OPEN, open_q, now_q);
+      keep(rule, earliest, RULE_RC, seen_act_q, act_q + 64'(TRc));
+      keep(rule, earliest, RULE_FAW, seen_act_q, act_q + 64'(TFaw));
+      keep(rule, earliest, RULE_RP, seen_pre_q, pre_q + 64'(TRp));
+      keep(rule, earliest, RULE_RFC, seen_ref_q, ref_q + 64'(TRfc));
+      forbid(rule, earliest, RULE_RANGE, 32'(cmd_row_i) >= 32'(Rows), now_q);
     end else if (read) begin
-      if (!open_q) begin
-        rule = RULE_CLOSED;
-        earliest = now_q;
-      end
-      if (open_q && act_q + 64'(TRcd) > now_q) begin
-        rule = RULE_RCD;
-        earliest = act_q + 64'(TRcd);
-      end
-      if (seen_read_q && read_q + 64'(TCcd) > now_q && read_q + 64'(TCcd) > earliest) begin
-        rule = RULE_CCD;
-        earliest = read_q + 64'(TCcd);
-      end
-      if (rule == 8'd0 && 32'(cmd_col_i) >= 32'(Cols)) begin
-        rule = RULE_RANGE;
-        earliest = now_q;
-      end
+      forbid(rule, earliest, RULE_CLOSED, !open_q, now_q);
+      keep(rule, earliest, RULE_RCD, open_q, act_q + 64'(TRcd));
+      keep(rule, earliest, RULE_CCD, seen_read_q, read_q + 64'(TCcd));
+      forbid(rule, earliest, RULE_RANGE, 32'(cmd_col_i) >= 32'(Cols), now_q);
     end else if (pre) begin
-      if (open_q && act_q + 64'(TRas) > now_q) begin
-        rule = RULE_RAS;
-        earliest = act_q + 64'(TRas);
-      end
-      if (seen_read_q && read_q + 64'(TRtp) > now_q && read_q + 64'(TRtp) > earliest) begin
-        rule = RULE_RTP;
-        earliest = read_q + 64'(TRtp);
-      end
-      if (seen_ref_q && ref_q + 64'(TRfc) > now_q && ref_q + 64'(TRfc) > earliest) begin
-        rule = RULE_RFC;
-        earliest = ref_q + 64'(TRfc);
-      end
+      keep(rule, earliest, RULE_RAS, open_q, act_q + 64'(TRas));
+      keep(rule, earliest, RULE_RTP, seen_read_q, read_q + 64'(TRtp));
+      keep(rule, earliest, RULE_RFC, seen_ref_q, ref_q + 64'(TRfc));
     end else if (refresh) begin
-      if (open_q) begin
-        rule = RULE_OPEN;
-        earliest = now_q;
-      end
-      if (seen_pre_q && pre_q + 64'(TRp) > now_q && pre_q + 64'(TRp) > earliest) begin
-        rule = RULE_RP;
-        earliest = pre_q + 64'(TRp);
-      end
-      if (seen_ref_q && ref_q + 64'(TRfc) > now_q && ref_q + 64'(TRfc) > earliest) begin
-        rule = RULE_RFC;
-        earliest = ref_q + 64'(TRfc);
-      end
+      forbid(rule, earliest, RULE_OPEN, open_q, now_q);
+      keep(rule, earliest, RULE_RP, seen_pre_q, pre_q + 64'(TRp));
+      keep(rule, earliest, RULE_RFC, seen_ref_q, ref_q + 64'(TRfc));
     end
-    // A late refresh is reported once, in the first cycle past the deadline; the cycle given
-    // as the legal one is then the last that would have been.
-    if (rule == 8'd0 && !late_q && now_q > ref_q + 64'(TRefi)) begin
-      rule = RULE_REFI;
-      earliest = ref_q + 64'(TRefi);
-    end
+    // A late refresh is reported once, in the first cycle past the deadline in which no command
+    // breaks a rule; the cycle given as the legal one is then the last that would have been.
+    forbid(rule, earliest, RULE_REFI, !late_q && now_q > deadline, deadline);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -298,24 +266,29 @@ module pimc_dram_bank #(
     end
   end
 
+  function automatic string rule_name(input logic [7:0] number);
+    case (number)
+      RULE_RCD:    rule_name = "RCD";
+      RULE_RAS:    rule_name = "RAS";
+      RULE_RP:     rule_name = "RP";
+      RULE_RC:     rule_name = "RC";
+      RULE_CCD:    rule_name = "CCD";
+      RULE_RTP:    rule_name = "RTP";
+      RULE_RFC:    rule_name = "RFC";
+      RULE_REFI:   rule_name = "REFI";
+      RULE_OPEN:   rule_name = "OPEN";
+      RULE_CLOSED: rule_name = "CLOSED";
+      RULE_RANGE:  rule_name = "RANGE";
+      default:     rule_name = "FAW";
+    endcase
+  endfunction
+
   // The report stands apart from the registers, so that none of them depends on a print. (In
   // reset no command comes and the cycle counter stands at 0, so no rule can be broken.)
   always @(posedge clk_i) begin
     if (rule != 8'd0 && !quiet_i) begin
-      case (rule)
-        RULE_RCD:    $display("bank %0d: RCD broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_RAS:    $display("bank %0d: RAS broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_RP:     $display("bank %0d: RP broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_RC:     $display("bank %0d: RC broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_CCD:    $display("bank %0d: CCD broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_RTP:    $display("bank %0d: RTP broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_RFC:    $display("bank %0d: RFC broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_REFI:   $display("bank %0d: refresh late in cycle %0d, due by %0d", bank_i, now_q, earliest);
-        RULE_FAW:    $display("bank %0d: FAW broken in cycle %0d, legal from %0d", bank_i, now_q, earliest);
-        RULE_OPEN:   $display("bank %0d: command %0d in cycle %0d while a row is open", bank_i, cmd_i, now_q);
-        RULE_CLOSED: $display("bank %0d: read in cycle %0d while no row is open", bank_i, now_q);
-        default:     $display("bank %0d: address out of range in cycle %0d", bank_i, now_q);
-      endcase
+      $display("bank %0d breaks rule %0d (%0s) in cycle %0d, legal from %0d", bank_i, rule,
+               rule_name(rule), now_q, earliest);
     end
   end
 

@@ -7,37 +7,15 @@
 //   +host=FILE     what the host writes to vector memory: words of {32-bit address, 64-bit data}
 //   +wave=FILE     VCD to write
 //
+// What is run, in numbers, is in the packages pimc_tb_pkg and pimc_run_pkg.
+//
 // Prints the result words, then `done` or what went wrong.
 `default_nettype none
 
-module pimc_run #(
-    parameter int Banks        = 16,
-    parameter int ProgAddrBits = 4,
-    parameter int ProgBits     = 64,
-    parameter int AddrBits     = 8,
-    parameter int WordBits     = 32,
-    parameter int RowBits      = 4,
-    parameter int ColAddrBits  = 5,
-    parameter int Rows         = 16,
-    parameter int ImageRows    = 16,
-    parameter int Cols         = 32,
-    parameter int ColBits      = 256,
-    parameter int ReadLatency  = 4,
-    parameter int TRcd         = 4,
-    parameter int TRas         = 10,
-    parameter int TRp          = 4,
-    parameter int TRc          = 14,
-    parameter int TFaw         = 0,
-    parameter int TCcd         = 2,
-    parameter int TRtp         = 2,
-    parameter int TRfc         = 20,
-    parameter int TRefi        = 200,
-    parameter int ProgWords    = 1,        // words of the program
-    parameter int HostWords    = 1,        // words that the host writes
-    parameter int ResultAddr   = 0,        // where the result lies
-    parameter int ResultLen    = 1,        // its elements
-    parameter int MaxClocks    = 1000000   // clocks after which a run has failed
-) ();
+module pimc_run
+  import pimc_tb_pkg::*;
+  import pimc_run_pkg::*;
+();
 
   logic                    clk = 1'b0;
   logic                    rst_n = 1'b1;
@@ -59,29 +37,7 @@ module pimc_run #(
   wire  [31:0]             violations;
   wire  [7:0]              bank, rule;
 
-  pimc_tb #(
-      .Banks       (Banks),
-      .ProgAddrBits(ProgAddrBits),
-      .ProgBits    (ProgBits),
-      .AddrBits    (AddrBits),
-      .WordBits    (WordBits),
-      .RowBits     (RowBits),
-      .ColAddrBits (ColAddrBits),
-      .Rows        (Rows),
-      .ImageRows   (ImageRows),
-      .Cols        (Cols),
-      .ColBits     (ColBits),
-      .ReadLatency (ReadLatency),
-      .TRcd        (TRcd),
-      .TRas        (TRas),
-      .TRp         (TRp),
-      .TRc         (TRc),
-      .TFaw        (TFaw),
-      .TCcd        (TCcd),
-      .TRtp        (TRtp),
-      .TRfc        (TRfc),
-      .TRefi       (TRefi)
-  ) u_tb (
+  pimc_tb u_tb (
       .clk_i       (clk),
       .rst_ni      (rst_n),
       .load_i      (load),

@@ -1,34 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Testbench: one pimc_channel and a DRAM bank model behind each of its bank units.
 //
-// The parameters repeat the shape of the channel that was generated (the co-simulation fills them
-// in) and the timing of the DRAM. The ports are the channel's host side, its command port, and
-// what the bank models have to say about the commands.
+// The numbers of the channel that was generated and the timing of the DRAM are in the package
+// pimc_tb_pkg, which the co-simulation writes. The ports are the channel's host side, its command
+// port, and what the bank models have to say about the commands.
 `default_nettype none
 
-module pimc_tb #(
-    parameter int Banks        = 16,
-    parameter int ProgAddrBits = 4,    // address of a program word
-    parameter int ProgBits     = 64,   // bits of a program word
-    parameter int AddrBits     = 8,    // address of a vector memory word
-    parameter int WordBits     = 32,   // bits of a vector memory word
-    parameter int RowBits      = 4,    // row on the command port
-    parameter int ColAddrBits  = 5,    // column on the command port
-    parameter int Rows         = 16,
-    parameter int ImageRows    = 16,
-    parameter int Cols         = 32,
-    parameter int ColBits      = 256,
-    parameter int ReadLatency  = 4,
-    parameter int TRcd         = 4,
-    parameter int TRas         = 10,
-    parameter int TRp          = 4,
-    parameter int TRc          = 14,
-    parameter int TFaw         = 0,
-    parameter int TCcd         = 2,
-    parameter int TRtp         = 2,
-    parameter int TRfc         = 20,
-    parameter int TRefi        = 200
-) (
+module pimc_tb
+  import pimc_tb_pkg::*;
+(
     input  wire                     clk_i,
     input  wire                     rst_ni,
 

@@ -5,6 +5,8 @@ mod common;
 
 use common::{compile, on_all, options};
 use pimc_cosim::{cosim, Divergence, Inputs, Level, Quiet};
+use pimc_ir::testing::ModelBuilder;
+use pimc_ir::Model;
 use pimc_lower::hex::write_words;
 use pimc_lower::tree::read_tree;
 use pimc_rtl::isa::{Action, Instr, VecOp};
@@ -26,161 +28,88 @@ use Edit::{Digit, Program, Rtl, Swap};
 
 struct Fault {
     name: &'static str,
+    case: Case,
     /// The levels that must each find it, all that look at the file.
     levels: &'static [Level],
     edit: Edit,
 }
 
-const RTL: &[Level] = &[Level::Rtl];
+/// What the fault is planted in.
+#[derive(Clone, Copy)]
+enum Case {
+    /// Golden's network of every format and op, and its vectors.
+    Network,
+    /// Two supermasks of other keys, one after the other, several rows to a bank, on dense inputs.
+    Seeds,
+}
+
 const FILES: &[Level] = &[Level::Schedule, Level::Native, Level::Rtl];
 
-fn rtl(name: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Fault {
-    Fault { name, levels: RTL, edit: Rtl(file, from, to) }
-}
-
 fn in_files(name: &'static str, edit: Edit) -> Fault {
-    Fault { name, levels: FILES, edit }
+    Fault { name, case: Case::Network, levels: FILES, edit }
 }
 
-fn data_paths() -> Vec<Fault> {
-    vec![
-        rtl("swapped lanes", "pimc_table_lookup", "code[4*i +: 4]", "code[4*(i ^ 1) +: 4]"),
-        rtl("dropped carry", "pimc_table_lookup", "beat_sum + ", "beat_sum ^ "),
-        rtl(
-            "table written one entry further",
-            "pimc_table_build",
-            "addr_e_q <= entry_at_q;",
-            "addr_e_q <= entry_at_q + 1'b1;",
-        ),
-        rtl(
-            "stale table",
-            "pimc_table_lookup",
-            "we_i & (part_i == 2'(p));",
-            "we_i & (part_i == 2'(p)) & (p != 2);",
-        ),
-        rtl(
-            "centroid times the wrong input",
-            "pimc_table_build",
-            "$signed(x[8*i +: 8])",
-            "$signed(x[8*(i ^ 1) +: 8])",
-        ),
-        rtl(
-            "wrong sign correction",
-            "pimc_gated_sum",
-            "$countones(enable & negate)",
-            "$countones(enable & ~negate)",
-        ),
-        rtl("plane of the wrong weight", "pimc_gated_sum", "<< p)", "<< (p ^ 1))"),
-        rtl("sign plane added", "pimc_gated_sum", "(negate_count) - (", "(negate_count) + ("),
-        rtl("mask one bit off", "pimc_gated_sum", "enable = bits_e_q;", "enable = bits_e_q >> 1;"),
-        rtl(
-            "zeros counted for ones",
-            "pimc_gated_sum",
-            "$countones(bits_e_q)",
-            "$countones(~bits_e_q)",
-        ),
-        rtl(
-            "row not begun at zero",
-            "pimc_gated_sum",
-            "assign kept = first_e_q ?",
-            "assign kept = (first_e_q & 1'b0) ?",
-        ),
-        rtl("wrong tap of the xorshift", "pimc_sign_gen", "(low_a >> 17)", "(low_a >> 16)"),
-        rtl(
-            "wrong mixing factor",
-            "pimc_sign_gen",
-            "factor = 32'h846ca68b",
-            "factor = 32'h846ca68a",
-        ),
-        rtl(
-            "crossed bytes of the multiply-add row",
-            "pimc_mac_row",
-            "x[8*i +: 8]",
-            "x[8*(i ^ 1) +: 8]",
-        ),
-        rtl("rounding lost", "pimc_requantiser", "half_up = shifted +", "half_up = shifted & ~"),
-        rtl("logical shift", "pimc_requantiser", ">>> s1_shift_q", ">> s1_shift_q"),
-        rtl("no upper clamp", "pimc_requantiser", "if (rounded_q > ", "if (1'b0 && rounded_q > "),
-        rtl(
-            "largest of the operation before",
-            "pimc_vector_reduce",
-            "s2_first_q | ($signed(s2_x_q",
-            "($signed(s2_x_q",
-        ),
-        rtl("relu turned round", "pimc_vector_alu", "OP_RELU) & (s2_a_q <", "OP_RELU) & (s2_a_q >"),
-    ]
-}
+/// Faults in the Verilog of the network: name, the beginning of the one file that it is in, what
+/// stands there once, and what then stands there.
+const NETWORK: &str = r"
+swapped lanes | pimc_table_lookup | code[4*i +: 4] ==> code[4*(i ^ 1) +: 4]
+dropped carry | pimc_table_lookup | beat_sum + ==> beat_sum ^
+table written one entry further | pimc_table_build | addr_e_q <= entry_at_q; ==> addr_e_q <= entry_at_q + 1'b1;
+stale table | pimc_table_lookup | we_i & (part_i == 2'(p)); ==> we_i & (part_i == 2'(p)) & (p != 2);
+centroid times the wrong input | pimc_table_build | $signed(x[8*i +: 8]) ==> $signed(x[8*(i ^ 1) +: 8])
+wrong sign correction | pimc_gated_sum | $countones(enable & negate) ==> $countones(enable & ~negate)
+plane of the wrong weight | pimc_gated_sum | << p) ==> << (p ^ 1))
+sign plane added | pimc_gated_sum | (negate_count) - ( ==> (negate_count) + (
+mask one bit off | pimc_gated_sum | enable = bits_e_q; ==> enable = bits_e_q >> 1;
+zeros counted for ones | pimc_gated_sum | $countones(bits_e_q) ==> $countones(~bits_e_q)
+row not begun at zero | pimc_gated_sum | assign kept = first_e_q ? ==> assign kept = (first_e_q & 1'b0) ?
+wrong tap of the xorshift | pimc_sign_gen | (low_a >> 17) ==> (low_a >> 16)
+wrong mixing factor | pimc_sign_gen | factor = 32'h846ca68b ==> factor = 32'h846ca68a
+crossed bytes of the multiply-add row | pimc_mac_row | x[8*i +: 8] ==> x[8*(i ^ 1) +: 8]
+rounding lost | pimc_requantiser | half_up = shifted + ==> half_up = shifted & ~
+logical shift | pimc_requantiser | >>> s1_shift_q ==> >> s1_shift_q
+no upper clamp | pimc_requantiser | if (rounded_q >  ==> if (1'b0 && rounded_q > 
+largest of the operation before | pimc_vector_reduce | s2_first_q | ($signed(s2_x_q ==> ($signed(s2_x_q
+relu turned round | pimc_vector_alu | OP_RELU) & (s2_a_q < ==> OP_RELU) & (s2_a_q >
+late read | pimc_column_control | assign col_valid_o = reads_q[19]; ==> logic late_q; always_ff @(posedge clk_i) late_q <= reads_q[19]; assign col_valid_o = late_q;
+early read | pimc_column_control | = reads_q[19]; ==> = reads_q[18];
+ignored tail | pimc_bank_unit | (beat_q == beats_less_1_q) ==> (beat_q == 2'd3)
+result index stands | pimc_bank_unit | row_d = row_q + 1'b1; ==> row_d = row_q;
+counter not reset by a stream | pimc_bank_unit | row_d = 1'b0; ==> row_d = row_q;
+shifted plane | pimc_plane_packer | incoming_q[64*p +: 64] >> 16) ==> incoming_q[64*p +: 64] >> 17)
+drain one index ahead | pimc_vector_steps | index_o = step_index_q; ==> index_o = step_index_q + 1'b1;
+neighbouring banks drained for one another | pimc_buffer_unit | results_i[19*i +: 19] ==> results_i[19*(i ^ 1) +: 19]
+run that stays in its word | pimc_run_address | lane > 4'(l) ==> lane > 4'(l + 1)
+run written one lane off | pimc_vector_memory | ~run_w_first + 4'd1 ==> ~run_w_first
+stage that never turns | pimc_rotator_l16_s | amount_i[2] ==> amount_i[2] & 1'b0
+element past the end | pimc_vector_steps | (left_q >= 9'(l)) ==> (left_q >= 9'(l - 1))
+byte in another place | pimc_byte_packer | entry[l*8 + k] ==> entry[(l ^ 1)*8 + k]
+sum without its last lane | pimc_vector_reduce | if (!there_i[l]) begin ==> if (!there_i[l] | l == 15) begin
+column address off by one | pimc_dram_commands | command_col_d = col_q; ==> command_col_d = col_d;
+end one clock late | pimc_sequencer | assign done_o = ended_q; ==> logic late_q; always_ff @(posedge clk_i) late_q <= ended_q; assign done_o = late_q;
+precharge for a refresh | pimc_dram_commands | command_d = CMD_REF; ==> command_d = CMD_PRE;
+";
 
-fn control() -> Vec<Fault> {
-    vec![
-        rtl(
-            "late read",
-            "pimc_column_control",
-            "assign col_valid_o = reads_q[19];",
-            "logic late_q;\n  always_ff @(posedge clk_i) late_q <= reads_q[19];\n  \
-             assign col_valid_o = late_q;",
-        ),
-        rtl("early read", "pimc_column_control", "= reads_q[19];", "= reads_q[18];"),
-        rtl("ignored tail", "pimc_bank_unit", "(beat_q == beats_less_1_q)", "(beat_q == 2'd3)"),
-        rtl("result index stands", "pimc_bank_unit", "row_d = row_q + 1'b1;", "row_d = row_q;"),
-        rtl(
-            "counter not reset by a stream",
-            "pimc_bank_unit",
-            "if (stream_start_i) begin\n      row_d = 1'b0;",
-            "if (stream_start_i) begin\n      row_d = row_q;",
-        ),
-        rtl(
-            "shifted plane",
-            "pimc_plane_packer",
-            "incoming_q[64*p +: 64] >> 16)",
-            "incoming_q[64*p +: 64] >> 17)",
-        ),
-        rtl(
-            "drain one index ahead",
-            "pimc_vector_steps",
-            "index_o = step_index_q;",
-            "index_o = step_index_q + 1'b1;",
-        ),
-        rtl(
-            "neighbouring banks drained for one another",
-            "pimc_buffer_unit",
-            "results_i[19*i +: 19]",
-            "results_i[19*(i ^ 1) +: 19]",
-        ),
-        rtl("run that stays in its word", "pimc_run_address", "lane > 4'(l)", "lane > 4'(l + 1)"),
-        rtl(
-            "run written one lane off",
-            "pimc_vector_memory",
-            "~run_w_first + 4'd1",
-            "~run_w_first",
-        ),
-        rtl("stage that never turns", "pimc_rotator_l16_s", "amount_i[2]", "amount_i[2] & 1'b0"),
-        rtl(
-            "element past the end",
-            "pimc_vector_steps",
-            "(left_q >= 9'(l))",
-            "(left_q >= 9'(l - 1))",
-        ),
-        rtl("byte in another place", "pimc_byte_packer", "entry[l*8 + k]", "entry[(l ^ 1)*8 + k]"),
-        rtl(
-            "sum without its last lane",
-            "pimc_vector_reduce",
-            "l < 16; l++) begin\n      step_sum",
-            "l < 15; l++) begin\n      step_sum",
-        ),
-        rtl(
-            "column address off by one",
-            "pimc_dram_commands",
-            "command_col_d = col_q;",
-            "command_col_d = col_d;",
-        ),
-        rtl(
-            "precharge for a refresh",
-            "pimc_dram_commands",
-            "command_d = CMD_REF;",
-            "command_d = CMD_PRE;",
-        ),
-    ]
+/// The same, in the seeds of two supermasks. The start that is late is so by two clocks: see
+/// [`a_seed_one_clock_late_is_in_time`].
+const SEEDS: &str = r"
+late seed | pimc_column_control | = firsts_q[15]; ==> = firsts_q[17];
+lost start | pimc_bank_unit | .start_i   (sign_start_i) ==> .start_i   (sign_start_i & ~row_q[0])
+lost seed | pimc_sign_gen | if (step_q == 2'd3) begin ==> if (step_q == 2'd3 & row_hash_q[7]) begin
+wrong bank in the seed | pimc_channel | .bank_i         (4'(i)) ==> .bank_i         (4'(i ^ 1))
+rows counted on from the layer before | pimc_bank_unit | .restart_i (stream_start_i) ==> .restart_i (1'b0)
+";
+
+/// The faults of a table.
+fn in_rtl(case: Case, table: &'static str) -> Vec<Fault> {
+    let fault = |line: &'static str| {
+        let (name, rest) = line.split_once(" | ")?;
+        let (file, change) = rest.split_once(" | ")?;
+        let (from, to) = change.split_once(" ==> ")?;
+        Some(Fault { name, case, levels: &[Level::Rtl], edit: Rtl(file, from, to) })
+    };
+    let lines = table.lines().filter(|l| !l.is_empty());
+    lines.map(|l| fault(l).unwrap_or_else(|| panic!("no fault: {l}"))).collect()
 }
 
 fn is_act(a: &Action) -> bool {
@@ -222,6 +151,7 @@ fn files() -> Vec<Fault> {
         // No code of this bank may name the centroid, so that the results stand; what is read does not.
         Fault {
             name: "wrong centroid",
+            case: Case::Network,
             levels: &[Level::Native, Level::Rtl],
             edit: Digit { file: "mem/bank_07.hex", line: 2, at: 0 },
         },
@@ -288,20 +218,44 @@ fn plant(tree: &Path, edit: &Edit) -> Result<(), String> {
     Ok(())
 }
 
-/// Golden's network of every format and op, and its vectors.
-fn case() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors/network")
+/// The model of a case, and what it is run on; `folder` is where it is written if it is no file yet.
+fn model_of(case: Case, folder: &Path) -> (Model, Inputs) {
+    match case {
+        Case::Network => {
+            let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
+            let network = vectors.join("network");
+            let model = pimc_ir::load(&network.join("model.ir")).unwrap();
+            (model, Inputs::File(network.join("vectors.safetensors")))
+        }
+        Case::Seeds => {
+            let text = "pimc 1\ntarget \"hbm3-pim\"\n\
+                weight @a : supermask<40x130, coats=1, seed=0x5eed, layer=1> from \"t.safetensors\"\n\
+                weight @b : supermask<35x40, coats=1, seed=0xfeed, layer=2> from \"t.safetensors\"\n\
+                func @main(%x: i8<130>) -> i16<35> {\n  %0 = matvec @a, %x : i16<40>\n  \
+                %1 = requant %0, mul=3, shift=4 : i8<40>\n  %2 = matvec @b, %1 : i16<35>\n  \
+                return %2\n}\n";
+            let mask = |bits: usize| -> Vec<bool> { (0..bits).map(|i| i * i % 7 < 3).collect() };
+            let path = ModelBuilder::new(text)
+                .supermask("a", &mask(40 * 130))
+                .supermask("b", &mask(35 * 40))
+                .write(folder, "seeds.ir")
+                .unwrap_or_else(|d| panic!("{}", d.render(false)));
+            let model = pimc_ir::load(&path).unwrap_or_else(|d| panic!("{}", d.render(false)));
+            (model, Inputs::Random { count: 4, seed: 3 })
+        }
+    }
 }
 
 /// What one level finds in a fresh tree with this edit.
-fn find(edit: Option<&Edit>, level: Level) -> Result<Option<Divergence>, String> {
+fn find(case: Case, edit: Option<&Edit>, level: Level) -> Result<Option<Divergence>, String> {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path().join("out");
-    compile(&pimc_ir::load(&case().join("model.ir")).unwrap(), &tree);
+    let (model, inputs) = model_of(case, folder.path());
+    compile(&model, &tree);
     if let Some(edit) = edit {
         plant(&tree, edit)?;
     }
-    let mut options = options(Inputs::File(case().join("vectors.safetensors")));
+    let mut options = options(inputs);
     options.levels = vec![level];
     options.native_vectors = usize::MAX;
     cosim(&tree, &options, &Quiet).map(|r| r.divergence).map_err(|e| e.to_string())
@@ -310,7 +264,7 @@ fn find(edit: Option<&Edit>, level: Level) -> Result<Option<Divergence>, String>
 /// What is wrong with how a fault was met; nothing when it was caught and placed.
 fn missed(fault: &Fault, level: Level) -> Option<String> {
     let told = |why: String| Some(format!("{} at level {level}: {why}", fault.name));
-    match find(Some(&fault.edit), level) {
+    match find(fault.case, Some(&fault.edit), level) {
         Err(e) => told(format!("no verdict: {e}")),
         Ok(None) => told("not caught".into()),
         Ok(Some(d)) => {
@@ -321,10 +275,8 @@ fn missed(fault: &Fault, level: Level) -> Option<String> {
     }
 }
 
-#[test]
-fn every_planted_fault_is_caught() {
-    let faults: Vec<Fault> = [data_paths(), control(), files()].into_iter().flatten().collect();
-    assert!(faults.len() >= 20);
+/// Every fault at every level that must find it.
+fn all_caught(faults: &[Fault]) {
     let checks: Vec<(&Fault, Level)> =
         faults.iter().flat_map(|f| f.levels.iter().map(move |l| (f, *l))).collect();
     let missed = on_all(&checks, |(fault, level)| missed(fault, *level));
@@ -338,9 +290,34 @@ fn every_planted_fault_is_caught() {
 }
 
 #[test]
+fn every_fault_planted_in_the_network_is_caught() {
+    all_caught(&in_rtl(Case::Network, NETWORK));
+}
+
+#[test]
+fn every_fault_planted_in_the_seeds_is_caught() {
+    all_caught(&in_rtl(Case::Seeds, SEEDS));
+}
+
+#[test]
+fn every_fault_planted_in_a_file_is_caught() {
+    all_caught(&files());
+}
+
+#[test]
 fn without_a_fault_nothing_is_found() {
-    for level in [Level::Schedule, Level::Native, Level::Rtl] {
-        let found = find(None, level).expect("a verdict");
+    let cases = [Case::Network, Case::Seeds];
+    for (case, level) in cases.into_iter().flat_map(|c| FILES.iter().map(move |l| (c, *l))) {
+        let found = find(case, None, level).expect("a verdict");
         assert!(found.is_none(), "{found:?}");
     }
+}
+
+/// A seed takes four clocks from its start, which comes four clocks before the column; but the
+/// column's first beat, which needs it, is taken up in the clock after that.
+#[test]
+fn a_seed_one_clock_late_is_in_time() {
+    let late = Rtl("pimc_column_control", "= firsts_q[15];", "= firsts_q[16];");
+    let found = find(Case::Seeds, Some(&late), Level::Rtl).expect("a verdict");
+    assert!(found.is_none(), "{found:?}");
 }

@@ -84,6 +84,7 @@ fn expected() -> Expected {
             Write { addr: 10, data: 500_000, origin: at(1) },
             Write { addr: 11, data: 77, origin: at(1) },
         ],
+        end: 35,
     }
 }
 
@@ -98,8 +99,8 @@ impl Reference for Fixed {
         run: usize,
         host: &dyn Fn(u32) -> Option<i64>,
     ) -> Result<Expected, String> {
-        assert!(host(4).is_some(), "what the host wrote is known");
         assert_eq!(host(5), None);
+        host(4).ok_or("does not show what the host wrote to word 4")?;
         let host = vec![(4, -7 - run as i64), (5, 1)];
         Ok(Expected { host, ..expected() })
     }
@@ -361,6 +362,66 @@ fn a_wrong_word_from_the_host_is_found() {
     run.insert((3, "host_wdata_i".into()), digits(-9, 20));
     let (d, _) = checked(&[run]).divergence.unwrap();
     assert_eq!((d.signal.as_str(), d.got.as_str()), ("host_wdata_i", "-9 to word 4"));
+}
+
+#[test]
+fn an_end_one_clock_early_or_late_is_found_with_both_clocks() {
+    for (moved, got) in [(34, "the end in cycle 34"), (36, "no end")] {
+        let mut run = pulses(0);
+        run.remove(&(START + LEAD + 35, "done_o".into()));
+        run.insert((START + LEAD + moved, "done_o".into()), "1".into());
+        let (d, _) = checked(&[run]).divergence.unwrap();
+        let found = (d.signal.as_str(), d.cycle, d.expected.as_str(), d.got.as_str());
+        assert_eq!(found, ("done_o", Some(moved.min(35) as i64), "the end in cycle 35", got));
+    }
+}
+
+#[test]
+fn an_unknown_word_from_the_host_does_not_leave_the_one_before() {
+    let mut second = pulses(1);
+    second.insert((3, "host_wdata_i".into()), "x".repeat(20));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), vcd(&[pulses(0), second])).unwrap();
+    let error = check(file.path(), &mut Fixed(shape())).unwrap_err().to_string();
+    assert!(error.contains("host wrote to word 4"), "{error}");
+}
+
+#[test]
+fn a_result_or_a_write_must_fit_its_signal() {
+    // -2048 in 12 bits is also 2048, which no signal of 12 bits can show.
+    for (kind, wrong) in [("result_data", 2048), ("write_data", 1 << 19)] {
+        let mut reference = Shifted(shape(), kind, wrong);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut run = pulses(0);
+        if kind == "write_data" {
+            let key = run.keys().find(|k| k.1 == kind).unwrap().clone();
+            run.insert(key, digits(wrong, 20));
+        }
+        std::fs::write(file.path(), vcd(&[run])).unwrap();
+        let (d, _) = check(file.path(), &mut reference).unwrap().divergence.unwrap();
+        assert!(d.signal.ends_with(kind), "{d}");
+        assert_eq!((d.expected.contains(&wrong.to_string()), d.got.starts_with('-')), (true, true));
+    }
+}
+
+/// Expects a number that the signal of that name is too narrow for.
+struct Shifted(ChannelShape, &'static str, i64);
+
+impl Reference for Shifted {
+    fn shape(&self) -> &ChannelShape {
+        &self.0
+    }
+    fn expect(&mut self, _: usize, _: &dyn Fn(u32) -> Option<i64>) -> Result<Expected, String> {
+        let mut expected = expected();
+        match self.1 {
+            "result_data" => expected.results[0].values[1] = self.2,
+            _ => expected.writes[0].data = self.2,
+        }
+        Ok(expected)
+    }
+    fn column(&self, bank: usize, row: u32, col: u32) -> [u64; 4] {
+        column(bank, row, col)
+    }
 }
 
 #[test]

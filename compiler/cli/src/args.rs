@@ -1,7 +1,7 @@
 //! What can be typed. The texts here are the help that the program prints; an option of one name
 //! means the same in every command.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use pimc_cosim::Level;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ pub struct Compile {
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// A built-in target or a target TOML, instead of the one the model names.
-    #[arg(long, value_name = "NAME_OR_TOML")]
+    #[arg(long, value_name = "NAME_OR_TOML", value_parser = NonEmptyStringValueParser::new())]
     pub target: Option<String>,
 }
 

@@ -10,25 +10,32 @@ use tempfile::NamedTempFile;
 pub fn replace(files: &[(&Path, &[u8])]) -> Result<(), Failure> {
     let prepared = files
         .iter()
-        .map(|(path, bytes)| beside(path, bytes).map_err(|e| Failure::file("write", path, e)))
+        .map(|(path, bytes)| beside(path, bytes).map_err(|e| Failure::unwritable(path, e)))
         .collect::<Result<Vec<_>, _>>()?;
     for (file, path) in prepared {
-        file.persist(&path).map_err(|e| Failure::file("write", &path, e.error))?;
+        file.persist(&path).map_err(|e| Failure::unwritable(&path, e.error))?;
     }
     Ok(())
 }
 
 /// A file beside `path` that holds `bytes`, and the place it is to take: through a link, so that
-/// the link stays.
+/// the link stays. What is there and is no file (a folder, a pipe, `/dev/null`) is not replaced.
 fn beside(path: &Path, bytes: &[u8]) -> io::Result<(NamedTempFile, PathBuf)> {
     let place = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let folder = match place.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    let old = place.metadata();
+    if old.as_ref().is_ok_and(|old| !old.is_file()) {
+        return Err(io::Error::other("it is there, and it is not a file"));
+    }
+    if !folder.is_dir() {
+        return Err(io::Error::other(format!("there is no folder {}", folder.display())));
+    }
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
-    if let Ok(old) = place.metadata() {
+    if let Ok(old) = old {
         file.as_file().set_permissions(old.permissions())?;
     } else {
         readable(file.as_file())?;

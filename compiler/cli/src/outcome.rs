@@ -82,9 +82,10 @@ impl Failure {
         }
     }
 
-    /// A file that cannot be read or written.
-    pub fn file(doing: &str, path: &Path, error: impl Display) -> Failure {
-        Failure::input(format!("cannot {doing} {}: {error}", path.display()), "")
+    /// A file that cannot be written.
+    pub fn unwritable(path: &Path, error: impl Display) -> Failure {
+        let help = "name a file in a folder that is there and may be written to";
+        Failure::input(format!("cannot write {}: {error}", path.display()), help)
     }
 
     /// Its exit status.
@@ -99,9 +100,6 @@ impl Failure {
     pub fn render(&self, colour: bool) -> String {
         match self {
             Failure::Model(diagnostics) => diagnostics.render(colour),
-            Failure::Other { message, help, .. } if help.is_empty() => {
-                format!("error: {message}\n")
-            }
             Failure::Other { message, help, .. } => format!("error: {message}\n  help: {help}\n"),
         }
     }
@@ -129,7 +127,19 @@ impl From<pimc_cosim::Error> for Failure {
             return Failure::Model(diagnostics);
         }
         let text = error.to_string();
-        let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, ""));
+        let help = match error {
+            pimc_cosim::Error::Io { .. } => {
+                "name a file that is there and can be read; if it is one of the output tree, compile \
+                 the model again"
+            }
+            pimc_cosim::Error::Content { .. } => {
+                "make the file anew; `pimc cosim DIR --vcd F` writes a waveform that can be checked"
+            }
+            _ => "`pimc doctor` shows the tools that are used; the levels golden, schedule and native \
+                  run without them: `--level golden,schedule,native`",
+        };
+        // Some of the errors bring their own.
+        let (message, help) = text.split_once("\n  help: ").unwrap_or((&text, help));
         Failure::input(message, help)
     }
 }

@@ -69,5 +69,6 @@ pub use module::*;
 pub use parse::parse;
 pub use print::{format, print};
 pub use safetensors::Dtype;
+pub use tensor_files::read_tensors;
 pub use tensors::*;
 pub use types::*;

@@ -48,7 +48,10 @@ pub fn read_source(path: &Path) -> Result<(String, String), Diagnostics> {
     let shown = path.display();
     let unreadable = |e: io::Error| {
         let d = Diagnostic::error(Code::P0102, format!("`{shown}` cannot be read: {e}"));
-        Diagnostics::one(shown.to_string(), d.help("name a text file in the language of pimc"))
+        Diagnostics::one(
+            shown.to_string(),
+            d.help("name a text file that is there and can be read"),
+        )
     };
     let (file, len) = mapping::open_regular(path).map_err(unreadable)?;
     let mut bytes = Vec::new();

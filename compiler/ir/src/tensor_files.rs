@@ -5,8 +5,9 @@ use crate::layout::TensorSpec;
 use crate::module::{Name, Span};
 use crate::tensors::{Bytes, Slice, UsedFile};
 use safetensors::{Dtype, SafeTensors};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -124,9 +125,53 @@ impl Opened {
 /// Dtype, shape and place of every tensor of a safetensors file.
 pub(crate) type Directory = BTreeMap<String, (Dtype, Vec<usize>, Range<usize>)>;
 
+/// A safetensors file, or why it is none. A name that stands twice in the header is refused: the
+/// reader below keeps the last and says nothing.
+///
+/// # Errors
+/// What is wrong with the bytes, for a diagnostic that names the file.
+pub fn read_tensors(data: &[u8]) -> Result<SafeTensors<'_>, String> {
+    let file = SafeTensors::deserialize(data).map_err(|e| e.to_string())?;
+    // It has been read, so the length of the header and the header itself are there.
+    let (length, rest) = data.split_at(8);
+    let length = length.iter().rev().fold(0, |n, b| n << 8 | usize::from(*b));
+    match serde_json::from_slice(&rest[..length]) {
+        Ok(Keys { twice: None }) => Ok(file),
+        Ok(Keys { twice: Some(name) }) => Err(format!("the header names `{name}` twice")),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// The first key of a JSON object that it has twice.
+struct Keys {
+    twice: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Keys, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Keys;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let (mut seen, mut twice) = (BTreeSet::new(), None);
+                while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
+                    if twice.is_none() && !seen.insert(key.clone()) {
+                        twice = Some(key);
+                    }
+                }
+                Ok(Keys { twice })
+            }
+        }
+        from.deserialize_map(Object)
+    }
+}
+
 /// The directory of a safetensors file, or why it is none.
 pub(crate) fn tensors_of(data: &[u8]) -> Result<Directory, String> {
-    let file = SafeTensors::deserialize(data).map_err(|e| e.to_string())?;
+    let file = read_tensors(data)?;
     let start = data.as_ptr() as usize;
     Ok(file
         .iter()

@@ -5,7 +5,7 @@ use crate::layers::Layer;
 use crate::matrix::Matrix;
 use crate::recipe::{Recipe, Scale};
 use crate::section::{Problems, Spot};
-use crate::source::{wrong_shape, Source};
+use crate::source::{is_one_of, would_replace, wrong_shape, Source};
 use crate::uniform::choose_step;
 use pimc_ir::Code;
 use std::path::Path;
@@ -34,15 +34,21 @@ pub struct LayerSteps {
     pub wide: Option<f64>,
 }
 
-/// Reads the calibration inputs that the recipe names.
+/// Reads the calibration inputs that the recipe names. `writes` are files that will be replaced.
 pub fn read_samples(
     recipe: &Recipe,
     folder: &Path,
     inputs: Option<usize>,
+    writes: &[&Path],
     problems: &Problems,
 ) -> Option<Samples> {
     let calibration = recipe.calibration.as_ref()?;
-    let source = match Source::open(&folder.join(&calibration.file.value)) {
+    let path = folder.join(&calibration.file.value);
+    if is_one_of(&path, writes) {
+        problems.push(would_replace(&path).at(&calibration.file.span, "read here"));
+        return None;
+    }
+    let source = match Source::open(&path) {
         Ok(source) => source,
         Err(d) => {
             problems.push(d.at(&calibration.file.span, "named here"));

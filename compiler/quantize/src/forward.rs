@@ -50,6 +50,13 @@ pub struct LayerOutputs {
     pub post: Matrix,
 }
 
+impl LayerOutputs {
+    /// Whether nothing overflowed. An activation of an infinity need not show it, so both are asked.
+    pub fn are_finite(&self) -> bool {
+        self.pre.data.iter().chain(&self.post.data).all(|v| v.is_finite())
+    }
+}
+
 /// One layer of the float network on `x` (samples x inputs).
 pub fn float_layer(
     w: &Matrix,

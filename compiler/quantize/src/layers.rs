@@ -6,7 +6,7 @@ use crate::matrix::{Matrix, QuantizedMatrix};
 use crate::pq::{quantize_pq, PqSettings};
 use crate::recipe::{Format, LayerRecipe, Recipe, SupermaskRecipe};
 use crate::section::{NumberOrString, Problems, Spot};
-use crate::source::{wrong_shape, Source};
+use crate::source::{wrong_shape, RealTensor, Source};
 use crate::supermask::{counts_from_planes, import_supermask, mask_from_scores, SupermaskSettings};
 use pimc_ir::{Code, Span};
 
@@ -173,51 +173,16 @@ fn read_supermask(
     let sigma = read_sigma(&s.sigma, source, problems);
     let tensor = source.tensor(&s.source, problems)?;
     let (rows, cols, counts) = match (&tensor.shape[..], s.from_scores) {
-        ([rows, cols], true) if rows * cols > 0 => {
+        (&[rows, cols], true) if rows * cols > 0 => {
             let density = s.density.as_ref()?.value;
-            (*rows, *cols, mask_from_scores(&tensor.values, density))
+            (rows, cols, mask_from_scores(&tensor.values, density))
         }
-        ([rows, cols], false) if rows * cols > 0 => {
-            let counts = tensor.values.iter().map(|&v| v as usize).collect();
-            let top = s.coats as f32;
-            let bad = tensor.values.iter().position(|&v| v < 0.0 || v > top || v.fract() != 0.0);
-            if let Some(at) = bad {
-                let message = format!(
-                    "mask `{}` holds {} at {:?}",
-                    s.source.value,
-                    tensor.values[at],
-                    [at / cols, at % cols]
-                );
-                let label = format!("coat counts are whole numbers of 0..={}", s.coats);
-                let help = "correct the mask, or set `coats` to its largest count";
-                problems.error(Code::P0412, &s.source.span, message, &label, help);
-                return None;
-            }
-            (*rows, *cols, counts)
+        (&[rows, cols], false) if rows * cols > 0 => {
+            (rows, cols, whole_counts(s, &tensor.values, cols, problems)?)
         }
-        ([coats, rows, width], false) if rows * width > 0 => {
-            let fits = |c: &usize| c.div_ceil(8) == *width && *coats == s.coats;
-            let Some(cols) = inputs.filter(fits) else {
-                let expected = match inputs {
-                    Some(c) => format!("[{}, outputs, {}]", s.coats, c.div_ceil(8)),
-                    None => "[outputs, inputs], as the number of inputs is unknown here; \
-                             give `length` under [input]"
-                        .to_string(),
-                };
-                wrong_shape(&s.source, &tensor.shape, &expected, problems);
-                return None;
-            };
-            let bytes: Vec<u8> = tensor.values.iter().map(|&v| v as u8).collect();
-            match counts_from_planes(&bytes, *coats, *rows, cols) {
-                Ok(counts) => (*rows, cols, counts),
-                Err((r, c)) => {
-                    let message =
-                        format!("mask `{}` is not nested at {:?}", s.source.value, [r, c]);
-                    let help = "plane c+1 must be a subset of plane c";
-                    problems.error(Code::P0407, &s.source.span, message, "not nested", help);
-                    return None;
-                }
-            }
+        (&[_, rows, width], false) if rows * width > 0 => {
+            let (cols, counts) = counts_of_planes(s, &tensor, inputs, problems)?;
+            (rows, cols, counts)
         }
         (shape, _) => {
             let expected = "[outputs, inputs] or packed planes [coats, outputs, inputs/8]";
@@ -230,6 +195,67 @@ fn read_supermask(
     let settings =
         SupermaskSettings { rows, cols, coats, seed, layer, pruned, locked, sigma: sigma? };
     Some(import_supermask(&counts, &settings))
+}
+
+/// Coat counts written one by one.
+fn whole_counts(
+    s: &SupermaskRecipe,
+    values: &[f32],
+    cols: usize,
+    problems: &Problems,
+) -> Option<Vec<usize>> {
+    if let Some(at) = not_whole(values, s.coats as f32) {
+        let place = [at / cols, at % cols];
+        let message = format!("mask `{}` holds {} at {place:?}", s.source.value, values[at]);
+        let label = format!("coat counts are whole numbers of 0..={}", s.coats);
+        let help = "correct the mask, or set `coats` to its largest count";
+        problems.error(Code::P0412, &s.source.span, message, &label, help);
+        return None;
+    }
+    Some(values.iter().map(|&v| v as usize).collect())
+}
+
+/// The first value that is no whole number of 0..=`top`.
+fn not_whole(values: &[f32], top: f32) -> Option<usize> {
+    values.iter().position(|&v| v < 0.0 || v > top || v.fract() != 0.0)
+}
+
+/// The number of inputs, and coat counts from packed planes [coats, outputs, ceil(inputs/8)].
+fn counts_of_planes(
+    s: &SupermaskRecipe,
+    planes: &RealTensor,
+    inputs: Option<usize>,
+    problems: &Problems,
+) -> Option<(usize, Vec<usize>)> {
+    let [coats, rows, width] = planes.shape[..] else { return None };
+    let fits = |c: &usize| c.div_ceil(8) == width && coats == s.coats;
+    let Some(cols) = inputs.filter(fits) else {
+        let expected = match inputs {
+            Some(c) => format!("[{}, outputs, {}]", s.coats, c.div_ceil(8)),
+            None => "[outputs, inputs], as the number of inputs is unknown here; \
+                     give `length` under [input]"
+                .to_string(),
+        };
+        wrong_shape(&s.source, &planes.shape, &expected, problems);
+        return None;
+    };
+    if let Some(at) = not_whole(&planes.values, 255.0) {
+        let message = format!("mask `{}` holds {}", s.source.value, planes.values[at]);
+        let label = "packed planes are bytes, whole numbers of 0..=255";
+        let help = "pack eight weights to a byte, the first in the least significant bit";
+        problems.error(Code::P0412, &s.source.span, message, label, help);
+        return None;
+    }
+    let bytes: Vec<u8> = planes.values.iter().map(|&v| v as u8).collect();
+    match counts_from_planes(&bytes, coats, rows, cols) {
+        Ok(counts) => Some((cols, counts)),
+        Err((r, c)) => {
+            let message = format!("mask `{}` is not nested at {:?}", s.source.value, [r, c]);
+            let help = "plane c+1 must be a subset of plane c";
+            problems.error(Code::P0407, &s.source.span, message, "not nested", help);
+            None
+        }
+    }
 }
 
 /// A density given beside a mask must be the mask's, within one weight.

@@ -78,9 +78,11 @@ impl QuantizedMatrix {
     }
 
     /// Squared error against `w`, divided by the squared sum of `w`'s deviations from its mean (the
-    /// unit of the error tables); 0 if both are 0.
+    /// unit of the error tables), or of its values where all are equal; 0 if both are 0.
     pub fn relative_mse(&self, w: &Matrix) -> f64 {
-        let mean = w.data.iter().map(|&v| f64::from(v)).sum::<f64>() / w.data.len().max(1) as f64;
+        let constant = w.data.windows(2).all(|pair| pair[0] == pair[1]);
+        let sum = || w.data.iter().map(|&v| f64::from(v)).sum::<f64>();
+        let mean = if constant { 0.0 } else { sum() / w.data.len() as f64 };
         let (mut error, mut spread) = (0.0, 0.0);
         for (at, (&v, &q)) in w.data.iter().zip(&self.ints).enumerate() {
             let d = f64::from(v) - self.scale[at / w.cols] * q as f64;
@@ -120,5 +122,18 @@ mod tests {
         let bits = [true, false, false, true, false, false, false, false, true, false, true, true];
         assert_eq!(pack_rows(bits.into_iter(), 12), vec![0b0000_1001, 0b0000_1101]);
         assert_eq!(pack_rows([true, true, false, true].into_iter(), 2), vec![0b11, 0b10]);
+    }
+
+    #[test]
+    fn the_error_is_over_the_variance_or_the_square_of_a_constant() {
+        let of = |data: Vec<f32>, ints: Vec<i64>| {
+            let w = Matrix { rows: 1, cols: data.len(), data };
+            let ty = WeightType::Int { rows: 1, cols: w.cols, bits: 8, group: None };
+            let q = QuantizedMatrix { ty, tensors: vec![], scale: vec![0.5], ints, bits: 0 };
+            q.relative_mse(&w)
+        };
+        assert_eq!(of(vec![1.0, 3.0], vec![2, 4]), 0.5);
+        assert_eq!(of(vec![4.0; 2], vec![8, 6]), 1.0 / 32.0);
+        assert_eq!(of(vec![0.0; 2], vec![0, 0]), 0.0);
     }
 }

@@ -3,7 +3,7 @@
 use crate::calibrate::{LayerSteps, WIDE_BITS};
 use crate::layers::Layer;
 use crate::matrix::QuantizedMatrix;
-use crate::recipe::Activation;
+use crate::recipe::{Activation, LayerRecipe};
 use crate::requant::requant_constants;
 use crate::section::Problems;
 use pimc_ir::{Code, IntTy, WeightType, I8};
@@ -95,39 +95,48 @@ pub fn assemble(
     let requant = match target {
         None => None,
         Some((step, to)) => {
-            let one = matrix.one_scale();
-            let rows = if one { &unit[..1] } else { &unit[..] };
+            let rows = if matrix.one_scale() { &unit[..1] } else { &unit[..] };
             let ratios: Vec<f64> = rows.iter().map(|u| u / step).collect();
-            let Some((mul, shift)) = requant_constants(&ratios) else {
-                problems.error(
-                    Code::P0415,
-                    &recipe.scale.span,
-                    format!("layer `{name}` needs a requantiser of ratio {:e}", ratios[0]),
-                    "no multiplier of 32 bits and shift up to 62 gives it",
-                    "check the scales: this one is far from the size of the layer's results",
-                );
-                return None;
-            };
-            Some(Requant { mul, shift, to })
+            Some(requantiser(layer, &ratios, to, problems)?)
         }
     };
-    let table = match (recipe.activation, steps.pre, steps.post) {
-        (Activation::Gelu, Some(pre), Some(post)) => Some(("gelu", pre, post)),
-        (Activation::Silu, Some(pre), Some(post)) => Some(("silu", pre, post)),
-        _ => None,
-    };
-    let table = table.map(|(function, pre, post)| Table {
-        function,
-        values: (-128..128)
-            .map(|x| {
-                let y = recipe.activation.apply(f64::from(x) * pre) / post;
-                y.round().clamp(-128.0, 127.0) as i8
-            })
-            .collect(),
-    });
+    let table = table(recipe.activation, steps);
     let step = steps.post.or(steps.wide).unwrap_or(unit[0]);
     let relu = recipe.activation == Activation::Relu;
     Some(IntLayer { name, matrix, bias, accumulator, relu, requant, table, step })
+}
+
+fn requantiser(
+    layer: &Layer<'_>,
+    ratios: &[f64],
+    to: IntTy,
+    problems: &Problems,
+) -> Option<Requant> {
+    let constants = requant_constants(ratios);
+    if constants.is_none() {
+        let LayerRecipe { name, scale, .. } = layer.recipe;
+        problems.error(
+            Code::P0415,
+            &scale.span,
+            format!("layer `{}` needs a requantiser of ratio {:e}", name.value, ratios[0]),
+            "no multiplier of 32 bits and shift up to 62 gives it",
+            "check the scales: this one is far from the size of the layer's results",
+        );
+    }
+    constants.map(|(mul, shift)| Requant { mul, shift, to })
+}
+
+/// The activation on 8-bit values of step `pre`, as 8-bit values of step `post`.
+fn table(activation: Activation, steps: &LayerSteps) -> Option<Table> {
+    let function = match activation {
+        Activation::Gelu => "gelu",
+        Activation::Silu => "silu",
+        Activation::None | Activation::Relu => return None,
+    };
+    let (pre, post) = (steps.pre?, steps.post?);
+    let value = |x: i32| (activation.apply(f64::from(x) * pre) / post).round();
+    let values = (-128..128).map(|x| value(x).clamp(-128.0, 127.0) as i8).collect();
+    Some(Table { function, values })
 }
 
 fn integer_bias(

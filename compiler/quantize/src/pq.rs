@@ -180,8 +180,7 @@ pub fn quantize_pq(
 ) -> QuantizedMatrix {
     let (rows, cols, sub, k) = (w.rows, w.cols, s.sub, s.k);
     let parts = cols / sub;
-    let row_factor: Vec<f64> =
-        (0..rows).map(|r| if s.row_scale { root_mean_square(w.row(r)) } else { 1.0 }).collect();
+    let row_factor = if s.row_scale { row_factors(w) } else { vec![1.0; rows] };
     let scaled: Vec<f32> = w
         .data
         .iter()
@@ -237,13 +236,15 @@ pub fn quantize_pq(
     }
 }
 
-fn root_mean_square(values: &[f32]) -> f64 {
-    let mean = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len() as f64;
-    if mean > 0.0 {
-        mean.sqrt()
-    } else {
-        1.0
-    }
+/// The root mean square of every row. A row of zeros is exact at any factor and takes that of the whole
+/// matrix, near those of the other rows, because the requantiser has one shift for all.
+fn row_factors(w: &Matrix) -> Vec<f64> {
+    let root_mean_square = |values: &[f32]| {
+        let squares = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+        Some((squares / values.len() as f64).sqrt()).filter(|&root| root > 0.0)
+    };
+    let all = root_mean_square(&w.data).unwrap_or(1.0);
+    (0..w.rows).map(|r| root_mean_square(w.row(r)).unwrap_or(all)).collect()
 }
 
 /// One step for all codebooks of a tensor, of least error over the points they stand for, and the
@@ -356,6 +357,16 @@ mod tests {
         let zero = Matrix { rows: 2, cols: 2, data: vec![0.0; 4] };
         let got = quantized(&zero, &PqSettings { row_scale: true, ..SETTINGS });
         assert!(got.ints.iter().all(|&q| q == 0));
+    }
+
+    #[test]
+    fn a_row_of_zeros_has_a_scale_near_those_of_the_others() {
+        let mut w = gaussian(3, 8);
+        w.data.iter_mut().for_each(|v| *v *= 1e-3);
+        w.data[8..16].fill(0.0);
+        let got = quantized(&w, &PqSettings { row_scale: true, ..SETTINGS });
+        let highest = got.scale[0].max(got.scale[2]);
+        assert!(got.scale[1] <= highest && got.ints[8..16].iter().all(|&q| q == 0), "{got:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::network::{assemble, IntLayer};
 use crate::recipe::{parse_recipe, Output, Recipe};
 use crate::report::{LayerReport, Origin, Report};
 use crate::section::Problems;
-use crate::source::Source;
+use crate::source::{is_one_of, would_replace, Source};
 use pimc_ir::{Code, Diagnostic, Diagnostics, Model};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub struct Request<'a> {
     /// Name, without folder, under which the caller will store [`Quantized::tensors`] beside the
     /// module.
     pub tensor_file: &'a str,
+    /// The files that the caller will write. None may be one that is read.
+    pub writes: &'a [&'a Path],
 }
 
 /// Where news of a long run go. Called from several threads.
@@ -65,6 +67,11 @@ pub fn quantize(request: &Request<'_>, progress: &dyn Progress) -> Result<Quanti
     let recipe = parse_recipe(&text, &file_name)?;
     let source = Source::open(request.weights)
         .map_err(|d| Diagnostics::one(request.weights.display().to_string(), d))?;
+    for read in [request.recipe, request.weights] {
+        if is_one_of(read, request.writes) {
+            return Err(Diagnostics::one(read.display().to_string(), would_replace(read)));
+        }
+    }
     let folder = request.recipe.parent().unwrap_or(Path::new(""));
     let problems = Problems::default();
     let run = Run { recipe: &recipe, source: &source, folder, request, progress };
@@ -104,7 +111,7 @@ impl Run<'_> {
         let layers = read_layers(self.recipe, self.source, problems);
         check_names(self.recipe, &layers, problems);
         let inputs = layers.first().map(|l| l.float.cols);
-        let samples = read_samples(self.recipe, self.folder, inputs, problems);
+        let samples = read_samples(self.recipe, self.folder, inputs, self.request.writes, problems);
         if !problems.is_empty() {
             return None;
         }
@@ -146,7 +153,7 @@ impl Run<'_> {
     fn report(&self, network: &Network, recipe: Origin, model: &Model) -> Result<Report, String> {
         let Network { layers, input_step, .. } = network;
         let comparison = match (&network.samples, &network.float) {
-            (Some(samples), Some(float)) => {
+            (Some(samples), Some(float)) if float.iter().all(LayerOutputs::are_finite) => {
                 self.progress.begin("comparison with the float network", 1);
                 let got = compare(model, layers, &samples.x, *input_step, float);
                 self.progress.step();

@@ -187,7 +187,7 @@ pub fn parse_recipe(source: &str, file_name: &str) -> Result<Recipe, Diagnostics
 
 fn read(root: Section<'_>, problems: &Problems) -> Option<Recipe> {
     let seed = root.integer_or("seed", 0, i64::MAX as u64, 0);
-    let target = root.string("target").map_or_else(|| "hbm3-pim".to_string(), |s| s.value);
+    let target = target(&root, problems);
     let input = input(&root, problems);
     let calibration = root.table("calibration", "`[calibration]`").map(|s| {
         let file = s.required_string("file", "name a safetensors file, relative to the recipe");
@@ -220,6 +220,17 @@ fn read(root: Section<'_>, problems: &Problems) -> Option<Recipe> {
         layers: layers.into_iter().collect::<Option<Vec<_>>>()?,
         output,
     })
+}
+
+/// Whether the target is known is for the compiler to say; here it only must fit into the module's text.
+fn target(root: &Section<'_>, problems: &Problems) -> String {
+    let Some(target) = root.string("target") else { return "hbm3-pim".to_string() };
+    if target.value.chars().any(char::is_control) {
+        let message = "`target` holds a line break or another control character".to_string();
+        let help = "name a built-in target, or the path of a target file";
+        problems.error(Code::P0412, &target.span, message, "not one line of text", help);
+    }
+    target.value
 }
 
 fn input(root: &Section<'_>, problems: &Problems) -> InputRecipe {

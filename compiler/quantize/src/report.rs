@@ -28,7 +28,7 @@ pub struct LayerReport {
     /// Real value of one step of the layer's result.
     pub result_step: f64,
     /// Squared error of the layer's results in the integer network over the mean square of those of
-    /// the float network, on calibration samples.
+    /// the float network, on calibration samples; none without them, or if that network overflows.
     pub activation_error: Option<f64>,
 }
 

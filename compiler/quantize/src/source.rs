@@ -3,7 +3,7 @@
 use crate::matrix::Matrix;
 use crate::section::{Problems, Spot};
 use memmap2::Mmap;
-use pimc_ir::{Code, Diagnostic, Dtype};
+use pimc_ir::{read_tensors, Code, Diagnostic, Dtype};
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -46,7 +46,7 @@ impl Source {
         // SAFETY: the mapping is read-only. As with any mapping, the file must not be cut short by
         // others while it is read; the views below never outlive the mapping.
         let map = unsafe { Mmap::map(&file) }.map_err(cannot)?;
-        if let Err(e) = SafeTensors::deserialize(&map) {
+        if let Err(e) = read_tensors(&map) {
             let message = format!("`{shown}` is not a valid safetensors file: {e}");
             return Err(Diagnostic::error(Code::P0402, message)
                 .help("write it anew: it may be cut off, or another kind of file"));
@@ -117,6 +117,19 @@ impl Source {
             }
         }
     }
+}
+
+/// Whether `path` leads to the same file as one of `others`; files that are not there are no files.
+pub fn is_one_of(path: &Path, others: &[&Path]) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    others.iter().any(|other| other.canonicalize().is_ok_and(|other| other == path))
+}
+
+/// P0408, without a place: the result would take the place of an input.
+pub fn would_replace(input: &Path) -> Diagnostic {
+    let message = format!("`{}` is read, and the result would replace it", input.display());
+    Diagnostic::error(Code::P0408, message)
+        .help("name another model: its tensors lie beside it, with its name and `.safetensors`")
 }
 
 /// Reports that a tensor is of another shape than `expected`, a text.

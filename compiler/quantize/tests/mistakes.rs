@@ -4,6 +4,7 @@ mod common;
 
 use common::{network, normal, run, write_f32};
 use pimc_ir::Diagnostics;
+use pimc_quantize::Report;
 use safetensors::tensor::TensorView;
 use safetensors::Dtype;
 
@@ -131,6 +132,11 @@ fn values_out_of_range() {
 }
 
 #[test]
+fn a_target_is_one_line() {
+    one(&format!("target = \"a\\nb\"\n{HEAD}{LAYER}"), "P0412", "\"a\\nb\"");
+}
+
+#[test]
 fn tensors_that_are_missing_or_of_the_wrong_shape() {
     one(&format!("{HEAD}{}", LAYER.replace("a.weight", "A")), "P0403", "\"A\"");
     one(&format!("{HEAD}{LAYER}bias = \"no\"\n"), "P0403", "\"no\"");
@@ -184,11 +190,11 @@ fn no_usable_scale() {
 }
 
 /// A network of one layer `a` with these weights and samples.
-fn with_values(weights: Vec<f32>, samples: Vec<f32>) -> Result<(), Diagnostics> {
+fn with_values(weights: Vec<f32>, samples: Vec<f32>) -> Result<Report, Diagnostics> {
     let dir = tempfile::tempdir().unwrap();
     write_f32(&dir.path().join("weights.safetensors"), &[("a.weight", vec![4, 6], weights)]);
     write_f32(&dir.path().join("samples.safetensors"), &[("x", vec![5, 6], samples)]);
-    run(dir.path(), &format!("{HEAD}{LAYER}")).map(|_| ())
+    run(dir.path(), &format!("{HEAD}{LAYER}")).map(|made| made.report)
 }
 
 #[test]
@@ -210,9 +216,12 @@ fn values_that_are_no_numbers() {
     with_values(vec![0.0; 24], normal(2, 30, 1.0)).unwrap();
     let all = with_values(normal(1, 24, 1.0), vec![0.0; 30]).unwrap_err();
     assert_eq!(all.list()[0].code.to_string(), "P0415");
-    // Finite numbers of which the products are not.
-    let huge = with_values(vec![3e38; 24], vec![3e38; 30]);
-    assert!(huge.is_ok(), "the accumulator is returned, and its integers are small");
+    // Finite numbers of which the products are not: the accumulator is returned, and its integers
+    // are small; but there is nothing to compare them with.
+    let huge = with_values(vec![3e38; 24], vec![3e38; 30]).unwrap();
+    assert_eq!((huge.samples, huge.agreement, huge.layers[0].activation_error), (0, None, None));
+    let fine = with_values(vec![3.0; 24], vec![3.0; 30]).unwrap();
+    assert_eq!((fine.samples, fine.agreement), (5, Some(1.0)));
 }
 
 #[test]
@@ -241,6 +250,8 @@ fn masks_that_are_none() {
     assert_eq!(code(recipe("length = 9", 1)).as_deref(), Some("P0405"));
     write(Dtype::U8, vec![2, 1, 2], &[0x0f, 0x01, 0xff, 0x01]);
     assert_eq!(code(recipe("length = 9", 2)).as_deref(), Some("P0407"));
+    write(Dtype::I16, vec![2, 1, 2], &[1, 0, 1, 0, 1, 0, 0, 1]);
+    assert_eq!(code(recipe("length = 9", 2)).as_deref(), Some("P0412"), "256 is no byte");
     write(Dtype::F8_E4M3, vec![2, 3], &[0; 6]);
     assert_eq!(code(recipe("", 1)).as_deref(), Some("P0404"));
     write(Dtype::U8, vec![0, 3], &[]);

@@ -108,7 +108,7 @@ impl BankUnit {
             result: Wire::new(s(bank.result_bits)),
             ones: vec_of(w.ones > 0, || Wire::new(u(w.ones))),
 
-            column: vec![Reg::new(beat); shape.beats as usize],
+            column: vec![Reg::data(beat); shape.beats as usize],
             column_first: Flop::default(),
             column_last: Flop::default(),
             beats_less_1: Reg::new(u(index_bits(shape.beats))),

@@ -1,38 +1,8 @@
 //! Streams through a bank unit against plain integers: every mode, every kind of shape.
 
 use super::*;
-use crate::isa::IsaShape;
-use crate::shape::{index_bits, BufferShape, GatedShape, LookupShape, MacShape};
-use crate::test_rng::Rng;
-
-/// A channel around a bank; what the bank does not look at is small.
-fn channel(bank: BankShape) -> ChannelShape {
-    ChannelShape {
-        banks: 16,
-        beats: 4,
-        beat_bits: 64,
-        read_latency: 5,
-        dram_rows: 64,
-        dram_cols: 32,
-        refi: 1000,
-        rfc: 100,
-        isa: IsaShape {
-            delay_bits: 8,
-            row_bits: 6,
-            col_bits: 5,
-            count_bits: 8,
-            mode_bits: 3,
-            columns_bits: 8,
-            beats_bits: 2,
-            coats_bits: 2,
-            key_bits: 32,
-            addr_bits: 8,
-        },
-        program_depth: 64,
-        bank,
-        buffer: BufferShape { word_bits: 32, depth: 64, ops: vec![], requant: None, mul_bits: 16 },
-    }
-}
+use crate::shape::{GatedShape, LookupShape, MacShape};
+use crate::testing::{self, channel, pack, signs_of, Rng};
 
 fn empty() -> BankShape {
     BankShape {
@@ -46,10 +16,7 @@ fn empty() -> BankShape {
 }
 
 fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
-    let code_bits = index_bits(k);
-    let lanes = 64 / code_bits;
-    let chunk = (1..=8 / sub).rev().find(|c| lanes % c == 0).unwrap_or(1);
-    LookupShape { k, sub, code_bits, lanes, chunk, blocks, entry_bits: 19, acc_bits: 23 }
+    testing::lookup(k, sub, blocks, (19, 23))
 }
 
 /// A bank unit with the columns of a stream on their way to it, and what it has reported.
@@ -138,10 +105,9 @@ impl Bench {
         let mut at = 0;
         for block in x.chunks(block_bytes) {
             for word in block.chunks(word_bytes) {
-                let data = word.iter().rev().fold(0i128, |w, b| w << 8 | (*b as u8) as i128);
                 self.uut.byte_we[0].next = true;
                 self.uut.byte_addr[0].set(at);
-                self.uut.load_data.set(data);
+                self.uut.load_data.set(pack(word));
                 self.clock();
                 at += 1;
             }
@@ -330,30 +296,6 @@ fn sign_columns() {
         run_signs(&mut bench, cols, &rows, &x);
         run_signs(&mut bench, cols, &rows[..1], &vec![-128; cols]);
     }
-}
-
-fn mix32(mut v: u32) -> u32 {
-    v ^= v >> 16;
-    v = v.wrapping_mul(0x7feb_352d);
-    v ^= v >> 15;
-    v = v.wrapping_mul(0x846c_a68b);
-    v ^ v >> 16
-}
-
-/// The sign of every input of a row, by the rule.
-fn signs_of(key: u32, row: u32, cols: usize) -> Vec<i64> {
-    let mut state = mix32(key ^ mix32(0x9e37_79b9u32.wrapping_mul(row + 1)));
-    if state == 0 {
-        state = 0x6d2b_79f5;
-    }
-    let mut signs = vec![];
-    while signs.len() < cols {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        signs.extend((0..32).map(|j| if state >> j & 1 == 1 { -1 } else { 1 }));
-    }
-    signs
 }
 
 /// `coats[row][col]` through a bank: nested masks, in the order group, coat.

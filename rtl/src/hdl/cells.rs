@@ -5,12 +5,48 @@
 //! register and a memory look at their inputs at an edge only, and no cell's input is a reason to
 //! evaluate its unit again.
 
+use super::pass;
 use super::tree::{cell, Cell};
 use super::wire::{Signal, Wire};
 use super::word::{u, Ty};
 use rust_hdl_core::prelude::*;
 
-/// A register of run-time type, 0 after reset.
+/// How a cell is a block: it is evaluated by a function of its own and shows its ports. No input of
+/// a cell is a reason to evaluate the unit that it is in.
+macro_rules! cell_block {
+    ([$($generic:tt)*] $cell:ty, ports: $($port:ident)+, $evaluate:expr) => {
+        impl<$($generic)*> Block for $cell {
+            fn connect_all(&mut self) {
+                self.connect();
+            }
+            #[inline]
+            fn update_all(&mut self) {
+                $evaluate(self);
+            }
+            #[inline]
+            fn has_changed(&self) -> bool {
+                false
+            }
+            fn accept(&self, name: &str, probe: &mut dyn Probe) {
+                probe.visit_start_scope(name, self);
+                $(self.$port.accept(stringify!($port), probe);)+
+                probe.visit_end_scope(name, self);
+            }
+        }
+    };
+}
+
+/// The output of a register or a memory has changed, or not, at an edge.
+#[inline]
+fn tell_state(changed: bool) {
+    if changed {
+        pass::state();
+        pass::again();
+    }
+}
+
+/// A register of run-time type. One of control is 0 after reset; one of data is not reset, and is
+/// written before anybody looks at it. (The simulation begins with 0 in both.)
 #[derive(Clone, Debug, Default)]
 pub struct Reg {
     /// Next value.
@@ -19,55 +55,43 @@ pub struct Reg {
     pub q: Wire<Out>,
     /// Clock.
     pub clock: Signal<In, Clock>,
+    _data: bool,
 }
 
 impl Reg {
-    /// A register at 0.
+    /// A register that is reset to 0.
     pub fn new(ty: Ty) -> Self {
-        Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default() }
+        Reg { d: Wire::new(ty), q: Wire::new(ty), clock: Signal::default(), _data: false }
     }
-}
 
-impl Block for Reg {
-    fn connect_all(&mut self) {
-        self.connect();
+    /// A register of data: not reset.
+    pub fn data(ty: Ty) -> Self {
+        Reg { _data: true, ..Reg::new(ty) }
     }
+
     #[inline]
-    fn update_all(&mut self) {
+    fn at_edge(&mut self) {
         if self.clock.edge() {
             self.d.update_all();
             self.update();
             self.clock.update_all();
+            tell_state(self.q.take());
         }
-        if self.q.has_changed() {
-            self.q.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.q.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.d.accept("d", probe);
-        self.q.accept("q", probe);
-        self.clock.accept("clock", probe);
-        probe.visit_end_scope(name, self);
     }
 }
+
+cell_block!([] Reg, ports: d q clock, Reg::at_edge);
 
 impl Logic for Reg {
     #[inline]
     fn update(&mut self) {
-        if self.clock.edge() {
-            self.q.next = self.d.val();
-        }
+        self.q.next = self.d.val();
     }
     fn connect(&mut self) {
         self.q.connect();
     }
     fn hdl(&self) -> Verilog {
-        cell(&Cell::Register)
+        cell(&Cell::Register { reset: !self._data })
     }
 }
 
@@ -83,46 +107,30 @@ pub struct Flop<T: Synth + 'static> {
     pub clock: Signal<In, Clock>,
 }
 
-impl<T: Synth + 'static> Block for Flop<T> {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
+impl<T: Synth + 'static> Flop<T> {
     #[inline]
-    fn update_all(&mut self) {
+    fn at_edge(&mut self) {
         if self.clock.edge() {
             self.d.update_all();
             self.update();
             self.clock.update_all();
+            tell_state(self.q.take());
         }
-        if self.q.has_changed() {
-            self.q.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.q.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.d.accept("d", probe);
-        self.q.accept("q", probe);
-        self.clock.accept("clock", probe);
-        probe.visit_end_scope(name, self);
     }
 }
+
+cell_block!([T: Synth + 'static] Flop<T>, ports: d q clock, Flop::at_edge);
 
 impl<T: Synth + 'static> Logic for Flop<T> {
     #[inline]
     fn update(&mut self) {
-        if self.clock.edge() {
-            self.q.next = self.d.val();
-        }
+        self.q.next = self.d.val();
     }
     fn connect(&mut self) {
         self.q.connect();
     }
     fn hdl(&self) -> Verilog {
-        cell(&Cell::Register)
+        cell(&Cell::Register { reset: true })
     }
 }
 
@@ -143,8 +151,6 @@ pub struct Ram {
     pub raddr: Wire<In>,
     /// The word, one clock later.
     pub rdata: Wire<Out>,
-    /// Changes whenever a word does, so that an instance knows that its state has changed.
-    written: Signal<Local, Bit>,
     _words: Vec<i128>,
 }
 
@@ -177,14 +183,9 @@ impl Ram {
     pub fn words(&self) -> &[i128] {
         &self._words
     }
-}
 
-impl Block for Ram {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
     #[inline]
-    fn update_all(&mut self) {
+    fn at_edge(&mut self) {
         if self.clock.edge() {
             self.we.update_all();
             self.waddr.update_all();
@@ -192,39 +193,22 @@ impl Block for Ram {
             self.raddr.update_all();
             self.update();
             self.clock.update_all();
+            tell_state(self.rdata.take());
         }
-        if self.has_changed() {
-            self.rdata.update_all();
-            self.written.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.rdata.has_changed() || self.written.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.clock.accept("clock", probe);
-        self.we.accept("we", probe);
-        self.waddr.accept("waddr", probe);
-        self.wdata.accept("wdata", probe);
-        self.raddr.accept("raddr", probe);
-        self.rdata.accept("rdata", probe);
-        probe.visit_end_scope(name, self);
     }
 }
 
+cell_block!([] Ram, ports: clock we waddr wdata raddr rdata, Ram::at_edge);
+
 impl Logic for Ram {
     fn update(&mut self) {
-        if self.clock.edge() {
-            let word = self._words.get(self.raddr.val().index());
-            self.rdata.set(word.copied().unwrap_or(0));
-            if self.we.val() {
-                let (at, x) = (self.waddr.val().index(), self.wdata.get());
-                if let Some(word) = self._words.get_mut(at).filter(|word| **word != x) {
-                    *word = x;
-                    self.written.next = !self.written.val();
-                }
+        let word = self._words.get(self.raddr.val().index());
+        self.rdata.set(word.copied().unwrap_or(0));
+        if self.we.val() {
+            let (at, x) = (self.waddr.val().index(), self.wdata.get());
+            if let Some(word) = self._words.get_mut(at).filter(|word| **word != x) {
+                *word = x;
+                pass::state();
             }
         }
     }
@@ -255,33 +239,20 @@ impl Popcount {
     pub fn modular(width: u32, count: Ty) -> Self {
         Popcount { x: Wire::new(u(width)), y: Wire::new(count) }
     }
-}
 
-impl Block for Popcount {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
     #[inline]
-    fn update_all(&mut self) {
+    fn follow(&mut self) {
         if self.x.has_changed() {
             self.x.update_all();
             self.update();
+            if self.y.take() {
+                pass::again();
+            }
         }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
     }
 }
+
+cell_block!([] Popcount, ports: x y, Popcount::follow);
 
 impl Logic for Popcount {
     fn update(&mut self) {
@@ -315,33 +286,20 @@ impl Split {
         let part = Wire::new(Ty { width, signed: true });
         Split { x: Wire::new(u(count as u32 * width)), y: vec![part; count] }
     }
-}
 
-impl Block for Split {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
     #[inline]
-    fn update_all(&mut self) {
+    fn follow(&mut self) {
         if self.x.has_changed() {
             self.x.update_all();
             self.update();
+            if self.y.iter_mut().fold(false, |any, y| y.take() | any) {
+                pass::again();
+            }
         }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
     }
 }
+
+cell_block!([] Split, ports: x y, Split::follow);
 
 impl Logic for Split {
     fn update(&mut self) {
@@ -375,33 +333,20 @@ impl Join {
     pub fn new(count: usize, part: Ty) -> Self {
         Join { x: vec![Wire::new(part); count], y: Wire::new(u(count as u32 * part.width)) }
     }
-}
 
-impl Block for Join {
-    fn connect_all(&mut self) {
-        self.connect();
-    }
     #[inline]
-    fn update_all(&mut self) {
+    fn follow(&mut self) {
         if self.x.has_changed() {
             self.x.update_all();
             self.update();
+            if self.y.take() {
+                pass::again();
+            }
         }
-        if self.y.has_changed() {
-            self.y.update_all();
-        }
-    }
-    #[inline]
-    fn has_changed(&self) -> bool {
-        self.y.has_changed()
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.x.accept("x", probe);
-        self.y.accept("y", probe);
-        probe.visit_end_scope(name, self);
     }
 }
+
+cell_block!([] Join, ports: x y, Join::follow);
 
 impl Logic for Join {
     fn update(&mut self) {

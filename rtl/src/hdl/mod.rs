@@ -7,13 +7,14 @@
 //! UNITS.md tells how to write one.
 
 mod cells;
+mod pass;
 pub mod tree;
 mod unit;
 mod wire;
 mod word;
 
 pub use cells::{Flop, Join, Popcount, Ram, Reg, Split, Unused};
-pub use unit::{clock, settle, Card, Contract, Inst, Unit};
+pub use unit::{clock, settle, Card, Contract, Inst, ProvenWidth, Unit};
 pub use wire::{Const, Signal, Wire};
 pub use word::{bit_cast, s, signed_cast, u, unsigned_cast, Ty, Word};
 
@@ -21,7 +22,7 @@ pub use word::{bit_cast, s, signed_cast, u, unsigned_cast, Ty, Word};
 pub mod prelude {
     pub use super::{
         bit_cast, clock, s, settle, signed_cast, u, unsigned_cast, Const, Contract, Flop, Inst,
-        Join, Popcount, Ram, Reg, Signal, Split, Ty, Unit, Unused, Wire, Word,
+        Join, Popcount, ProvenWidth, Ram, Reg, Signal, Split, Ty, Unit, Unused, Wire, Word,
     };
     pub use crate::{comment, dff_setup};
     pub use rust_hdl_core::prelude::{

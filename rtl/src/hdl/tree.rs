@@ -12,7 +12,10 @@ use rust_hdl_core::prelude::{Atom, AtomKind, Block, Probe, TypeKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
     /// `d` to `q` at the clock.
-    Register,
+    Register {
+        /// 0, or the first state, after reset.
+        reset: bool,
+    },
     /// Synchronous memory of `depth` words.
     Ram {
         /// Words.
@@ -36,7 +39,8 @@ const CELL: &str = "pimc cell ";
 /// How a cell tells the visitor what it is.
 pub(super) fn cell(cell: &Cell) -> Verilog {
     let name = match cell {
-        Cell::Register => "register".into(),
+        Cell::Register { reset: true } => "register".into(),
+        Cell::Register { reset: false } => "data".into(),
         Cell::Ram { depth } => format!("ram {depth}"),
         Cell::Popcount => "popcount".into(),
         Cell::Split => "split".into(),
@@ -48,7 +52,8 @@ pub(super) fn cell(cell: &Cell) -> Verilog {
 
 fn read_cell(name: &str) -> Option<Cell> {
     Some(match name.strip_prefix(CELL)? {
-        "register" => Cell::Register,
+        "register" => Cell::Register { reset: true },
+        "data" => Cell::Register { reset: false },
         "popcount" => Cell::Popcount,
         "split" => Cell::Split,
         "join" => Cell::Join,

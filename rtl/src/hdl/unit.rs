@@ -1,5 +1,6 @@
 //! Units: blocks with a module of their own, their instances, and the clock.
 
+use super::pass::{self, Pass};
 use super::wire::Signal;
 use rust_hdl_core::prelude::{Block, Clock, In, Logic, Probe};
 use std::cell::RefCell;
@@ -22,6 +23,32 @@ pub struct Contract {
     pub preconditions: String,
 }
 
+/// A width that is no more than a proof asks for: it has a name in the module, and the reason with
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenWidth {
+    /// Its name: `AccW`.
+    pub name: &'static str,
+    /// Bits.
+    pub bits: u32,
+    /// Why no more are needed, in a line.
+    pub reason: &'static str,
+    /// The ports, signals and registers of this width.
+    pub fields: &'static [&'static str],
+}
+
+impl ProvenWidth {
+    /// Of the accumulator `acc` of a matrix row, and of the signals around it.
+    pub fn of_row_sum(bits: u32) -> Self {
+        ProvenWidth {
+            name: "AccW",
+            bits,
+            reason: "A sum of a matrix row fits, see above; what wraps in between comes back.",
+            fields: &["sum", "beat_sum", "kept", "acc"],
+        }
+    }
+}
+
 /// A block that is a module.
 pub trait Unit: Block {
     /// The name of its module: `pimc_` and the numbers that change its text. Two units of one name
@@ -32,6 +59,10 @@ pub trait Unit: Block {
     /// Groups of its ports: the field that begins one, and the comment above it.
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         vec![]
+    }
+    /// The width of its sums: `None` if it has none that a proof bounds.
+    fn proven_width(&self) -> Option<ProvenWidth> {
+        None
     }
     /// Its clock: `None` if it has none. A unit that has registers and does not tell its clock
     /// sees no edge.
@@ -49,6 +80,8 @@ pub struct Card {
     pub contract: Contract,
     /// [`Unit::port_groups`].
     pub port_groups: Vec<(&'static str, &'static str)>,
+    /// [`Unit::proven_width`].
+    pub proven_width: Option<ProvenWidth>,
 }
 
 thread_local! {
@@ -67,7 +100,6 @@ pub(crate) fn take_card() -> Option<Card> {
 pub struct Inst<U> {
     unit: U,
     fresh: bool,
-    moved: bool,
     /// The last edge changed nothing and no input has changed since: another edge will not either.
     quiet: bool,
     /// The clock as the parent drives it.
@@ -80,7 +112,7 @@ pub struct Inst<U> {
 impl<U> Inst<U> {
     /// Instantiates `unit`.
     pub fn new(unit: U) -> Self {
-        Inst { unit, fresh: true, moved: true, quiet: false, outside: false, inverted: false }
+        Inst { unit, fresh: true, quiet: false, outside: false, inverted: false }
     }
 }
 
@@ -123,32 +155,36 @@ impl<U: Unit> Block for Inst<U> {
         let outside = self.unit.clock().map_or(self.outside, |c| c.next.clk);
         let edge = outside != self.outside;
         self.outside = outside;
-        // A unit that has settled has no signal marked as changed; one whose parent has driven an
-        // input since has an input that differs from the value it settled with.
+        // What has changed in a unit that has settled can only be an input that its parent has
+        // driven since.
         let changed = self.fresh || self.unit.has_changed();
         if edge && self.quiet && !changed {
             self.inverted = !self.inverted;
-            self.moved = false;
             return;
         }
-        self.moved = false;
         if changed || edge {
             self.fresh = false;
             self.drive_clock(outside != self.inverted);
-            let passes = settle(&mut self.unit);
+            let brought = passes(&mut self.unit);
             self.drive_clock(outside);
-            self.moved = passes > 1;
-            self.quiet = edge && !self.moved;
+            self.quiet = edge && !changed && !brought.state;
+            if brought.state {
+                pass::state();
+            }
+            if brought.output {
+                pass::again();
+            }
         }
     }
     fn has_changed(&self) -> bool {
-        self.moved
+        false
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
         let card = Card {
             module: self.unit.module(),
             contract: self.unit.contract(),
             port_groups: self.unit.port_groups(),
+            proven_width: self.unit.proven_width(),
         };
         CARD.with(|c| *c.borrow_mut() = Some(card));
         self.unit.accept(name, probe);
@@ -159,19 +195,21 @@ impl<U: Unit> Block for Inst<U> {
 /// Evaluations after which a block that still changes is taken for a combinational loop.
 const MAX_PASSES: usize = 1000;
 
-/// Evaluates `uut` until nothing changes: after its inputs have been driven. Returns how often: 1
-/// if nothing has changed.
+/// Evaluates `uut` until nothing changes: after its inputs have been driven.
 ///
 /// # Panics
 /// If it does not settle.
-pub fn settle<B: Block>(uut: &mut B) -> usize {
-    for pass in 1..=MAX_PASSES {
-        uut.update_all();
-        if !uut.has_changed() {
-            return pass;
+pub fn settle<B: Block>(uut: &mut B) {
+    passes(uut);
+}
+
+fn passes<B: Block>(uut: &mut B) -> Pass {
+    match pass::settle(MAX_PASSES, || uut.update_all()) {
+        Some(brought) => brought,
+        None => {
+            panic!("a combinational loop: still changing after {MAX_PASSES} evaluations")
         }
     }
-    panic!("a combinational loop: still changing after {MAX_PASSES} evaluations");
 }
 
 /// One clock cycle: lets the inputs settle, gives the rising edge, lets the outputs settle.

@@ -1,7 +1,9 @@
 //! Signals. They stand where rust-hdl's `Signal` would, and differ from it in two ways: a `Wire`
 //! keeps its width in a field, and an input reads as what its parent has just driven, so that a
-//! unit settles in one evaluation however deep it lies.
+//! unit settles in one evaluation however deep it lies. Each tells `pass` when it changes after the
+//! kernel has read it.
 
+use super::pass;
 use super::word::{u, Ty, Word};
 use rust_hdl_core::prelude::{
     Atom, AtomKind, Block, Clock, Direction, In, Logic, PinConstraint, Probe, Synth,
@@ -9,16 +11,37 @@ use rust_hdl_core::prelude::{
 };
 use rust_hdl_core::signal::get_signal_id;
 use std::any::TypeId;
+use std::cell::Cell;
 use std::marker::PhantomData;
+
+/// Whether signals of this direction are inputs: their parent's to change, never the kernel's.
+const fn is_input<D: Direction>() -> bool {
+    matches!(D::KIND, AtomKind::InputParameter)
+}
+
+/// Tells `pass` that a signal has changed which was read, as it was before, in the pass `read_in`.
+#[inline]
+fn tell_change<D: Direction>(read_in: u64) {
+    if is_input::<D>() {
+        return;
+    }
+    if matches!(D::KIND, AtomKind::OutputParameter) {
+        pass::output();
+    }
+    if read_in == pass::number() {
+        pass::again();
+    }
+}
 
 /// A signal of run-time type.
 #[derive(Clone, Debug)]
 pub struct Wire<D: Direction> {
     /// What drives it.
     pub next: Word,
-    val: i128,
+    settled: i128,
     ty: Ty,
-    changed: bool,
+    /// The pass in which it was last read before it was driven anew.
+    read_in: Cell<u64>,
     claimed: bool,
     id: usize,
     dir: PhantomData<D>,
@@ -29,9 +52,9 @@ impl<D: Direction> Wire<D> {
     pub fn new(ty: Ty) -> Self {
         Wire {
             next: Word::new(ty, 0),
-            val: 0,
+            settled: 0,
             ty,
-            changed: false,
+            read_in: Cell::new(0),
             claimed: false,
             id: get_signal_id(),
             dir: PhantomData,
@@ -51,7 +74,27 @@ impl<D: Direction> Wire<D> {
     /// Its value, of its own type.
     #[inline]
     pub fn val(&self) -> Word {
+        // Half of the bits decide fast; to take a signal that was driven for one that was not costs a
+        // pass and does no harm.
+        if !is_input::<D>() && self.next.exact() as u64 == self.settled as u64 {
+            self.read_in.set(pass::number());
+        }
         Word::new(self.ty, self.next.exact())
+    }
+
+    /// Takes up what drives it; whether that is another value than before.
+    #[inline]
+    pub(super) fn take(&mut self) -> bool {
+        let from = self.next.ty();
+        assert!(
+            from.width == 0 || (from.signed == self.ty.signed && from.width <= self.ty.width),
+            "a wire of type {:?} is driven by {from:?}",
+            self.ty
+        );
+        let before = self.settled;
+        self.next = Word::new(self.ty, self.next.exact());
+        self.settled = self.next.exact();
+        self.settled != before
     }
 
     /// Its value as a plain integer.
@@ -78,19 +121,14 @@ impl<D: Direction> Block for Wire<D> {
     fn connect_all(&mut self) {}
     #[inline]
     fn update_all(&mut self) {
-        let from = self.next.ty();
-        assert!(
-            from.width == 0 || (from.signed == self.ty.signed && from.width <= self.ty.width),
-            "a wire of type {:?} is driven by {from:?}",
-            self.ty
-        );
-        self.next = self.val();
-        self.changed = self.val != self.next.exact();
-        self.val = self.next.exact();
+        if self.take() {
+            tell_change::<D>(self.read_in.get());
+        }
     }
+    /// Whether it is an input that has been driven since it was taken up.
     #[inline]
     fn has_changed(&self) -> bool {
-        self.changed || self.val != self.get()
+        is_input::<D>() && self.settled != self.get()
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
         probe.visit_atom(name, self);
@@ -105,7 +143,7 @@ impl<D: Direction> Atom for Wire<D> {
         self.claimed
     }
     fn changed(&self) -> bool {
-        self.changed
+        self.settled != self.get()
     }
     fn kind(&self) -> AtomKind {
         D::KIND
@@ -120,14 +158,14 @@ impl<D: Direction> Atom for Wire<D> {
         TypeDescriptor { name, kind }
     }
     fn vcd(&self) -> VCDValue {
-        let bit = |i: u32| (self.val >> i & 1 == 1).into();
+        let bit = |i: u32| (self.settled >> i & 1 == 1).into();
         VCDValue::Vector((0..self.ty.width).rev().map(bit).collect())
     }
     fn id(&self) -> usize {
         self.id
     }
     fn verilog(&self) -> VerilogLiteral {
-        (u(self.ty.width).wrap(self.val) as u128).into()
+        (u(self.ty.width).wrap(self.settled) as u128).into()
     }
     fn constraints(&self) -> Vec<PinConstraint> {
         vec![]
@@ -140,7 +178,8 @@ pub struct Signal<D: Direction, T: Synth> {
     /// What drives it.
     pub next: T,
     settled: T,
-    changed: bool,
+    /// The pass in which it was last read before it was driven anew.
+    read_in: Cell<u64>,
     claimed: bool,
     id: usize,
     dir: PhantomData<D>,
@@ -150,7 +189,18 @@ impl<D: Direction, T: Synth> Signal<D, T> {
     /// Its value.
     #[inline]
     pub fn val(&self) -> T {
+        if !is_input::<D>() && self.next == self.settled {
+            self.read_in.set(pass::number());
+        }
         self.next
+    }
+
+    /// Takes up what drives it; whether that is another value than before.
+    #[inline]
+    pub(super) fn take(&mut self) -> bool {
+        let changed = self.settled != self.next;
+        self.settled = self.next;
+        changed
     }
 }
 
@@ -168,7 +218,7 @@ impl<D: Direction, T: Synth> Default for Signal<D, T> {
         Signal {
             next: T::default(),
             settled: T::default(),
-            changed: false,
+            read_in: Cell::new(0),
             claimed: false,
             id: get_signal_id(),
             dir: PhantomData,
@@ -187,14 +237,16 @@ impl<D: Direction, T: Synth + 'static> Block for Signal<D, T> {
     fn connect_all(&mut self) {}
     #[inline]
     fn update_all(&mut self) {
-        self.changed = self.settled != self.next;
-        self.settled = self.next;
+        if self.take() {
+            tell_change::<D>(self.read_in.get());
+        }
     }
+    /// Whether it is an input that has been driven since it was taken up.
     #[inline]
     fn has_changed(&self) -> bool {
         // A clock is not a reason to evaluate anything again: registers look for its edge
         // themselves, and an instance asks its unit for it.
-        TypeId::of::<T>() != TypeId::of::<Clock>() && (self.changed || self.settled != self.next)
+        is_input::<D>() && TypeId::of::<T>() != TypeId::of::<Clock>() && self.settled != self.next
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
         probe.visit_atom(name, self);
@@ -209,7 +261,7 @@ impl<D: Direction, T: Synth + 'static> Atom for Signal<D, T> {
         self.claimed
     }
     fn changed(&self) -> bool {
-        self.changed
+        self.settled != self.next
     }
     fn kind(&self) -> AtomKind {
         D::KIND

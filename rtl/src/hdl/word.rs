@@ -40,6 +40,7 @@ impl Ty {
     }
 
     /// Whether `x` is in range.
+    #[inline]
     pub fn holds(self, x: i128) -> bool {
         self.wrap(x) == x
     }
@@ -83,6 +84,7 @@ impl Word {
     }
 
     /// Its width, as `hdl_gen` asks for it when it lowers a `bit_cast`.
+    #[inline]
     pub fn bits(&self) -> usize {
         self.ty.width as usize
     }
@@ -91,26 +93,31 @@ impl Word {
     ///
     /// # Panics
     /// If negative.
+    #[inline]
     pub fn index(self) -> usize {
         usize::try_from(self.get()).expect("an index is not negative")
     }
 
     /// One bit, of a wire (the back end does not select from an expression).
+    #[inline]
     pub fn get_bit(self, at: usize) -> bool {
         self.get() >> at & 1 == 1
     }
 
     /// Whether any bit is set.
+    #[inline]
     pub fn any(self) -> bool {
         self.get() != 0
     }
 
     /// Whether every bit is set.
+    #[inline]
     pub fn all(self) -> bool {
         self.ty.wrap(!self.x) == 0
     }
 
     /// Parity of the set bits.
+    #[inline]
     pub fn xor(self) -> bool {
         u(self.ty.width).wrap(self.x).count_ones() & 1 == 1
     }
@@ -137,11 +144,13 @@ impl Word {
 macro_rules! from_integer {
     ($($t:ty),*) => { $(
         impl From<$t> for Word {
+            #[inline]
             fn from(x: $t) -> Self {
                 Word { x: x as i128, ty: LITERAL }
             }
         }
         impl PartialEq<$t> for Word {
+            #[inline]
             fn eq(&self, o: &$t) -> bool {
                 self.get() == *o as i128
             }
@@ -151,6 +160,7 @@ macro_rules! from_integer {
 from_integer!(i32, u32, u64, usize);
 
 impl From<bool> for Word {
+    #[inline]
     fn from(x: bool) -> Self {
         Word { x: x as i128, ty: u(1) }
     }
@@ -229,6 +239,7 @@ impl Shr<usize> for Word {
 
 impl Shl<Word> for Word {
     type Output = Word;
+    #[inline]
     fn shl(self, n: Word) -> Word {
         self << n.index()
     }
@@ -236,6 +247,7 @@ impl Shl<Word> for Word {
 
 impl Shr<Word> for Word {
     type Output = Word;
+    #[inline]
     fn shr(self, n: Word) -> Word {
         self >> n.index()
     }
@@ -243,16 +255,19 @@ impl Shr<Word> for Word {
 
 /// The value in `width` bits: extended by its own sign, or cut. Not inside a loop over `i` with
 /// `i` in the argument: the width is asked for where `i` is not known.
+#[inline]
 pub fn bit_cast(x: Word, width: u32) -> Word {
     Word::new(Ty { width, signed: x.ty.signed }, x.x)
 }
 
 /// The same bits read as signed.
+#[inline]
 pub fn signed_cast(x: Word) -> Word {
     Word::new(s(x.ty.width), x.x)
 }
 
 /// The same bits read as unsigned.
+#[inline]
 pub fn unsigned_cast(x: Word) -> Word {
     Word::new(u(x.ty.width), x.x)
 }

@@ -45,6 +45,8 @@ pub struct Printer<'a> {
     pub names: &'a Names,
     /// Its module name, for messages.
     pub module: &'a str,
+    /// The width of what is driven, if it has a name.
+    pub width: Option<(u32, &'a str)>,
 }
 
 impl Printer<'_> {
@@ -189,8 +191,14 @@ impl Printer<'_> {
     }
 
     /// `text`, of width `from`, in the width of `want`.
-    fn widen(text: String, from: u32, want: Ty) -> Text {
-        atom(if from == want.width { text } else { format!("{}'({text})", want.width) })
+    fn widen(&self, text: String, from: u32, want: Ty) -> Text {
+        if from == want.width {
+            return atom(text);
+        }
+        atom(match self.width {
+            Some((bits, name)) if bits == want.width => format!("{name}'({text})"),
+            _ => format!("{}'({text})", want.width),
+        })
     }
 
     /// The expression computed in the width of `want`, which is at least its own.
@@ -203,7 +211,7 @@ impl Printer<'_> {
                     None => atom(self.literal(*x as i128, want)),
                 },
                 Some(Entry::State(label, _)) => atom(label.clone()),
-                Some(Entry::Signal(s)) => Self::widen(self.select(r), s.ty.width, want),
+                Some(Entry::Signal(s)) => self.widen(self.select(r), s.ty.width, want),
             },
             Expr::Lit(x) => atom(self.literal(*x, want)),
             Expr::Cast(inner, n) => self.cast(inner, *n, want),
@@ -214,20 +222,20 @@ impl Printer<'_> {
                 } else {
                     format!("$signed({})", self.own(inner))
                 };
-                Self::widen(text, own.width, want)
+                self.widen(text, own.width, want)
             }
             Expr::Unsigned(inner) => {
                 let own = self.own_ty(inner);
                 if let Expr::Cast(source, n) = &**inner {
                     if let Some(part) = self.cut(source, *n) {
-                        return Self::widen(part, *n, want);
+                        return self.widen(part, *n, want);
                     }
                 }
-                Self::widen(format!("$unsigned({})", self.own(inner)), own.width, want)
+                self.widen(format!("$unsigned({})", self.own(inner)), own.width, want)
             }
             Expr::Binary(op, a, b) => self.binary(e, *op, a, b, want),
             Expr::Unary(op, inner) => self.unary(*op, inner, want),
-            Expr::Bit(inner, at) => Self::widen(self.bit(inner, at), 1, want),
+            Expr::Bit(inner, at) => self.widen(self.bit(inner, at), 1, want),
             Expr::Popcount(inner) => {
                 atom(format!("{}'($countones({}))", want.width, self.own(inner)))
             }
@@ -238,13 +246,13 @@ impl Printer<'_> {
         let own = self.own_ty(inner);
         match op {
             Unary::Not if own == u(1) => {
-                Self::widen(format!("!{}", self.print(inner, own).grouped()), 1, want)
+                self.widen(format!("!{}", self.print(inner, own).grouped()), 1, want)
             }
             Unary::Not => atom(format!("~{}", self.print(inner, want).grouped())),
             Unary::Neg => atom(format!("-{}", self.print(inner, want).grouped())),
-            Unary::All => Self::widen(format!("&{}", self.print(inner, own).grouped()), 1, want),
-            Unary::Any => Self::widen(format!("|{}", self.print(inner, own).grouped()), 1, want),
-            Unary::Xor => Self::widen(format!("^{}", self.print(inner, own).grouped()), 1, want),
+            Unary::All => self.widen(format!("&{}", self.print(inner, own).grouped()), 1, want),
+            Unary::Any => self.widen(format!("|{}", self.print(inner, own).grouped()), 1, want),
+            Unary::Xor => self.widen(format!("^{}", self.print(inner, own).grouped()), 1, want),
         }
     }
 
@@ -300,7 +308,7 @@ impl Printer<'_> {
                 if want.width == 1 {
                     Text { text, op: Some(op) }
                 } else {
-                    Self::widen(text, 1, want)
+                    self.widen(text, 1, want)
                 }
             }
         }
@@ -322,7 +330,7 @@ impl Printer<'_> {
             Some(part) if !own.signed => part,
             _ => format!("{n}'({})", self.own(inner)),
         };
-        Self::widen(text, n, want)
+        self.widen(text, n, want)
     }
 
     /// A literal of a type.
@@ -334,7 +342,7 @@ impl Printer<'_> {
             (true, i128::MIN..=-1) => format!("-{w}'sd{}", x.unsigned_abs()),
             (true, _) => format!("{w}'sd{x}"),
             (false, _) if w == 1 => format!("1'b{x}"),
-            (false, _) if x >= 4096 => {
+            (false, _) if x >= 1 << 16 => {
                 format!("{w}'h{x:0digits$x}", digits = w.div_ceil(4) as usize)
             }
             (false, _) => format!("{w}'d{x}"),

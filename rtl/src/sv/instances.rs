@@ -2,6 +2,7 @@
 
 use super::library;
 use super::names::{port, substitute, Signal};
+use super::registers::has_reset;
 use super::writer::Writer;
 use crate::hdl::tree::{Cell, Child, ChildKind, Stmt};
 
@@ -27,7 +28,7 @@ impl Writer<'_> {
             ChildKind::Unit(unit) => {
                 let scope = &self.scopes[*unit];
                 let clocked = scope.nets.iter().any(|n| n.is_clock);
-                (scope.card.module.clone(), clocked, clocked)
+                (scope.card.module.clone(), clocked, has_reset(scope, self.scopes))
             }
             ChildKind::Cell(Cell::Ram { depth }) => {
                 let port = |name: &str| self.names.by_key(&format!("{}${name}", child.name));

@@ -10,7 +10,9 @@ mod header;
 mod instances;
 mod library;
 mod names;
+mod places;
 mod process;
+mod registers;
 mod simplify;
 mod text;
 mod writer;
@@ -25,6 +27,26 @@ pub struct Provenance {
     pub version: String,
     /// Lines about the source: file, hash, options.
     pub source: Vec<String>,
+    /// What single units serve.
+    pub units: Vec<UnitSource>,
+}
+
+/// Where a kind of unit comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitSource {
+    /// What the names of its modules begin with.
+    pub module: String,
+    /// Lines about it: the objects of the source that it serves, and the ranges proven of it.
+    pub lines: Vec<String>,
+    /// The place in the source that its stages point to: `model.ir:14:3`.
+    pub place: Option<String>,
+}
+
+impl Provenance {
+    /// What is said of a module.
+    fn of(&self, module: &str) -> Option<&UnitSource> {
+        self.units.iter().find(|u| module.starts_with(&u.module))
+    }
 }
 
 /// One module.
@@ -57,7 +79,8 @@ pub fn emit<U: Unit>(top: &Inst<U>, provenance: &Provenance) -> Vec<SvFile> {
     for scope in &scopes {
         files.push(SvFile {
             name: format!("{}.sv", scope.card.module),
-            text: header::of(scope, provenance) + &writer::module(scope, &scopes),
+            text: header::of(scope, provenance)
+                + &places::locate(&writer::module(scope, &scopes), provenance),
         });
     }
     files

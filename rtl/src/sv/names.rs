@@ -28,6 +28,8 @@ pub struct Signal {
     pub per_child: usize,
     /// Enum type, when it holds states.
     pub states: Option<String>,
+    /// The name of its width, if it has one.
+    pub width: Option<String>,
     /// It is a clock, and not written out.
     pub is_clock: bool,
 }
@@ -87,14 +89,31 @@ impl Names {
                 _ => port(net),
             };
             names.add(net.name.clone(), name, net, 1);
+            names.label_width(scope, &net.name, &net.name);
         }
         for child in &scope.children {
             for net in &child.ports {
                 let name = child_net(child, net);
-                names.add(format!("{}${}", child.name, net.name), name, net, child.kinds.len());
+                let key = format!("{}${}", child.name, net.name);
+                names.add(key.clone(), name, net, child.kinds.len());
+                if matches!(child.kinds[0], ChildKind::Cell(Cell::Register { .. })) && !net.is_clock
+                {
+                    names.label_width(scope, &child.name, &key);
+                }
             }
         }
         names
+    }
+
+    /// Names the width of the signal under `key` of a field, if it is the proven one.
+    fn label_width(&mut self, scope: &Scope, field: &str, key: &str) {
+        let proven = scope.card.proven_width.as_ref().filter(|w| w.fields.contains(&field));
+        let (Some(proven), Some(Entry::Signal(signal))) = (proven, self.entries.get_mut(key))
+        else {
+            return;
+        };
+        assert_eq!(signal.bits(), proven.bits, "{}: {field} is {}", self.module, proven.name);
+        signal.width = Some(proven.name.to_string());
     }
 
     fn add(&mut self, key: String, name: String, net: &Net, children: usize) {
@@ -120,6 +139,7 @@ impl Names {
             count: per_child * children,
             per_child,
             states,
+            width: None,
             is_clock: net.is_clock,
         };
         self.entries.insert(key, Entry::Signal(signal));
@@ -221,7 +241,7 @@ impl Names {
 fn child_net(child: &Child, port: &Net) -> String {
     let name = &child.name;
     match &child.kinds[0] {
-        ChildKind::Cell(Cell::Register) => format!("{name}_{}", port.name),
+        ChildKind::Cell(Cell::Register { .. }) => format!("{name}_{}", port.name),
         ChildKind::Cell(Cell::Popcount | Cell::Split | Cell::Join | Cell::Unused { .. }) => {
             name.clone()
         }
@@ -232,17 +252,16 @@ fn child_net(child: &Child, port: &Net) -> String {
 /// The nets that a child adds to its parent: name and declaration.
 pub fn child_decls(child: &Child, names: &Names) -> Vec<(String, Decl)> {
     let signal = |port: &str| names.by_key(&format!("{}${port}", child.name));
-    let whole = |s: &Signal| Decl { ty: whole_type(s), states: s.states.clone() };
     let pick: Vec<&str> = match &child.kinds[0] {
         ChildKind::Cell(Cell::Popcount) => vec!["y"],
         ChildKind::Cell(Cell::Split) => vec!["x"],
         ChildKind::Cell(Cell::Join) => vec!["y"],
         ChildKind::Cell(Cell::Unused { .. }) => {
-            return vec![(child.name.clone(), Decl { ty: u(1), states: None })];
+            return vec![(child.name.clone(), Decl { ty: u(1), states: None, width: None })];
         }
         _ => child.ports.iter().filter(|p| !p.is_clock).map(|p| p.name.as_str()).collect(),
     };
-    pick.into_iter().filter_map(signal).map(|s| (s.net.clone(), whole(s))).collect()
+    pick.into_iter().filter_map(signal).map(|s| (s.net.clone(), Decl::of(s))).collect()
 }
 
 /// How a net is declared.
@@ -252,10 +271,19 @@ pub struct Decl {
     pub ty: Ty,
     /// Enum type.
     pub states: Option<String>,
+    /// Name of its width.
+    pub width: Option<String>,
+}
+
+impl Decl {
+    /// Of a whole net.
+    pub fn of(s: &Signal) -> Decl {
+        Decl { ty: whole_type(s), states: s.states.clone(), width: s.width.clone() }
+    }
 }
 
 /// The type of a whole net: a vector of several elements is unsigned.
-pub fn whole_type(s: &Signal) -> Ty {
+fn whole_type(s: &Signal) -> Ty {
     if s.count == 1 {
         s.ty
     } else {

@@ -22,7 +22,7 @@ pub fn simplify(
         .map(|n| n.name.clone())
         .collect();
     let mut gone = BTreeSet::new();
-    let types = Printer { names, module: &scope.card.module };
+    let types = Printer { names, module: &scope.card.module, width: None };
     loop {
         body = chain(body, &flags, &types);
         let fixed = fixed(&body, &flags, names);

@@ -1,8 +1,9 @@
 //! The text of one module below its header.
 
 use super::expr::Printer;
-use super::names::{child_decls, key, port, whole_type, Decl, Names};
+use super::names::{child_decls, key, port, Decl, Names, Signal};
 use super::process::{choice, processes, read, single, Process};
+use super::registers::has_reset;
 use super::text::statement;
 use crate::hdl::tree::{
     Cell, Child, ChildKind, Expr, Index, Net, NetKind, Ref, Scope, Stmt, Unary,
@@ -27,7 +28,14 @@ fn type_text(ty: Ty) -> String {
 }
 
 fn decl_text(decl: &Decl) -> String {
-    decl.states.clone().unwrap_or_else(|| type_text(decl.ty))
+    match (&decl.states, &decl.width) {
+        (Some(states), _) => states.clone(),
+        (None, Some(width)) => {
+            let sign = if decl.ty.signed { " signed" } else { "" };
+            format!("logic{sign} [{width}-1:0]")
+        }
+        (None, None) => type_text(decl.ty),
+    }
 }
 
 /// Prints the module of `scope`; `scopes` holds the modules of its children.
@@ -44,7 +52,7 @@ pub(super) struct Writer<'a> {
     /// loop variable that numbers the children.
     pub(super) pins: BTreeMap<String, (Stmt, Option<String>)>,
     /// Registers whose next value is an expression: key of `d` to its text.
-    next: BTreeMap<String, String>,
+    pub(super) next: BTreeMap<String, String>,
     /// Nets that are not declared: they are pins, folded or renamed.
     gone: BTreeSet<String>,
 }
@@ -70,7 +78,13 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn printer(&self) -> Printer<'_> {
-        Printer { names: &self.names, module: &self.scope.card.module }
+        Printer { names: &self.names, module: &self.scope.card.module, width: None }
+    }
+
+    /// Prints what drives `signal`.
+    fn printer_for<'s>(&'s self, signal: &'s Signal) -> Printer<'s> {
+        let width = signal.width.as_deref().map(|name| (signal.ty.width, name));
+        Printer { width, ..self.printer() }
     }
 
     fn child(&self, r: &Ref) -> Option<&'a Child> {
@@ -206,9 +220,9 @@ impl<'a> Writer<'a> {
             if !whole || self.readers(&signal.net) > 0 {
                 continue;
             }
-            let text = self.printer().value(value, signal.ty);
+            let text = self.printer_for(signal).value(value, signal.ty);
             match &child.kinds[0] {
-                ChildKind::Cell(Cell::Register) if loop_of.is_none() => {
+                ChildKind::Cell(Cell::Register { .. }) if loop_of.is_none() => {
                     self.next.insert(key(target), text);
                     self.gone.insert(signal.net.clone());
                 }
@@ -240,7 +254,11 @@ impl<'a> Writer<'a> {
 
     fn write(&self) -> String {
         let name = &self.scope.card.module;
-        let mut out = format!("module {name} (\n{}\n);\n\n", self.ports());
+        let width = self.scope.card.proven_width.as_ref().map(|w| {
+            format!(" #(\n  // {}\n  localparam int {} = {}\n)", w.reason, w.name, w.bits)
+        });
+        let width = width.unwrap_or_default();
+        let mut out = format!("module {name}{width} (\n{}\n);\n\n", self.ports());
         let body = self.body() + &self.registers();
         out += &self.constants(&body);
         out += &self.enums();
@@ -279,7 +297,7 @@ impl<'a> Writer<'a> {
             .filter(|n| matches!(n.kind, NetKind::Input | NetKind::Output))
             .collect();
         let text = |n: &Net| match self.names.by_key(&n.name) {
-            Some(s) => decl_text(&Decl { ty: whole_type(s), states: s.states.clone() }),
+            Some(s) => decl_text(&Decl::of(s)),
             None => String::new(),
         };
         let width = nets.iter().map(|n| text(n).len()).max().unwrap_or(0);
@@ -293,7 +311,7 @@ impl<'a> Writer<'a> {
             };
             let text = text(net);
             lines.push(format!("{banner}  {direction} {text:width$} {}", port(net)));
-            if net.is_clock {
+            if net.is_clock && has_reset(self.scope, self.scopes) {
                 lines.push(format!("  input  {:width$} rst_ni", "logic"));
             }
         }
@@ -326,8 +344,7 @@ impl<'a> Writer<'a> {
         let mut decls: Vec<(String, Decl)> = vec![];
         for net in self.scope.nets.iter().filter(|n| n.kind == NetKind::Local) {
             if let Some(s) = self.names.by_key(&net.name) {
-                let decl = Decl { ty: whole_type(s), states: s.states.clone() };
-                decls.push((s.net.clone(), decl));
+                decls.push((s.net.clone(), Decl::of(s)));
             }
         }
         for child in &self.scope.children {
@@ -404,8 +421,8 @@ impl<'a> Writer<'a> {
             return String::new();
         }
         if let Some((_, target, value)) = single(process) {
-            let ty = self.names.signal(target).ty;
-            let p = self.printer();
+            let signal = self.names.signal(target);
+            let (ty, p) = (signal.ty, self.printer_for(signal));
             let value = match (self.child(target).map(|c| &c.kinds[0]), value) {
                 (Some(ChildKind::Cell(Cell::Unused { used })), Expr::Ref(r)) => {
                     let reduce = if used + 1 == ty.width { "" } else { "^" };
@@ -435,15 +452,19 @@ impl<'a> Writer<'a> {
             (target, Expr::Unary(Unary::Not, test), yes, no) => (target, &**test, no, yes),
             other => other,
         };
-        let ty = self.names.signal(target).ty;
-        let p = self.printer();
+        let signal = self.names.signal(target);
+        let (ty, p) = (signal.ty, self.printer_for(signal));
         let mut reads = BTreeSet::new();
         [test, yes, no].into_iter().for_each(|e| read(e, &self.names, &mut reads));
         if reads.contains(&self.names.signal(target).net) {
             return None;
         }
         let (yes, no) = (p.connection(yes, ty), p.connection(no, ty));
-        let line = format!("  assign {} = {} ? {yes} : {no};\n", p.target(target), p.operand(test));
+        let line = format!(
+            "  assign {} = {} ? {yes} : {no};\n",
+            p.target(target),
+            self.printer().operand(test)
+        );
         (line.len() <= CHOICE_WIDTH).then_some(line)
     }
 
@@ -454,8 +475,9 @@ impl<'a> Writer<'a> {
             match stmt {
                 Stmt::Comment(c) => *out += &format!("{pad}// {c}\n"),
                 Stmt::Assign(target, value) => {
-                    let ty = self.names.signal(target).ty;
-                    let text = format!("{} = {};", p.target(target), p.value(value, ty));
+                    let signal = self.names.signal(target);
+                    let value = self.printer_for(signal).value(value, signal.ty);
+                    let text = format!("{} = {value};", p.target(target));
                     *out += &statement(indent, &text);
                 }
                 Stmt::If(..) => self.conditional(stmt, indent, out),
@@ -515,40 +537,6 @@ impl<'a> Writer<'a> {
             }
         }
         *out += &format!("{pad}end\n");
-    }
-
-    fn registers(&self) -> String {
-        let registers: Vec<&Child> = self
-            .scope
-            .children
-            .iter()
-            .filter(|c| matches!(c.kinds[0], ChildKind::Cell(Cell::Register)))
-            .collect();
-        if registers.is_empty() {
-            return String::new();
-        }
-        assert!(self.has_clock(), "{}: registers need a clock", self.scope.card.module);
-        let (mut reset, mut load) = (String::new(), String::new());
-        for child in registers {
-            let (d, q) = (format!("{}$d", child.name), format!("{}$q", child.name));
-            let (Some(to), Some(from)) = (self.names.by_key(&q), self.names.by_key(&d)) else {
-                continue;
-            };
-            let net = &to.net;
-            let states = child.ports.iter().find(|p| p.name == "q").map(|p| &p.states);
-            let zero = match states.and_then(|s| s.first()) {
-                Some(label) => format!("St{}", label.rsplit('$').next().unwrap_or(label)),
-                None if to.bits() == 1 => "1'b0".into(),
-                None => "'0".into(),
-            };
-            let next = self.next.get(&d).unwrap_or(&from.net);
-            reset += &format!("      {net} <= {zero};\n");
-            load += &statement(6, &format!("{net} <= {next};"));
-        }
-        format!(
-            "  always_ff @(posedge clk_i or negedge rst_ni) begin\n    if (!rst_ni) begin\n{reset}    \
-             end else begin\n{load}    end\n  end\n\n"
-        )
     }
 }
 

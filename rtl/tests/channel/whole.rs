@@ -4,6 +4,7 @@ use crate::dram::Job;
 use crate::shapes::{everything, masked, plain, product_quantized, signed, Rng};
 use pimc_rtl::isa::{Stream, VecOp, Vector};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
+use pimc_rtl::testing::signs_of;
 
 /// Beats of matrix rows to columns: `rows[r]` in bank r mod banks, each row from a column boundary.
 fn lay(rows: &[Vec<u64>], shape: &ChannelShape) -> Vec<Vec<Vec<u64>>> {
@@ -129,32 +130,6 @@ fn product_quantized_layer(
     }
 }
 
-fn mix32(mut v: u32) -> u32 {
-    v ^= v >> 16;
-    v = v.wrapping_mul(0x7feb_352d);
-    v ^= v >> 15;
-    v = v.wrapping_mul(0x846c_a68b);
-    v ^ v >> 16
-}
-
-/// The sign of a weight: bit `col` of a row's sequence, 1 is minus.
-fn sign(key: u32, row: u32, col: usize) -> i64 {
-    let mut state = mix32(key ^ mix32(0x9E37_79B9u32.wrapping_mul(row + 1)));
-    if state == 0 {
-        state = 0x6D2B_79F5;
-    }
-    for _ in 0..=col / 32 {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-    }
-    if state >> (col % 32) & 1 == 1 {
-        -1
-    } else {
-        1
-    }
-}
-
 /// Bits to beats of 64, the first lowest.
 fn beats(bits: &[bool]) -> Vec<u64> {
     let word = |c: &[bool]| c.iter().enumerate().map(|(i, b)| u64::from(*b) << i).sum();
@@ -199,9 +174,10 @@ fn a_supermask_of_one_to_three_coats() {
         let got = job.run(&memory(&shape, &x, (300, &[])));
 
         let y = |r: usize| -> i64 {
+            let signs = signs_of(key, r as u32, cols);
             let weight = |c: usize| {
                 let kept = masks[r].iter().filter(|coat| coat[c]).count() as i64;
-                sign(key, r as u32, c) * kept
+                signs[c] * kept
             };
             (0..cols).map(|c| weight(c) * x[c]).sum()
         };

@@ -13,11 +13,12 @@ use pimc_rtl::sign_gen::SignGen;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
-use shapes::{banks, channel, gated, lookup};
+use pimc_rtl::testing::channel;
+use shapes::{banks, gated, lookup};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
-    emit(&Inst::new(unit), &Provenance { version: "0.0.0".into(), source })
+    emit(&Inst::new(unit), &Provenance { version: "0.0.0".into(), source, ..Provenance::default() })
 }
 
 /// Every bank, and so every unit in it.
@@ -40,7 +41,7 @@ fn the_tools_have_nothing_to_say() {
 #[should_panic(expected = "WIDTH")]
 fn a_fault_in_the_text_is_complained_about() {
     let mut files = printed(MacRow::new(&MacShape { acc_bits: 20 }));
-    let (right, wrong) = ("logic signed [19:0] kept;", "logic signed [18:0] kept;");
+    let (right, wrong) = ("logic signed [AccW-1:0] kept;", "logic signed [AccW-2:0] kept;");
     assert!(files[0].text.contains(right), "{}", files[0].text);
     files[0].text = files[0].text.replace(right, wrong);
     tools::lint("planted", top(&files), &files);

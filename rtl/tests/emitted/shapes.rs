@@ -1,45 +1,11 @@
 //! Shapes that between them ask for every variant of every unit.
 
-use pimc_rtl::isa::IsaShape;
-use pimc_rtl::shape::{
-    index_bits, BankShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
-};
-
-/// A channel around a bank; what the bank does not look at is small.
-pub fn channel(bank: BankShape) -> ChannelShape {
-    ChannelShape {
-        banks: 16,
-        beats: 4,
-        beat_bits: 64,
-        read_latency: 5,
-        dram_rows: 64,
-        dram_cols: 32,
-        refi: 1000,
-        rfc: 100,
-        isa: IsaShape {
-            delay_bits: 8,
-            row_bits: 6,
-            col_bits: 5,
-            count_bits: 8,
-            mode_bits: 3,
-            columns_bits: 8,
-            beats_bits: 2,
-            coats_bits: 2,
-            key_bits: 32,
-            addr_bits: 8,
-        },
-        program_depth: 64,
-        bank,
-        buffer: BufferShape { word_bits: 32, depth: 64, ops: vec![], requant: None, mul_bits: 16 },
-    }
-}
+use pimc_rtl::shape::{BankShape, GatedShape, LookupShape, MacShape};
+use pimc_rtl::testing;
 
 /// A lookup unit as wide as a beat allows.
 pub fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
-    let code_bits = index_bits(k);
-    let lanes = 64 / code_bits;
-    let chunk = (1..=8 / sub).rev().find(|c| lanes % c == 0).unwrap_or(1);
-    LookupShape { k, sub, code_bits, lanes, chunk, blocks, entry_bits: 17, acc_bits: 21 }
+    testing::lookup(k, sub, blocks, (17, 21))
 }
 
 /// A gated sum of int8 inputs.

@@ -103,6 +103,7 @@ fn key_of(tools: &Toolchain, design: &Design) -> String {
     add(&tools.root.to_string_lossy());
     add(&tools.version.to_string());
     add(&tools.cxx_version);
+    add(&format!("{:?}", tools.fst_libs));
     add(include_str!("build.rs"));
     add(include_str!("shim.cpp"));
     add(&design.top);
@@ -221,6 +222,9 @@ fn cxx_flags(tools: &Toolchain, waves: WaveFormat) -> Vec<String> {
         format!("-DVM_TRACE_FST={fst}"),
         "-DVM_TRACE_SAIF=0".into(),
     ];
+    if let (WaveFormat::Fst, Some(libs)) = (waves, &tools.fst_libs) {
+        flags.push(format!("-I{}", libs.join("include").display()));
+    }
     // The runtime's way to end the process is replaced by the shim's.
     flags.extend(["FATAL", "STOP", "FINISH"].map(|f| format!("-DVL_USER_{f}")));
     flags.extend(["-O1", "-fPIC", "-faligned-new", "-w", "-fvisibility=hidden"].map(String::from));
@@ -245,6 +249,10 @@ fn compile(tools: &Toolchain, runtime: &Path, waves: WaveFormat, work: &Path) ->
     objects.sort();
     link.args(objects).arg("-pthread");
     if waves == WaveFormat::Fst {
+        if let Some(libs) = &tools.fst_libs {
+            let lib = libs.join("lib").display().to_string();
+            link.args([format!("-L{lib}"), format!("-Wl,-rpath,{lib}")]);
+        }
         link.arg("-lz");
         if fst_wants_lz4(tools) {
             link.arg("-llz4");

@@ -45,6 +45,9 @@ pub struct Toolchain {
     pub cxx: PathBuf,
     /// First line of what the compiler says of its version.
     pub cxx_version: String,
+    /// From the environment variable `PIMC_FST_LIBS`: folder with `include` and `lib` of lz4 and
+    /// zlib, which Verilator's FST writer takes; those of the system if none is given.
+    pub fst_libs: Option<PathBuf>,
 }
 
 impl Toolchain {
@@ -55,7 +58,8 @@ impl Toolchain {
     pub fn find(verilator: Option<&Path>) -> Result<Toolchain, Error> {
         let (bin, root, version, found_by) = find_verilator(verilator)?;
         let (cxx, cxx_version) = find_compiler()?;
-        Ok(Toolchain { verilator: bin, root, version, found_by, cxx, cxx_version })
+        let fst_libs = env::var_os("PIMC_FST_LIBS").map(PathBuf::from);
+        Ok(Toolchain { verilator: bin, root, version, found_by, cxx, cxx_version, fst_libs })
     }
 
     /// One line for people: which Verilator, which compiler.

@@ -64,6 +64,8 @@ pub struct Expected {
     pub results: Vec<PerBank>,
     /// Writes of vector memory.
     pub writes: Vec<Write>,
+    /// Clocks from the first command to the end, when `done_o` shows.
+    pub end: u64,
 }
 
 /// Gives the waveform check what it compares with.

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod expect;
 pub mod reader;
+mod run;
 pub mod signals;
 
 pub use check::{check, WaveResult};

@@ -4,11 +4,14 @@
 //! design see: changes written with the same time as the edge come after it.
 
 use crate::error::Error;
-use fst_reader::{FstFilter, FstHierarchyEntry, FstReader, FstSignalHandle, FstSignalValue};
+use fst_reader::{
+    FstFilter, FstHierarchyEntry, FstReader, FstSignalHandle, FstSignalValue, ReaderError,
+};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use vcd::{Command, IdCode, Value};
 
@@ -33,6 +36,33 @@ impl Bits {
         self.words[0]
     }
 
+    /// Whether it is known and that number.
+    pub fn is(&self, number: u64) -> bool {
+        self.known && self.words[0] == number && self.words[1..].iter().all(|w| *w == 0)
+    }
+
+    /// Whether it is known and, as a word of `bits` bits, congruent to `value`.
+    pub fn is_congruent(&self, value: i64, bits: u32) -> bool {
+        let expected = |i: usize| {
+            let word = if i == 0 { value } else { value >> 63 } as u64;
+            match (bits as usize).saturating_sub(64 * i) {
+                0 => 0,
+                left @ 1..64 => word & ((1 << left) - 1),
+                _ => word,
+            }
+        };
+        self.known && self.words.iter().enumerate().all(|(i, w)| *w == expected(i))
+    }
+
+    /// The signed number that a word of `bits` bits stands for, as text; `x` if a bit is unknown.
+    pub fn show_signed(&self, bits: u32) -> String {
+        if self.known {
+            sign_extend(self.low(), bits).to_string()
+        } else {
+            "x".into()
+        }
+    }
+
     /// Whether it is known and not 0.
     pub fn is_set(&self) -> bool {
         self.known && self.words != [0; WIDEST / 64]
@@ -54,6 +84,23 @@ impl Bits {
             value.known = false;
         }
         value
+    }
+}
+
+/// A value of `bits` bits, at most 64, as the signed number it stands for.
+pub fn sign_extend(word: u64, bits: u32) -> i64 {
+    let up = 64 - bits.clamp(1, 64);
+    (word << up) as i64 >> up
+}
+
+/// The low 64 bits as an unsigned number; `x` if a bit is unknown.
+impl std::fmt::Display for Bits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.known {
+            write!(f, "{}", self.low())
+        } else {
+            f.write_str("x")
+        }
     }
 }
 
@@ -101,13 +148,18 @@ impl Wave {
     /// # Errors
     /// [`Error::Io`], or [`Error::Content`] when it is neither form or broken.
     pub fn open(path: &Path) -> Result<Wave, Error> {
+        // Told apart before it is opened: a pipe can wait forever, and a device never ends.
+        let meta = std::fs::metadata(path).map_err(Error::io(path))?;
+        if !meta.is_file() {
+            return Err(Error::content(path, "not a regular file; expected VCD or FST"));
+        }
         let file = File::open(path).map_err(Error::io(path))?;
         let mut input = BufReader::with_capacity(1 << 16, file);
         let first = input.fill_buf().map_err(Error::io(path))?.first().copied();
         match first {
             None => Err(Error::content(path, "the file is empty; expected VCD or FST")),
             Some(b'$' | b' ' | b'\n' | b'\r' | b'\t') => open_vcd(path, input),
-            Some(_) if fst_reader::is_fst_file(&mut input) => open_fst(path, input),
+            Some(_) if fst_blocks(&mut input, meta.len()) => open_fst(path, input),
             Some(_) => Err(Error::content(path, "neither VCD nor FST")),
         }
     }
@@ -177,8 +229,9 @@ impl Wave {
                 handles.sort_unstable();
                 let handles =
                     handles.iter().map(|&h| FstSignalHandle::from_index(h as usize)).collect();
-                let mut stopped = false;
-                let read = reader.read_signals(&FstFilter::filter_signals(handles), |t, h, v| {
+                let (mut stopped, mut in_check) = (false, false);
+                let change = |t, h: FstSignalHandle, v: FstSignalValue<'_>| {
+                    in_check = true;
                     if edges.time(t, &mut sample).is_break() {
                         stopped = true;
                         return Err(());
@@ -189,14 +242,21 @@ impl Wave {
                             edges.change(*slot, Bits::of_digits(text, fst_bit, part));
                         }
                     }
+                    in_check = false;
                     Ok(())
-                });
-                if stopped {
-                    return Ok(());
+                };
+                let filter = FstFilter::filter_signals(handles);
+                let read = catch_unwind(AssertUnwindSafe(|| reader.read_signals(&filter, change)));
+                match read {
+                    _ if stopped => return Ok(()),
+                    Ok(Ok(_)) => {}
+                    // A panic of the check itself is no fault of the file.
+                    Err(panic) if in_check => resume_unwind(panic),
+                    Err(_) | Ok(Err(_)) => {
+                        let what = "broken FST: it cannot be read to its end";
+                        return Err(Error::content(&path, what));
+                    }
                 }
-                read.map_err(|_| {
-                    Error::content(&path, "broken FST: it cannot be read to its end")
-                })?;
             }
         }
         let _ = edges.finish(&mut sample);
@@ -294,26 +354,51 @@ fn open_vcd(path: &Path, input: BufReader<File>) -> Result<Wave, Error> {
     Ok(Wave { path: path.to_path_buf(), source: Source::Vcd(parser, codes), vars })
 }
 
+/// Whether a file of `len` bytes is a chain of FST blocks, each within the file; reads on from the
+/// start. The reader follows the lengths wherever they lead, and round in a circle.
+fn fst_blocks(input: &mut (impl Read + Seek), len: u64) -> bool {
+    let mut at = 0;
+    while at < len {
+        let mut head = [0; 9];
+        if input.seek(SeekFrom::Start(at)).is_err() || input.read_exact(&mut head).is_err() {
+            return false;
+        }
+        // A block's length counts itself, but not the byte of its kind.
+        let length = head[1..].iter().fold(0, |n, &b| n << 8 | u64::from(b));
+        match at.checked_add(1).and_then(|at| at.checked_add(length)) {
+            Some(next) if length >= 8 && next <= len => at = next,
+            _ => return false,
+        }
+    }
+    fst_reader::is_fst_file(input)
+}
+
+/// Runs the FST reader, which asserts what the format promises: of a broken file it panics.
+fn caught<T>(path: &Path, read: impl FnOnce() -> Result<T, ReaderError>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|e| Error::content(path, format!("broken FST: {e}"))),
+        Err(_) => Err(Error::content(path, "broken FST: a length or count in it is wrong")),
+    }
+}
+
 fn open_fst(path: &Path, input: BufReader<File>) -> Result<Wave, Error> {
-    let broken = |e: fst_reader::ReaderError| Error::content(path, format!("broken FST: {e}"));
-    let mut reader = FstReader::open(input).map_err(broken)?;
+    let mut reader = caught(path, || FstReader::open(input))?;
     let mut vars = Vec::new();
     let mut scopes: Vec<String> = Vec::new();
-    reader
-        .read_hierarchy(|entry| match entry {
-            FstHierarchyEntry::Scope { name, .. } => scopes.push(name),
-            FstHierarchyEntry::UpScope => {
-                scopes.pop();
-            }
-            FstHierarchyEntry::Var { name, length, handle, .. } => vars.push(Var {
-                scope: scopes.join("."),
-                name: plain_name(&name),
-                bits: length,
-                stream: handle.get_index() as u64,
-            }),
-            _ => {}
-        })
-        .map_err(broken)?;
+    let see = |entry| match entry {
+        FstHierarchyEntry::Scope { name, .. } => scopes.push(name),
+        FstHierarchyEntry::UpScope => {
+            scopes.pop();
+        }
+        FstHierarchyEntry::Var { name, length, handle, .. } => vars.push(Var {
+            scope: scopes.join("."),
+            name: plain_name(&name),
+            bits: length,
+            stream: handle.get_index() as u64,
+        }),
+        _ => {}
+    };
+    caught(path, || reader.read_hierarchy(see))?;
     Ok(Wave { path: path.to_path_buf(), source: Source::Fst(Box::new(reader)), vars })
 }
 
@@ -411,6 +496,44 @@ mod tests {
             std::fs::write(file.path(), text).unwrap();
             assert!(matches!(Wave::open(file.path()), Err(Error::Content { .. })), "{text}");
         }
+    }
+
+    /// Bytes of a good file changed, doubled and cut off: read or refused, and no panic.
+    #[test]
+    fn damaged_files_are_read_or_refused() {
+        let good = format!("{HEAD}#0\n0!\nb101 #\n#5\n1!\nb11 #\n#10\n0!\nx!\n#12\n1!\n");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % below
+        };
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..600 {
+            let mut bytes = good.clone().into_bytes();
+            for _ in 0..=random(2) {
+                let at = random(bytes.len().max(1));
+                match random(4) {
+                    0 => bytes.truncate(at + 1),
+                    1 => bytes.insert(at, b"$#!b109 \n\xff"[random(10)]),
+                    2 => bytes.extend_from_within(at..),
+                    _ => bytes[at] ^= 1 << random(8),
+                }
+            }
+            std::fs::write(file.path(), &bytes).unwrap();
+            let whole = Wave::open(file.path()).and_then(|wave| {
+                let all: Vec<Part> = (0..wave.vars.len()).map(|var| wave.whole(var)).collect();
+                match all.is_empty() {
+                    true => Ok(()),
+                    false => wave.sample(0, &all, |_, _| ControlFlow::Continue(())),
+                }
+            });
+            match whole {
+                Ok(()) => read += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(read > 40 && refused > 200, "{read} read, {refused} refused");
     }
 
     #[test]

@@ -47,9 +47,9 @@ pub(crate) const BANK: [&str; 7] = [
     "result_data",
 ];
 
-/// Slot of the first signal of a bank unit.
-pub(crate) fn bank_at(shape: &ChannelShape, bank: usize) -> usize {
-    WRITE_DATA + shape.lanes() as usize + bank * BANK.len()
+/// Slot of the first signal of a bank unit, behind a vector memory of `lanes` lanes.
+pub(crate) fn bank_at(lanes: usize, bank: usize) -> usize {
+    WRITE_DATA + lanes + bank * BANK.len()
 }
 
 /// Where the word of a lane lies in `write_data`: its lowest bit.

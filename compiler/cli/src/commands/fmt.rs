@@ -36,20 +36,27 @@ pub fn run(args: &Fmt) -> Result<Outcome, Failure> {
 
 fn standard_input(args: &Fmt) -> Result<Outcome, Failure> {
     if args.files.len() > 1 {
-        return Err(Failure::input("`-` stands for standard input and stands alone", ""));
+        return Err(Failure::input(
+            "`-` stands for standard input and stands alone",
+            "give the files in a command of their own",
+        ));
     }
     let mut bytes = Vec::new();
     let read = std::io::stdin().read_to_end(&mut bytes).map(|_| String::from_utf8(bytes));
     let source = match read {
         Ok(Ok(source)) => source,
-        Ok(Err(e)) => return Err(Failure::input(format!("standard input is not text: {e}"), "")),
-        Err(e) => return Err(Failure::input(format!("cannot read standard input: {e}"), "")),
+        Ok(Err(e)) => return Err(unreadable(format!("standard input is not text: {e}"))),
+        Err(e) => return Err(unreadable(format!("cannot read standard input: {e}"))),
     };
     let tidy = tidied(&source, "standard input")?;
     let changed = tidy != source;
     let status = if args.check && changed { Status::CheckFailed } else { Status::Done };
     let text = if args.check { String::new() } else { tidy.clone() };
     Ok(Outcome { status, text, fields: json!({ "changed": changed, "text": tidy }) })
+}
+
+fn unreadable(message: String) -> Failure {
+    Failure::input(message, "pipe the text of a model into it, as UTF-8")
 }
 
 fn tidied(source: &str, name: &str) -> Result<String, Diagnostics> {

@@ -9,12 +9,19 @@ use serde_json::json;
 
 pub fn run(args: &Quantize) -> Result<Outcome, Failure> {
     let tensors = args.output.with_extension("safetensors");
-    let name = tensors.file_name().and_then(|n| n.to_str());
+    // The name becomes a string of the module.
+    let plain = |name: &&str| !name.chars().any(char::is_control);
+    let name = tensors.file_name().and_then(|n| n.to_str()).filter(plain);
     let Some(name) = name.filter(|_| args.output.extension().is_some_and(|e| e == "ir")) else {
-        let message = format!("{} is no name for a model", args.output.display());
-        return Err(Failure::input(message, "name a file that ends with `.ir`"));
+        let message = format!("{:?} is no name for a model", args.output);
+        return Err(Failure::input(message, "name a file that ends with `.ir`, in plain text"));
     };
-    let request = Request { recipe: &args.recipe, weights: &args.weights, tensor_file: name };
+    let request = Request {
+        recipe: &args.recipe,
+        weights: &args.weights,
+        tensor_file: name,
+        writes: &[&args.output, &tensors],
+    };
     let made = quantize(&request, &Stages::new())?;
     // The tensors first: a model never stands without them.
     replace(&[(&tensors, &made.tensors), (&args.output, made.ir_text.as_bytes())])?;

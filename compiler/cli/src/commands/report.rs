@@ -10,10 +10,14 @@ pub fn run(args: &Report) -> Result<Outcome, Failure> {
         let message = format!("cannot read {}: {e}", path.display());
         Failure::input(message, "name a folder that `pimc compile` wrote")
     })?;
-    let report: Value = serde_json::from_str(&text).map_err(|e| {
-        let message = format!("{} is damaged: {e}", path.display());
+    let damaged = |why: &str| {
+        let message = format!("{} is damaged: {why}", path.display());
         Failure::input(message, "compile the model again")
-    })?;
+    };
+    let report: Value = serde_json::from_str(&text).map_err(|e| damaged(&e.to_string()))?;
+    if !report["run"]["cycles"].is_u64() || !report["ops"].is_array() {
+        return Err(damaged("it is not a report of pimc"));
+    }
     let html = args.dir.join("report.html");
     let run = &report["run"];
     let number = |v: &Value| v.as_f64().unwrap_or(0.0);

@@ -54,6 +54,18 @@ fn levels_without_tools_agree() {
 }
 
 #[test]
+fn a_function_without_ops_is_run_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = "pimc 1\ntarget \"hbm3-pim\"\nfunc @main(%x: i64<3>) -> i64<3> {\n  return %x\n}\n";
+    let model = write(folder.path(), "m.ir", model);
+    let tree = folder.path().join("out");
+    let output = run(&["compile", text(&model), "-o", text(&tree)]);
+    assert_eq!(exit(&output), 0, "{}", err(&output));
+    let output = run(&["cosim", text(&tree), "--level", NO_TOOLS]);
+    assert_eq!(exit(&output), 0, "{}{}", out(&output), err(&output));
+}
+
+#[test]
 fn given_inputs_give_the_outputs_that_the_ops_mean() {
     let made = Compiled::new();
     let x: Vec<u8> = [[1i8, -2, 3, -4], [-128, -128, -128, -128], [127, 127, 127, 127]]

@@ -74,15 +74,37 @@ fn what_is_wrong_with_a_recipe_is_said_and_nothing_is_written() {
 }
 
 #[test]
+fn no_input_is_replaced_by_the_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let calibrated =
+        format!("[calibration]\nfile = \"samples.safetensors\"\ntensor = \"a.weight\"\n{RECIPE}")
+            .replace("seed = 3\n", "");
+    let [weights, recipe, _] = write_inputs(dir.path(), &calibrated);
+    std::fs::copy(&weights, dir.path().join("samples.safetensors")).unwrap();
+    let bytes = |path: &str| std::fs::read(dir.path().join(path)).unwrap();
+    let before = bytes("weights.safetensors");
+    for name in ["weights", "samples"] {
+        let model = dir.path().join(format!("{name}.ir"));
+        let args = ["quantize", &weights, "--recipe", &recipe, "-o", model.to_str().unwrap()];
+        let output = run(&args);
+        assert_eq!(exit(&output), 2, "{name}: {}", err(&output));
+        assert!(err(&output).contains("P0408"), "{name}: {}", err(&output));
+        assert_eq!(bytes(&format!("{name}.safetensors")), before);
+    }
+    assert_eq!(dir.path().read_dir().unwrap().count(), 3, "something was left");
+}
+
+#[test]
 fn a_model_needs_its_ending_and_a_folder_that_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let [weights, recipe, _] = write_inputs(dir.path(), RECIPE);
-    for name in ["model", "model.safetensors", "none/model.ir"] {
+    std::fs::create_dir(dir.path().join("model.ir")).unwrap();
+    for name in ["model", "model.safetensors", "none/model.ir", "mo\ndel.ir", "model.ir"] {
         let model = dir.path().join(name);
         let args = ["quantize", &weights, "--recipe", &recipe, "-o", model.to_str().unwrap()];
         let output = run(&args);
         assert_eq!(exit(&output), 2, "{name}: {}", err(&output));
-        assert!(err(&output).contains("model"), "{name}: {}", err(&output));
+        assert!(err(&output).contains("help: ") && err(&output).contains("model"), "{name:?}");
     }
-    assert_eq!(dir.path().read_dir().unwrap().count(), 2, "something was left");
+    assert_eq!(dir.path().read_dir().unwrap().count(), 3, "something was left");
 }

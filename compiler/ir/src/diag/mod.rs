@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Diagnostics that are kept of one run; of the others only the number is.
 pub const MAX_DIAGNOSTICS: usize = 20;
 
+/// Longest message, label or help, in bytes.
+const LONGEST_TEXT: usize = 1000;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -86,7 +89,35 @@ impl Diagnostic {
         self.help = text.into();
         self
     }
+
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let labels = self.primary.iter_mut().chain(&mut self.secondary).map(|l| &mut l.text);
+        [&mut self.message, &mut self.help].into_iter().chain(labels)
+    }
 }
+
+/// Names that a text quotes come from files and may hold anything: what cannot be read or
+/// steers a terminal becomes `?`, and of a text without end the two ends are kept.
+fn make_readable(text: &mut String) {
+    if text.contains(|c| c != '\n' && is_unreadable(c)) {
+        *text = text.chars().map(|c| if c != '\n' && is_unreadable(c) { '?' } else { c }).collect();
+    }
+    if text.len() > LONGEST_TEXT {
+        let boundary = |at: usize| (at..).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len());
+        let (head, tail) = (boundary(LONGEST_TEXT / 2), boundary(text.len() - LONGEST_TEXT / 4));
+        *text = format!("{} .. {}", &text[..head], &text[tail..]);
+    }
+}
+
+/// What breaks a line, or is not seen in it, or turns its order around.
+pub(crate) fn is_unreadable(c: char) -> bool {
+    (c.is_control() && c != '\t')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        || c == BYTE_ORDER_MARK
+}
+
+/// What some editors put before the text of a file.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Everything found in one run over one source, in the order of the source.
 #[derive(Clone, Debug)]
@@ -116,8 +147,9 @@ impl Diagnostics {
     }
 
     /// Adds one; beyond [`MAX_DIAGNOSTICS`] it is only counted.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
+    pub fn push(&mut self, mut diagnostic: Diagnostic) {
         if self.list.len() < MAX_DIAGNOSTICS {
+            diagnostic.texts().for_each(make_readable);
             self.list.push(diagnostic);
         } else {
             self.omitted += 1;

@@ -1,6 +1,6 @@
 //! Diagnostics as text with carets, and as JSON.
 
-use super::{line_col, Diagnostic, Diagnostics, Label, Severity};
+use super::{is_unreadable, line_col, Diagnostic, Diagnostics, Label, Severity};
 use crate::module::Span;
 use ariadne::{Config, IndexType, Report, ReportKind, Source};
 use serde_json::{json, Value};
@@ -162,11 +162,9 @@ impl Window {
             let end = (cut + SHOWN_LINE).min(line.len());
             let end = (end..=line.len()).find(|&i| line.is_char_boundary(i)).unwrap_or(line.len());
             window.lines.push((start, cut, window.text.len(), end - cut));
-            // What would break or hide a line is shown as `?`, as many as it has bytes, so that
-            // spans still fit.
+            // As many `?` as it has bytes, so that spans still fit.
             for c in line[cut..end].chars() {
-                let breaks = (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}');
-                match breaks {
+                match is_unreadable(c) {
                     true => window.text.push_str(&"?".repeat(c.len_utf8())),
                     false => window.text.push(c),
                 }

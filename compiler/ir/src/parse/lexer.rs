@@ -1,7 +1,7 @@
 //! The grammar of one line, in nom. Places are found by pointer offset from the line's start.
 
 use super::syntax::{Arg, ArgValue, Line, Size, Statement, TensorKind, TypeText};
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{is_unreadable, Code, Diagnostic, BYTE_ORDER_MARK};
 use crate::module::{Comment, Name, Span};
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while, take_while1};
@@ -65,6 +65,11 @@ fn describe(e: Wanted<'_>, place: Place<'_>) -> Diagnostic {
     let token = token_at(e.rest);
     let span = start..start + token.len();
     match e.code {
+        Code::P0106 if token.starts_with(BYTE_ORDER_MARK) => {
+            Diagnostic::error(e.code, "a byte order mark stands before the text")
+                .at(&span, "not a part of the language")
+                .help("save the file as UTF-8 without a byte order mark")
+        }
         Code::P0106 => Diagnostic::error(e.code, format!("unknown statement `{}`", shorten(token)))
             .at(&span, "no statement begins like this")
             .help("a line holds `pimc 1`, `target`, `weight`, `param`, `func`, `%name = op ..`, `return` or `}`"),
@@ -89,7 +94,7 @@ fn shorten(token: &str) -> String {
     if short.len() < token.len() {
         short.push_str("..");
     }
-    short.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    short.chars().map(|c| if is_unreadable(c) { '?' } else { c }).collect()
 }
 
 /// The word, name or single character that `rest` begins with.

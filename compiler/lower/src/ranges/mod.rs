@@ -291,10 +291,13 @@ impl Prover<'_> {
 impl Proof {
     /// One line for a unit's header: what its sum can be, and why that is so.
     pub fn line(what: &str, extent: &Extent, model: &Model) -> String {
-        let text = model.op_text(extent.op).trim();
-        let (line, _) = model.line_col(&model.module.func.ops[extent.op].span);
+        // Without ops it is an input that goes furthest.
+        let func = &model.module.func;
+        let span = func.ops.get(extent.op).map_or(&func.span, |op| &op.span);
+        let text = model.source[span.clone()].trim();
+        let (line, column) = model.line_col(span);
         format!(
-            "{what}: {} .. {}, so {} bits; furthest at {}:{line} `{text}`",
+            "{what}: {} .. {}, so {} bits; furthest at {}:{line}:{column} `{text}`",
             extent.range.0,
             extent.range.1,
             extent.bits(),

@@ -4,40 +4,102 @@ use crate::plan::Plan;
 use crate::ranges::Proof;
 use pimc_ir::{Model, OpKind, WeightType};
 use pimc_rtl::channel::emit_channel;
-use pimc_rtl::sv::{Provenance, SvFile};
+use pimc_rtl::sv::{Provenance, SvFile, UnitSource};
 
-/// What the headers of the hardware say of its source: module, target and proven ranges.
+/// What the headers of the hardware say of its source: module and target, and of each kind of unit the
+/// ops it serves and the ranges proven of it.
 pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
     let hash = super::write::sha256(model.source.as_bytes());
-    let mut source = vec![
-        format!(
-            "Source: {} (sha256 {}), target {}.",
-            model.file_name,
-            &hash[..12],
-            plan.target.name
-        ),
-        "Proven ranges, from the weights and any inputs of the declared types:".to_string(),
-    ];
+    let source = vec![format!(
+        "Source: {} (sha256 {}), target {}.",
+        model.file_name,
+        &hash[..12],
+        plan.target.name
+    )];
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        source,
+        units: unit_sources(plan, model),
+    }
+}
+
+/// Ops that a header names; of more, it says how many.
+const NAMED_OPS: usize = 6;
+
+fn unit_sources(plan: &Plan, model: &Model) -> Vec<UnitSource> {
     let proof = &plan.proof;
-    for ((k, sub), (entry, acc)) in &proof.lookups {
-        source.push(Proof::line(&format!("table entry (k={k}, sub={sub})"), entry, model));
-        source.push(Proof::line(&format!("lookup sum (k={k}, sub={sub})"), acc, model));
-    }
-    if plan.shape.bank.gated.is_some() {
-        source.push(Proof::line("bit-plane input", &proof.planes, model));
-        source.push(Proof::line("gated sum", &proof.gated, model));
-    }
-    if plan.shape.bank.mac.is_some() {
-        source.push(Proof::line("multiply-add sum", &proof.mac, model));
-    }
-    let mut words = Proof::line("vector memory", &proof.word, model);
+    let line = |what: &str, extent| Proof::line(what, extent, model);
+    let mut word = line("vector memory", &proof.word);
     let built = plan.shape.buffer.word_bits;
     if built > proof.word.bits() {
         // Constants of a requantiser, its widest result or an accumulator ask for more.
-        words += &format!("; its words have {built} for what else passes through them");
+        word += &format!("; its words have {built} for what else passes through them");
     }
-    source.push(words);
-    Provenance { version: env!("CARGO_PKG_VERSION").to_string(), source }
+    let (planes, gated) = (line("bit-plane input", &proof.planes), line("gated sum", &proof.gated));
+    let mac = line("multiply-add sum", &proof.mac);
+    let mut units = vec![];
+    let mut sums = vec![];
+    for ((k, sub), (entry, acc)) in &proof.lookups {
+        let entry = line(&format!("table entry (k={k}, sub={sub})"), entry);
+        let acc = line(&format!("lookup sum (k={k}, sub={sub})"), acc);
+        sums.push(acc.clone());
+        units.push((format!("pimc_table_build_k{k}_s{sub}_"), vec![entry.clone()]));
+        units.push((format!("pimc_table_lookup_k{k}_s{sub}_"), vec![acc.clone()]));
+        units.push((format!("pimc_lookup_unit_k{k}_s{sub}_"), vec![entry, acc]));
+    }
+    if plan.shape.bank.gated.is_some() {
+        sums.push(gated.clone());
+        units.push(("pimc_plane_packer".into(), vec![planes.clone()]));
+        units.push(("pimc_gated_sum".into(), vec![planes, gated]));
+    }
+    if plan.shape.bank.mac.is_some() {
+        sums.push(mac.clone());
+        units.push(("pimc_mac_row".into(), vec![mac]));
+    }
+    units.push(("pimc_bank_unit".into(), sums));
+    for module in ["pimc_sign_gen", "pimc_requantiser", "pimc_byte_packer", "pimc_drain_select"] {
+        units.push((module.into(), vec![]));
+    }
+    for module in ["pimc_vector_alu", "pimc_buffer_unit"] {
+        units.push((module.into(), vec![word.clone()]));
+    }
+    units.into_iter().map(|(module, ranges)| unit_source(module, ranges, model)).collect()
+}
+
+/// `model.ir:12:3`.
+fn place(op: usize, model: &Model) -> String {
+    let (line, column) = model.line_col(&model.module.func.ops[op].span);
+    format!("{}:{line}:{column}", model.file_name)
+}
+
+fn unit_source(module: String, ranges: Vec<String>, model: &Model) -> UnitSource {
+    let ops = &model.module.func.ops;
+    let served = unit_ops(&module, model);
+    let mut lines = vec![];
+    // A unit that serves every op, or many kinds of them, points to none.
+    let specific = served.len() < ops.len();
+    if specific && !served.is_empty() {
+        let named: Vec<String> = served
+            .iter()
+            .take(NAMED_OPS)
+            .map(|&op| {
+                let func = &model.module.func;
+                let value = &func.values[func.value_of_op(op).0].name.text;
+                format!("%{value} ({})", place(op, model))
+            })
+            .collect();
+        let more = match served.len().saturating_sub(NAMED_OPS) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        lines.push(format!("Serves {}{more}.", named.join(", ")));
+    }
+    if !ranges.is_empty() {
+        lines.push("Proven from the weights, for any inputs of the declared types:".into());
+        lines.extend(ranges.into_iter().map(|range| format!("- {range}")));
+    }
+    let first = served.first().filter(|_| specific && module != "pimc_bank_unit");
+    UnitSource { place: first.map(|&op| place(op, model)), module, lines }
 }
 
 /// The SystemVerilog of a plan, in dependency order.

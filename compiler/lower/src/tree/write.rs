@@ -55,8 +55,10 @@ impl Drop for Temporary {
 }
 
 impl Temporary {
-    /// A new folder in `parent`.
+    /// A new folder in `parent`, with the beginning of `name`, which alone may be as long as a name
+    /// can be.
     fn beside(parent: &Path, name: &str) -> Result<Temporary, Diagnostics> {
+        let name: String = name.chars().take(40).collect();
         let mut n = 0;
         loop {
             let path = parent.join(format!(".{name}.pimc-{n}"));
@@ -70,6 +72,28 @@ impl Temporary {
     }
 }
 
+/// Folders that were made for an output, removed again when it does not come to be.
+struct NewFolders(Vec<PathBuf>);
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // Of one that is not empty, somebody else made use.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+impl NewFolders {
+    /// Makes `folder` and those above it that are missing.
+    fn make(folder: &Path) -> Result<NewFolders, Diagnostics> {
+        let missing = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists());
+        let made = NewFolders(missing.map(Path::to_path_buf).collect());
+        fs::create_dir_all(folder).map_err(|e| failed(folder, "created", &e))?;
+        Ok(made)
+    }
+}
+
 /// Whether a folder is an output tree, or empty: only those are replaced.
 fn replaceable(dir: &Path) -> bool {
     let ours = fs::read(dir.join("manifest.json"))
@@ -79,13 +103,16 @@ fn replaceable(dir: &Path) -> bool {
     ours || fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Writes a tree as the folder `dir`; an output tree that is there is replaced. Returns the
-/// manifest.
+/// Writes a tree as the folder `dir`, or as the folder that the link `dir` leads to; an output tree
+/// that is there is replaced. Returns the manifest.
 ///
 /// # Errors
 /// P0705 when something else is there; P0704 when a file cannot be written, or an input has changed
 /// since it was read. Then nothing is left behind, and what was there is as before.
 pub fn write_tree(tree: &OutputTree<'_>, dir: &Path) -> Result<Value, Diagnostics> {
+    let linked = fs::symlink_metadata(dir).is_ok_and(|m| m.is_symlink() && dir.is_dir());
+    let dir = &if linked { dir.canonicalize() } else { Ok(dir.to_path_buf()) }
+        .map_err(|e| failed(dir, "followed", &e))?;
     let (Some(name), Some(parent)) = (dir.file_name(), dir.parent()) else {
         let d = error(Code::P0704, format!("`{}` is no name for a folder", dir.display()));
         let d = d.help("name a folder, such as `out`");
@@ -96,7 +123,7 @@ pub fn write_tree(tree: &OutputTree<'_>, dir: &Path) -> Result<Value, Diagnostic
     if exists && !(dir.is_dir() && replaceable(dir)) {
         return Err(Diagnostics::one(dir.display().to_string(), in_the_way(dir)));
     }
-    fs::create_dir_all(parent).map_err(|e| failed(parent, "created", &e))?;
+    let mut new_folders = NewFolders::make(parent)?;
     let temporary = Temporary::beside(parent, &name.to_string_lossy())?;
     let fresh = temporary.0.join("new");
     let manifest = write_files(tree, &fresh)?;
@@ -111,6 +138,7 @@ pub fn write_tree(tree: &OutputTree<'_>, dir: &Path) -> Result<Value, Diagnostic
         }
         return Err(failed(dir, "put into place", &e));
     }
+    new_folders.0.clear();
     Ok(manifest)
 }
 

@@ -56,7 +56,13 @@ pub fn run(dir: &Path, recipe: &str) -> Result<Quantized, pimc_ir::Diagnostics> 
     let path = dir.join("recipe.toml");
     std::fs::write(&path, recipe).unwrap();
     let weights = dir.join("weights.safetensors");
-    let request = Request { recipe: &path, weights: &weights, tensor_file: "m.safetensors" };
+    let (model, tensors) = (dir.join("m.ir"), dir.join("m.safetensors"));
+    let request = Request {
+        recipe: &path,
+        weights: &weights,
+        tensor_file: "m.safetensors",
+        writes: &[&model, &tensors],
+    };
     quantize(&request, &Silent)
 }
 

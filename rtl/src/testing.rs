@@ -1,0 +1,97 @@
+//! What the tests of the units share: random numbers, small shapes, the rule of the signs.
+
+use crate::isa::IsaShape;
+use crate::shape::{index_bits, BankShape, BufferShape, ChannelShape, LookupShape};
+
+/// Splitmix64: the same numbers everywhere.
+pub struct Rng(u64);
+
+impl Rng {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Rng(seed)
+    }
+
+    /// 64 random bits.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// Bytes as a word, the first lowest.
+pub fn pack(bytes: &[i8]) -> i128 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | i128::from(*byte as u8))
+}
+
+/// The hash of the sign rule, a bijection.
+pub fn mix32(mut v: u32) -> u32 {
+    v ^= v >> 16;
+    v = v.wrapping_mul(0x7feb_352d);
+    v ^= v >> 15;
+    v = v.wrapping_mul(0x846c_a68b);
+    v ^ v >> 16
+}
+
+/// The signs of a row of `cols` weights, by the rule, 1 or -1: written apart from the hardware and
+/// from the reference model.
+pub fn signs_of(key: u32, row: u32, cols: usize) -> Vec<i64> {
+    let mut state = mix32(key ^ mix32(0x9e37_79b9u32.wrapping_mul(row + 1)));
+    if state == 0 {
+        state = 0x6d2b_79f5;
+    }
+    let mut signs = vec![];
+    while signs.len() < cols {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        signs.extend((0..32).map(|j| if state >> j & 1 == 1 { -1 } else { 1 }));
+    }
+    signs
+}
+
+/// A channel around a bank; what the bank does not look at is small.
+pub fn channel(bank: BankShape) -> ChannelShape {
+    ChannelShape {
+        banks: 16,
+        beats: 4,
+        beat_bits: 64,
+        read_latency: 5,
+        dram_rows: 64,
+        dram_cols: 32,
+        refi: 1000,
+        rfc: 100,
+        isa: IsaShape {
+            delay_bits: 8,
+            row_bits: 6,
+            col_bits: 5,
+            count_bits: 8,
+            mode_bits: 3,
+            columns_bits: 8,
+            beats_bits: 2,
+            coats_bits: 2,
+            key_bits: 32,
+            addr_bits: 8,
+        },
+        program_depth: 64,
+        bank,
+        buffer: BufferShape { word_bits: 32, depth: 64, ops: vec![], requant: None, mul_bits: 16 },
+    }
+}
+
+/// A lookup unit as wide as a beat allows, with the widths of an entry and of the accumulator.
+pub fn lookup(k: u32, sub: u32, blocks: u32, (entry_bits, acc_bits): (u32, u32)) -> LookupShape {
+    let code_bits = index_bits(k);
+    let lanes = 64 / code_bits;
+    let chunk = (1..=8 / sub).rev().find(|c| lanes % c == 0).unwrap_or(1);
+    LookupShape { k, sub, code_bits, lanes, chunk, blocks, entry_bits, acc_bits }
+}
