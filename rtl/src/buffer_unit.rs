@@ -2,18 +2,20 @@
 
 use crate::buffer_unit_alu::VectorAlu;
 use crate::buffer_unit_bytes::BytePacker;
-use crate::buffer_unit_drain::DrainSelect;
+use crate::buffer_unit_collect::ResultCollect;
+use crate::buffer_unit_memory::VectorMemory;
 use crate::buffer_unit_planes::PlanePacker;
+use crate::buffer_unit_reduce::VectorReduce;
+use crate::buffer_unit_steps::VectorSteps;
 use crate::hdl::prelude::*;
 use crate::isa::VecOp;
 use crate::shape::{index_bits, ChannelShape};
 
-/// Vector memory with two read ports and a write port, and the pipeline of vector operations. Only
-/// the operations of the shape are built; optional ports are `Vec`s of none or one.
+/// Vector memory and the pipeline of vector operations on it, as many elements wide as there are
+/// banks. Only the operations of the shape are built; optional ports are `Vec`s of none or one.
 ///
-/// Element i of an operation that starts in clock c is addressed in clock c + 1 + i (stage 0), read
-/// in stage 1, and written in stage 5, clock c + 6 + i: what it wrote is seen by an operation that
-/// starts `len + VEC_LATENCY` clocks later.
+/// Step i of an operation that starts in clock c is addressed in clock c + 1 + i (stage 0), read in
+/// stage 1, and written in stage 5, clock c + 6 + i, while the program still runs.
 #[derive(LogicBlock, Default)]
 pub struct BufferUnit {
     /// Clock.
@@ -47,12 +49,10 @@ pub struct BufferUnit {
     /// Elements less 1.
     pub len_less_1: Wire<In>,
 
-    /// Index at which every bank shows its result.
-    pub drain_index: Wire<Out>,
-    /// Results of the banks.
+    /// A matrix row has ended in every bank.
+    pub row_valid: Signal<In, Bit>,
+    /// Its results.
     pub results: Vec<Wire<In>>,
-    /// Counts of ones of the banks; only when they are drained.
-    pub ones: Vec<Wire<In>>,
 
     /// Byte memories: write `load_data`.
     pub byte_we: Vec<Signal<Out, Bit>>,
@@ -67,176 +67,289 @@ pub struct BufferUnit {
     /// What either memory takes.
     pub load_data: Wire<Out>,
 
-    running: Flop<Bit>,
-    left: Reg,
-    a_addr: Reg,
-    b_addr: Reg,
-    s0_first: Vec<Flop<Bit>>,
-    s1_valid: Flop<Bit>,
+    steps: Inst<VectorSteps>,
+    s1_step: Flop<Bit>,
+    s1_there: Vec<Flop<Bit>>,
     s1_first: Vec<Flop<Bit>>,
-    s1_last: Flop<Bit>,
+    s1_last: Vec<Flop<Bit>>,
+    s1_word_ends: Vec<Flop<Bit>>,
+    memory: Inst<VectorMemory>,
+    operand_a: Vec<Wire<Local>>,
+    operand_b: Vec<Wire<Local>>,
     table_addr: Vec<Reg>,
-    ram_a: Ram,
-    ram_b: Ram,
-    drain: Inst<DrainSelect>,
-    alu: Inst<VectorAlu>,
-    s5_we: Flop<Bit>,
+    table_word: Vec<Reg>,
+    each: Signal<Local, Bit>,
+    alu: Vec<Inst<VectorAlu>>,
+    reduce: Vec<Inst<VectorReduce>>,
+    collects: Signal<Local, Bit>,
+    collect: Vec<Inst<ResultCollect>>,
+    s5_we: Vec<Flop<Bit>>,
     s5_addr: Reg,
-    s5_data: Reg,
-    write_en: Signal<Local, Bit>,
+    s5_data: Vec<Reg>,
+    write_en: Vec<Signal<Local, Bit>>,
     write_addr: Wire<Local>,
-    write_data: Wire<Local>,
-    ram_we: Signal<Local, Bit>,
-    ram_waddr: Wire<Local>,
-    ram_wdata: Wire<Local>,
+    write_data: Vec<Wire<Local>>,
+    write_next: Wire<Local>,
     bytes: Vec<Inst<BytePacker>>,
     planes: Vec<Inst<PlanePacker>>,
 
     op_table: Const,
-    op_drain_ones: Const,
+    op_argmax: Const,
+    op_sum: Const,
+    op_collect: Const,
+    op_collect_sum: Const,
     op_load_bytes: Const,
     op_load_planes: Const,
     table_bias: Const,
+    lanes: Const,
+    _lanes: usize,
     _table: usize,
+    _argmax: usize,
+    _sum: usize,
     _reductions: usize,
-    _ones: usize,
-    _ones_banks: usize,
-    _banks: usize,
+    _sum_lanes: usize,
+    _reduced_lanes: usize,
+    _collect: usize,
+    _plain: usize,
+    _added: usize,
+    _group_bits: u32,
     _load_bytes: usize,
+    _split_words: usize,
+    _byte_lanes: usize,
     _load_planes: usize,
     _addr_bits: u32,
-    _plane_bits: u32,
 }
 
 impl Logic for BufferUnit {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(
-            self, clock, running, left, a_addr, b_addr, s1_valid, s1_last, s5_we, s5_addr, s5_data
-        );
-        self.ram_a.clock.next = self.clock.val();
-        self.ram_b.clock.next = self.clock.val();
-        self.drain.clock.next = self.clock.val();
-        self.alu.clock.next = self.clock.val();
-
-        comment!("---- stage 0: count elements, step addresses ----");
-        for i in 0..self._reductions {
-            self.s0_first[i].clock.next = self.clock.val();
-            self.s1_first[i].clock.next = self.clock.val();
-            self.s0_first[i].d.next = self.start.val();
-            self.s1_first[i].d.next = self.s0_first[i].q.val();
+        dff_setup!(self, clock, s1_step, s5_addr);
+        for l in 0..self._lanes {
+            self.s1_there[l].clock.next = self.clock.val();
+            self.s5_we[l].clock.next = self.clock.val();
+            self.s5_data[l].clock.next = self.clock.val();
         }
-        if self.running.q.val() {
-            self.left.d.next = self.left.q.val() - 1.into();
-            self.a_addr.d.next = self.a_addr.q.val() + self.a_step.val();
-            self.b_addr.d.next = self.b_addr.q.val() + self.b_step.val();
-            if self.left.q.val() == 0 {
-                self.running.d.next = false;
+
+        comment!("---- stage 0: which elements ----");
+        self.steps.clock.next = self.clock.val();
+        self.collects.next = false;
+        for _i in 0..self._plain {
+            if self.op.val() == self.op_collect.val() {
+                self.collects.next = true;
             }
         }
-        if self.start.val() {
-            self.running.d.next = true;
-            self.left.d.next = self.len_less_1.val();
-            self.a_addr.d.next = self.a.val();
-            self.b_addr.d.next = self.b.val();
+        for _i in 0..self._added {
+            if self.op.val() == self.op_collect_sum.val() {
+                self.collects.next = true;
+            }
         }
-        self.s1_valid.d.next = self.running.q.val();
-        self.s1_last.d.next = self.running.q.val() & (self.left.q.val() == 0);
+        self.steps.start.next = self.start.val() & !self.collects.val();
+        self.steps.op.next = self.op.val();
+        self.steps.a.next = self.a.val();
+        self.steps.a_step.next = self.a_step.val();
+        self.steps.b.next = self.b.val();
+        self.steps.b_step.next = self.b_step.val();
+        for i in 0..self._load_bytes {
+            self.steps.word_bytes[i].next = self.d.val();
+        }
+        self.steps.len_less_1.next = self.len_less_1.val();
+        self.s1_step.d.next = self.steps.step.val();
+        for l in 0..self._lanes {
+            self.s1_there[l].d.next = self.steps.there[l].val();
+        }
+        for i in 0..self._reductions {
+            self.s1_first[i].clock.next = self.clock.val();
+            self.s1_last[i].clock.next = self.clock.val();
+            self.s1_first[i].d.next = self.steps.first[i].val();
+            self.s1_last[i].d.next = self.steps.last[i].val();
+        }
+        for i in 0..self._split_words {
+            self.s1_word_ends[i].clock.next = self.clock.val();
+            self.s1_word_ends[i].d.next = self.steps.word_ends[i].val();
+        }
 
-        comment!("---- vector memory: two copies, one for each read port ----");
-        self.ram_a.raddr.next = self.a_addr.q.val();
-        self.ram_b.raddr.next = self.b_addr.q.val();
+        comment!("---- vector memory; port B reads the operand, the table or what the host asks for ----");
+        self.memory.clock.next = self.clock.val();
+        self.memory.a_addr.next = self.steps.a_addr.val();
+        for i in 0..self._added {
+            if self.op.val() == self.op_collect_sum.val() {
+                self.memory.a_addr.next = self.collect[0].before_addr[i].val();
+            }
+        }
+        self.memory.b_addr.next = self.steps.b_addr.val();
         for i in 0..self._table {
             self.table_addr[i].clock.next = self.clock.val();
             self.table_addr[i].d.next =
-                unsigned_cast(bit_cast(self.ram_a.rdata.val(), self._addr_bits))
+                unsigned_cast(bit_cast(self.operand_a[0].val(), self._addr_bits))
                     + self.b.val()
                     + self.table_bias.val().into();
             if self.op.val() == self.op_table.val() {
-                self.ram_b.raddr.next = self.table_addr[i].q.val();
+                self.memory.b_addr.next = self.table_addr[i].q.val();
             }
         }
         if !self.busy.val() {
-            self.ram_b.raddr.next = self.host_addr.val();
+            self.memory.b_addr.next = self.host_addr.val();
         }
-        self.host_rdata.next = self.ram_b.rdata.val();
+        self.host_rdata.next = self.memory.b[0].val();
 
-        comment!("---- the banks' results ----");
-        self.drain.start.next = self.start.val();
-        self.drain.step.next = self.running.q.val();
-        self.drain_index.next = self.drain.index.val();
-        for b in 0..self._banks {
-            self.drain.results[b].next = self.results[b].val();
-        }
-        for b in 0..self._ones_banks {
-            self.drain.ones[b].next = self.ones[b].val();
-        }
-        for i in 0..self._ones {
-            self.drain.take_ones[i].next = self.op.val() == self.op_drain_ones.val();
+        comment!("---- stage 1: the operands; one that stands still goes to every lane ----");
+        for l in 0..self._lanes {
+            self.operand_a[l].next = self.memory.a[0].val();
+            if self.a_step.val().get_bit(0) {
+                self.operand_a[l].next = self.memory.a[l].val();
+            }
+            self.operand_b[l].next = self.memory.b[0].val();
+            if self.b_step.val().get_bit(0) {
+                self.operand_b[l].next = self.memory.b[l].val();
+            }
         }
 
-        comment!("---- stages 1 to 4: arithmetic ----");
-        self.alu.op.next = self.op.val();
-        self.alu.valid.next = self.s1_valid.q.val();
-        for i in 0..self._reductions {
-            self.alu.first[i].next = self.s1_first[i].q.val();
-            self.alu.last[i].next = self.s1_last.q.val();
+        comment!("---- stages 1 to 4: arithmetic, a lane for each bank ----");
+        self.each.next = true;
+        for _i in 0..self._argmax {
+            if self.op.val() == self.op_argmax.val() {
+                self.each.next = false;
+            }
         }
-        self.alu.a.next = self.ram_a.rdata.val();
-        self.alu.b.next = self.ram_b.rdata.val();
-        self.alu.drained.next = self.drain.word.val();
+        for _i in 0..self._sum {
+            if self.op.val() == self.op_sum.val() {
+                self.each.next = false;
+            }
+        }
+        for _i in 0..self._load_bytes {
+            if self.op.val() == self.op_load_bytes.val() {
+                self.each.next = false;
+            }
+        }
+        for _i in 0..self._load_planes {
+            if self.op.val() == self.op_load_planes.val() {
+                self.each.next = false;
+            }
+        }
+        for l in 0..self._lanes {
+            self.alu[l].clock.next = self.clock.val();
+            self.alu[l].op.next = self.op.val();
+            self.alu[l].valid.next = self.s1_there[l].q.val() & self.each.val();
+            self.alu[l].a.next = self.operand_a[l].val();
+            self.alu[l].b.next = self.operand_b[l].val();
+        }
         for i in 0..self._table {
-            self.alu.table_word[i].next = self.ram_b.rdata.val();
+            self.table_word[i].clock.next = self.clock.val();
+            self.table_word[i].d.next = self.memory.b[0].val();
+        }
+        for i in 0..self._reductions {
+            self.reduce[i].clock.next = self.clock.val();
+            self.reduce[i].op.next = self.op.val();
+            self.reduce[i].step.next = self.s1_step.q.val();
+            self.reduce[i].first.next = self.s1_first[i].q.val();
+            self.reduce[i].last.next = self.s1_last[i].q.val();
+            for l in 0..self._sum_lanes {
+                self.reduce[i].there[l].next = self.s1_there[l].q.val();
+            }
+            for l in 0..self._reduced_lanes {
+                self.reduce[i].x[l].next = self.operand_a[l].val();
+            }
+        }
+
+        comment!("---- results of the banks, as they come ----");
+        for i in 0..self._collect {
+            self.collect[i].clock.next = self.clock.val();
+            self.collect[i].start.next = self.start.val();
+            self.collect[i].op.next = self.op.val();
+            self.collect[i].d.next = self.d.val();
+            self.collect[i].row_valid.next = self.row_valid.val();
+            for l in 0..self._lanes {
+                self.collect[i].results[l].next = self.results[l].val();
+            }
+        }
+        for i in 0..self._plain {
+            self.collect[0].len_less_1[i].next = self.len_less_1.val();
+        }
+        for i in 0..self._added {
+            self.collect[0].rows[i].next = self.a.val();
+            self.collect[0].passes[i].next = self.b.val();
+            self.collect[0].before[i].next = self.memory.a[0].val();
         }
 
         comment!("---- stage 5: write ----");
-        self.s5_we.d.next = self.alu.we.val();
-        self.s5_data.d.next = self.alu.y.val();
-        if self.s5_we.q.val() {
-            self.s5_addr.d.next = self.s5_addr.q.val() + 1.into();
+        for l in 0..self._lanes {
+            self.s5_we[l].d.next = self.alu[l].we.val();
+            self.s5_data[l].d.next = self.alu[l].y.val();
+        }
+        for i in 0..self._table {
+            if self.op.val() == self.op_table.val() {
+                self.s5_data[0].d.next = self.table_word[i].q.val();
+            }
+        }
+        for i in 0..self._reductions {
+            if self.reduce[i].we.val() {
+                self.s5_we[0].d.next = true;
+                self.s5_data[0].d.next = self.reduce[i].y.val();
+            }
+        }
+        self.write_next.next = self.s5_addr.q.val() + self.lanes.val().into();
+        for _i in 0..self._table {
+            if self.op.val() == self.op_table.val() {
+                self.write_next.next = self.s5_addr.q.val() + 1.into();
+            }
+        }
+        if self.s5_we[0].q.val() {
+            self.s5_addr.d.next = self.write_next.val();
         }
         if self.start.val() {
             self.s5_addr.d.next = self.d.val();
         }
-        self.write_en.next = self.s5_we.q.val();
         self.write_addr.next = self.s5_addr.q.val();
-        self.write_data.next = self.s5_data.q.val();
-        self.ram_we.next = self.write_en.val();
-        self.ram_waddr.next = self.write_addr.val();
-        self.ram_wdata.next = self.write_data.val();
-        if !self.busy.val() {
-            self.ram_we.next = self.host_we.val();
-            self.ram_waddr.next = self.host_addr.val();
-            self.ram_wdata.next = self.host_wdata.val();
+        for l in 0..self._lanes {
+            self.write_en[l].next = self.s5_we[l].q.val();
+            self.write_data[l].next = self.s5_data[l].q.val();
         }
-        self.ram_a.we.next = self.ram_we.val();
-        self.ram_a.waddr.next = self.ram_waddr.val();
-        self.ram_a.wdata.next = self.ram_wdata.val();
-        self.ram_b.we.next = self.ram_we.val();
-        self.ram_b.waddr.next = self.ram_waddr.val();
-        self.ram_b.wdata.next = self.ram_wdata.val();
+        for i in 0..self._collect {
+            if self.collect[i].writes.val() {
+                self.write_addr.next = self.collect[i].addr.val();
+                for l in 0..self._lanes {
+                    self.write_en[l].next = self.collect[i].we[l].val();
+                    self.write_data[l].next = self.collect[i].data[l].val();
+                }
+            }
+        }
+        self.memory.waddr.next = self.write_addr.val();
+        for l in 0..self._lanes {
+            self.memory.we[l].next = self.write_en[l].val() & self.busy.val();
+            self.memory.wdata[l].next = self.write_data[l].val();
+        }
+        if !self.busy.val() {
+            self.memory.we[0].next = self.host_we.val();
+            self.memory.waddr.next = self.host_addr.val();
+            self.memory.wdata[0].next = self.host_wdata.val();
+        }
 
         comment!("---- loads of the banks' input memories ----");
         for i in 0..self._load_bytes {
             self.bytes[i].clock.next = self.clock.val();
             self.bytes[i].start.next = self.start.val();
-            self.bytes[i].word_bytes.next = self.d.val();
-            self.bytes[i].block_bytes.next = self.b.val();
             self.bytes[i].valid.next =
-                self.s1_valid.q.val() & (self.op.val() == self.op_load_bytes.val());
-            self.bytes[i].last.next = self.s1_last.q.val();
-            self.bytes[i].x.next = unsigned_cast(bit_cast(self.ram_a.rdata.val(), 8));
+                self.s1_step.q.val() & (self.op.val() == self.op_load_bytes.val());
+            for l in 0..self._byte_lanes {
+                self.bytes[i].there[l].next = self.s1_there[l].q.val();
+                self.bytes[i].x[l].next = self.operand_a[l].val();
+            }
             self.byte_we[i].next = self.bytes[i].we.val();
             self.byte_addr[i].next = self.bytes[i].addr.val();
+        }
+        for i in 0..self._split_words {
+            self.bytes[i].word_ends[i].next = self.s1_word_ends[i].q.val();
         }
         for i in 0..self._load_planes {
             self.planes[i].clock.next = self.clock.val();
             self.planes[i].start.next = self.start.val();
+            self.planes[i].first_group.next = bit_cast(self.d.val(), self._group_bits);
             self.planes[i].valid.next =
-                self.s1_valid.q.val() & (self.op.val() == self.op_load_planes.val());
-            self.planes[i].last.next = self.s1_last.q.val();
-            self.planes[i].x.next =
-                unsigned_cast(bit_cast(self.ram_a.rdata.val(), self._plane_bits));
+                self.s1_step.q.val() & (self.op.val() == self.op_load_planes.val());
+            for l in 0..self._lanes {
+                self.planes[i].there[l].next = self.s1_there[l].q.val();
+                self.planes[i].x[l].next = self.operand_a[l].val();
+            }
             self.plane_we[i].next = self.planes[i].we.val();
             self.plane[i].next = self.planes[i].plane.val();
             self.plane_group[i].next = self.planes[i].group.val();
@@ -260,15 +373,16 @@ impl BufferUnit {
         let has = |op: VecOp| buffer.ops.contains(&op) as usize;
         let code = |op: VecOp| Const::named(VecOp::bits(), op.code() as usize);
         let (bytes, planes) = (has(VecOp::LoadBytes), has(VecOp::LoadPlanes));
-        let ones = has(VecOp::DrainOnes);
-        let reductions = has(VecOp::Argmax).max(has(VecOp::Sum));
-        let banks = shape.banks as usize;
+        let lanes = shape.lanes() as usize;
         let addr_bits = shape.isa.addr_bits;
         let (addr, word) = (u(addr_bits), s(buffer.word_bits));
-        let ram = || Ram::with_depth(shape.vector_depth() as usize, addr_bits, word);
-        let ones_bits = 1;
         let plane_bits = bank.gated.map_or(1, |g| g.planes);
         let groups = bank.gated.map_or(1, |g| g.groups);
+        let (steps, reduce) = (VectorSteps::new(shape), VectorReduce::new(shape));
+        let collect = ResultCollect::new(shape);
+        let (packer, split) = (BytePacker::new(shape), steps.word_ends.len());
+        let reductions = reduce.iter().len();
+        let reduced = reduce.as_ref().map_or(0, VectorReduce::lanes);
         BufferUnit {
             host_addr: Wire::new(addr),
             host_wdata: Wire::new(word),
@@ -280,54 +394,72 @@ impl BufferUnit {
             b_step: Wire::new(u(1)),
             d: Wire::new(addr),
             len_less_1: Wire::new(addr),
-            drain_index: Wire::new(u(index_bits(buffer.depth))),
-            results: vec![Wire::new(s(bank.result_bits)); banks],
-            ones: vec![Wire::new(u(ones_bits)); banks * ones],
+            results: vec![Wire::new(s(bank.result_bits)); lanes],
             byte_we: vec![Signal::default(); bytes],
             byte_addr: vec![Wire::new(u(index_bits(bank.byte_words))); bytes],
             plane_we: vec![Signal::default(); planes],
             plane: vec![Wire::new(u(index_bits(plane_bits))); planes],
             plane_group: vec![Wire::new(u(index_bits(groups))); planes],
             load_data: Wire::new(u(64)),
-            s0_first: vec![Flop::default(); reductions],
+            steps: Inst::new(steps),
+            s1_there: vec![Flop::default(); lanes],
             s1_first: vec![Flop::default(); reductions],
-            left: Reg::new(addr),
-            a_addr: Reg::new(addr),
-            b_addr: Reg::new(addr),
-            table_addr: vec![Reg::new(addr); has(VecOp::Table)],
-            ram_a: ram(),
-            ram_b: ram(),
-            drain: Inst::new(DrainSelect::new(shape, ones > 0)),
-            alu: Inst::new(VectorAlu::new(shape)),
+            s1_last: vec![Flop::default(); reductions],
+            s1_word_ends: vec![Flop::default(); split],
+            memory: Inst::new(VectorMemory::new(shape)),
+            operand_a: vec![Wire::new(word); lanes],
+            operand_b: vec![Wire::new(word); lanes],
+            table_addr: vec![Reg::data(addr); has(VecOp::Table)],
+            table_word: vec![Reg::data(word); has(VecOp::Table)],
+            alu: (0..lanes).map(|_| Inst::new(VectorAlu::new(shape))).collect(),
+            reduce: reduce.into_iter().map(Inst::new).collect(),
+            s5_we: vec![Flop::default(); lanes],
             s5_addr: Reg::new(addr),
-            s5_data: Reg::data(word),
+            s5_data: vec![Reg::data(word); lanes],
+            write_en: vec![Signal::default(); lanes],
             write_addr: Wire::new(addr),
-            write_data: Wire::new(word),
-            ram_waddr: Wire::new(addr),
-            ram_wdata: Wire::new(word),
-            bytes: (0..bytes).map(|_| Inst::new(BytePacker::new(shape))).collect(),
+            write_data: vec![Wire::new(word); lanes],
+            write_next: Wire::new(addr),
+            _byte_lanes: packer.lanes(),
+            bytes: std::iter::repeat_with(|| Inst::new(BytePacker::new(shape)))
+                .take(bytes)
+                .collect(),
             planes: (0..planes).map(|_| Inst::new(PlanePacker::new(shape))).collect(),
             op_table: code(VecOp::Table),
-            op_drain_ones: code(VecOp::DrainOnes),
+            op_argmax: code(VecOp::Argmax),
+            op_sum: code(VecOp::Sum),
+            op_collect: code(VecOp::Collect),
+            op_collect_sum: code(VecOp::CollectSum),
             op_load_bytes: code(VecOp::LoadBytes),
             op_load_planes: code(VecOp::LoadPlanes),
             table_bias: Const::new(128),
+            lanes: Const::new(lanes),
+            _lanes: lanes,
             _table: has(VecOp::Table),
+            _argmax: has(VecOp::Argmax),
+            _sum: has(VecOp::Sum),
             _reductions: reductions,
-            _ones: ones,
-            _ones_banks: banks * ones,
-            _banks: banks,
+            _sum_lanes: lanes * has(VecOp::Sum),
+            _reduced_lanes: reduced,
+            _collect: collect.iter().len(),
+            _plain: has(VecOp::Collect),
+            _added: has(VecOp::CollectSum),
+            _group_bits: index_bits(groups),
+            collect: collect.into_iter().map(Inst::new).collect(),
             _load_bytes: bytes,
+            _split_words: split,
             _load_planes: planes,
             _addr_bits: addr_bits,
-            _plane_bits: plane_bits,
             ..BufferUnit::default()
         }
     }
 
-    /// The word that is written in this clock: address, word.
-    pub fn written(&self) -> Option<(i128, i128)> {
-        self.write_en.val().then(|| (self.write_addr.get(), self.write_data.get()))
+    /// What is written in this clock: the address of the run's first element, and the words of the
+    /// lanes that are written.
+    pub fn written(&self) -> Option<(i128, Vec<Option<i128>>)> {
+        let words = self.write_en.iter().zip(&self.write_data);
+        let words = || words.map(|(en, word)| en.val().then(|| word.get())).collect();
+        self.write_en.iter().any(Signal::val).then(|| (self.write_addr.get(), words()))
     }
 }
 
@@ -337,27 +469,31 @@ impl Unit for BufferUnit {
     }
 
     fn contract(&self) -> Contract {
-        let (depth, width) = (self.ram_a.words().len(), self.host_wdata.ty().width);
+        let (depth, width) = (self.memory.depth(), self.host_wdata.ty().width);
+        let lanes = self._lanes;
         Contract {
             summary: format!(
-                "Buffer unit: {depth} words of {width} bits and vector operations on \
-                              them."
+                "Buffer unit: {depth} words of {width} bits and vector operations on them, {lanes} \
+                 elements wide."
             ),
             formula: "Element i of an operation reads A at a_i + i*a_step_i and B at b_i + \
-                      i*b_step_i, and writes at d_i + i; pimc_vector_alu says what."
+                      i*b_step_i, and writes at d_i + i; pimc_vector_alu says what. pimc_vector_steps \
+                      says which elements are a step."
                 .into(),
             latency:
-                "An operation that starts in clock c addresses element i in clock c + 1 + i and \
+                "An operation that starts in clock c addresses step i in clock c + 1 + i and \
                       writes it in clock c + 6 + i. host_rdata_o is the word at host_addr_i one \
                       clock earlier."
                     .into(),
-            throughput: "One element per clock.".into(),
-            preconditions:
-                "Operands are held until the next start_i, which comes when the operation \
-                            has written its last element and every load has left. The host port is \
-                            used while busy_i is low."
-                    .into(),
-            ..Contract::default()
+            throughput: "A step per clock.".into(),
+            layout: format!(
+                "results_i holds the banks' results side by side, bank 0 lowest. What is written shows on write_en, a bit per element of the run from \
+                 write_addr on, and on write_data, the elements side by side, the first lowest."
+            ),
+            preconditions: "Operands are held until the next start_i, which comes after the last \
+                            element is written and not before the last load leaves. The host port \
+                            is used while busy_i is low."
+                .into(),
         }
     }
 
@@ -365,7 +501,7 @@ impl Unit for BufferUnit {
         vec![
             ("busy", "host port, off while busy"),
             ("start", "vector operation"),
-            ("drain_index", "results of the banks"),
+            ("row_valid", "results of the banks"),
             ("byte_we", "input memories of the banks"),
         ]
     }

@@ -6,8 +6,8 @@ use crate::shape::{index_bits, ChannelShape};
 /// Bytes of a word of byte memory.
 pub const WORD_BYTES: usize = 8;
 
-/// One byte in per clock; a word out when it is full and when its block ends. Zeros fill up the last
-/// block, so that no word of a block is ever read unwritten.
+/// A step in per clock; a word out per step, or, when a word has more bytes than there are lanes,
+/// when it is full.
 #[derive(LogicBlock, Default)]
 pub struct BytePacker {
     /// Clock.
@@ -15,16 +15,14 @@ pub struct BytePacker {
 
     /// An operation begins: the next word is word 0.
     pub start: Signal<In, Bit>,
-    /// Bytes that a word takes, 1 to 8; held during the operation.
-    pub word_bytes: Wire<In>,
-    /// Bytes that a block of words takes; held during the operation.
-    pub block_bytes: Wire<In>,
-    /// A byte is there.
+    /// A step is there.
     pub valid: Signal<In, Bit>,
-    /// It is the last one: zeros fill its block.
-    pub last: Signal<In, Bit>,
-    /// The byte.
-    pub x: Wire<In>,
+    /// It ends its word; only when a word has more bytes than there are lanes.
+    pub word_ends: Vec<Signal<In, Bit>>,
+    /// Lanes that have an element; the bytes of the others are 0.
+    pub there: Vec<Signal<In, Bit>>,
+    /// The elements, of which the low 8 bits are taken.
+    pub x: Vec<Wire<In>>,
 
     /// A word is written.
     pub we: Signal<Out, Bit>,
@@ -33,74 +31,72 @@ pub struct BytePacker {
     /// Its bytes, the first lowest.
     pub data: Wire<Out>,
 
-    filling: Flop<Bit>,
-    shift: Signal<Local, Bit>,
-    entry: Wire<Local>,
-    in_word: Reg,
-    in_block: Reg,
-    word_ends: Signal<Local, Bit>,
-    block_ends: Signal<Local, Bit>,
-    bytes: Vec<Reg>,
+    entry: Join,
+    part: Vec<Reg>,
+    parts: Vec<Reg>,
     full: Flop<Bit>,
     word_addr: Reg,
     word: Join,
-    _bytes: usize,
+    _lanes: usize,
+    _whole: usize,
+    _split: usize,
+    _parts: usize,
 }
 
 impl Logic for BytePacker {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, filling, in_word, in_block, full, word_addr);
-        for i in 0..self._bytes {
-            self.bytes[i].clock.next = self.clock.val();
-            self.bytes[i].d.next = self.bytes[i].q.val();
+        dff_setup!(self, clock, full, word_addr);
+        for p in 0..self._parts {
+            self.parts[p].clock.next = self.clock.val();
+            self.parts[p].d.next = self.parts[p].q.val();
+        }
+        for i in 0..self._split {
+            self.part[i].clock.next = self.clock.val();
+            self.part[i].d.next = self.part[i].q.val();
         }
 
-        comment!("---- where a word and a block end; zeros fill up the last block ----");
-        self.shift.next = self.valid.val() | self.filling.q.val();
-        self.block_ends.next = self.in_block.q.val() + 1.into() == self.block_bytes.val();
-        self.word_ends.next =
-            (self.in_word.q.val() + 1.into() == self.word_bytes.val()) | self.block_ends.val();
-        if self.valid.val() & self.last.val() {
-            self.filling.d.next = true;
-        }
-        if self.shift.val() {
-            self.in_word.d.next = self.in_word.q.val() + 1.into();
-            self.in_block.d.next = self.in_block.q.val() + 1.into();
-            if self.word_ends.val() {
-                self.in_word.d.next = 0.into();
+        comment!("---- the bytes of the step ----");
+        for l in 0..self._lanes {
+            for k in 0..8 {
+                self.entry.x[l * 8 + k].next =
+                    (self.there[l].val() & self.x[l].val().get_bit(k)).into();
             }
-            if self.block_ends.val() {
-                self.in_block.d.next = 0.into();
-                self.filling.d.next = false;
-            }
-        }
-        if self.start.val() {
-            self.in_word.d.next = 0.into();
-            self.in_block.d.next = 0.into();
         }
 
-        comment!("---- the word: its first byte clears the others ----");
-        self.entry.next = 0.into();
-        if self.valid.val() {
-            self.entry.next = self.x.val();
+        comment!("---- the word ----");
+        for p in 0..self._whole {
+            if self.valid.val() {
+                self.parts[p].d.next = self.entry.y.val();
+            }
+            self.full.d.next = self.valid.val();
         }
-        for i in 0..self._bytes {
-            if self.shift.val() {
-                if self.in_word.q.val() == i {
-                    self.bytes[i].d.next = self.entry.val();
-                } else if self.in_word.q.val() == 0 {
-                    self.bytes[i].d.next = 0.into();
+        for i in 0..self._split {
+            for p in 0..self._parts {
+                if self.valid.val() {
+                    if self.part[i].q.val() == p {
+                        self.parts[p].d.next = self.entry.y.val();
+                    } else if self.part[i].q.val() == 0 {
+                        self.parts[p].d.next = 0.into();
+                    }
                 }
             }
-            self.word.x[i].next = self.bytes[i].q.val();
+            if self.valid.val() {
+                self.part[i].d.next = self.part[i].q.val() + 1.into();
+            }
+            if self.start.val() | (self.valid.val() & self.word_ends[i].val()) {
+                self.part[i].d.next = 0.into();
+            }
+            self.full.d.next = self.valid.val() & self.word_ends[i].val();
         }
-        self.data.next = self.word.y.val();
+        for p in 0..self._parts {
+            self.word.x[p].next = self.parts[p].q.val();
+        }
 
         comment!("---- write ----");
-        self.full.d.next = self.shift.val() & self.word_ends.val();
         self.we.next = self.full.q.val();
         self.addr.next = self.word_addr.q.val();
+        self.data.next = self.word.y.val();
         if self.full.q.val() {
             self.word_addr.d.next = self.word_addr.q.val() + 1.into();
         }
@@ -113,51 +109,67 @@ impl Logic for BytePacker {
 impl BytePacker {
     /// The packer of a channel's buffer unit.
     pub fn new(shape: &ChannelShape) -> Self {
-        let count = u(shape.isa.addr_bits);
+        let lanes = (shape.lanes() as usize).min(WORD_BYTES);
+        let parts = WORD_BYTES / lanes;
+        let split = (parts > 1) as usize;
         let addr = u(index_bits(shape.bank.byte_words));
+        let part = u(8 * lanes as u32);
+        let element = s(shape.buffer.word_bits);
         BytePacker {
-            word_bytes: Wire::new(count),
-            block_bytes: Wire::new(count),
-            x: Wire::new(u(8)),
+            word_ends: vec![Signal::default(); split],
+            there: vec![Signal::default(); lanes],
+            x: vec![Wire::new(element); lanes],
             addr: Wire::new(addr),
-            data: Wire::new(u(64)),
-            entry: Wire::new(u(8)),
-            in_word: Reg::new(u(index_bits(WORD_BYTES as u32))),
-            in_block: Reg::new(count),
-            bytes: vec![Reg::data(u(8)); WORD_BYTES],
+            data: Wire::new(u(8 * WORD_BYTES as u32)),
+            entry: Join::new(8 * lanes, u(1)),
+            part: vec![Reg::new(u(index_bits(parts as u32))); split],
+            parts: vec![Reg::data(part); parts],
             word_addr: Reg::new(addr),
-            word: Join::new(WORD_BYTES, u(8)),
-            _bytes: WORD_BYTES,
+            word: Join::new(parts, part),
+            _lanes: lanes,
+            _whole: 1 - split,
+            _split: split,
+            _parts: parts,
             ..BytePacker::default()
         }
+    }
+
+    /// Lanes whose elements it takes.
+    pub fn lanes(&self) -> usize {
+        self._lanes
     }
 }
 
 impl Unit for BytePacker {
     fn module(&self) -> String {
-        let (count, addr) = (self.word_bytes.ty().width, self.addr.ty().width);
-        format!("pimc_byte_packer_c{count}_a{addr}")
+        let element = self.x.first().map_or(8, |x| x.ty().width);
+        format!("pimc_byte_packer_l{}_w{element}_a{}", self._lanes, self.addr.ty().width)
     }
 
     fn contract(&self) -> Contract {
+        let lanes = self._lanes;
+        let (latency, throughput) = match self._split {
+            0 => (
+                "1 clock from a step to we_o.",
+                format!("A word of up to {lanes} bytes per clock."),
+            ),
+            _ => ("1 clock from a word's last step to we_o.", format!("{lanes} bytes per clock.")),
+        };
         Contract {
-            summary: "Byte packer: packs a vector of bytes into words for the banks' byte memories."
+            summary:
+                "Byte packer: packs a vector of bytes into words for the banks' byte memories."
+                    .into(),
+            layout: "Word 0 first. A word takes the low bytes of the elements that are there, the \
+                     first lowest, and 0 in the others."
                 .into(),
-            layout: "Word 0 first. A word takes word_bytes_i bytes, the first lowest, and 0 in the \
-                     others; it ends early where a block of block_bytes_i bytes ends. Zeros fill up \
-                     the last block."
-                .into(),
-            latency: "1 clock from the last byte of a word to we_o.".into(),
-            throughput: "One byte per clock.".into(),
-            preconditions: "word_bytes_i is 1 to 8, block_bytes_i at least 1; both are held from \
-                            start_i to the last word."
-                .into(),
+            latency: latency.into(),
+            throughput,
             ..Contract::default()
         }
     }
 
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("start", "bytes, one by one"), ("we", "words of byte memory")]
+        vec![("start", "steps"), ("we", "words of byte memory")]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

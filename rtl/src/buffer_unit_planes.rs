@@ -3,8 +3,8 @@
 use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape};
 
-/// One value in per clock; after each group of `beat_bits` values, one plane out per clock, while
-/// the next group comes in.
+/// A step of `lanes` values in per clock; after each group of `beat_bits` values, one plane out per
+/// clock, while the next group comes in.
 #[derive(LogicBlock, Default)]
 pub struct PlanePacker {
     /// Clock.
@@ -12,12 +12,14 @@ pub struct PlanePacker {
 
     /// An operation begins: the next group is group 0.
     pub start: Signal<In, Bit>,
-    /// A value is there.
+    /// Its first group.
+    pub first_group: Wire<In>,
+    /// A step is there.
     pub valid: Signal<In, Bit>,
-    /// It is the last one: zeros fill its group.
-    pub last: Signal<In, Bit>,
-    /// The value.
-    pub x: Wire<In>,
+    /// Lanes that have a value; the others hold 0.
+    pub there: Vec<Signal<In, Bit>>,
+    /// The values, of which as many low bits are taken as there are planes.
+    pub x: Vec<Wire<In>>,
 
     /// A plane is written.
     pub we: Signal<Out, Bit>,
@@ -28,20 +30,23 @@ pub struct PlanePacker {
     /// That bit of every value of the group, the first value lowest.
     pub data: Wire<Out>,
 
-    filling: Flop<Bit>,
-    shift: Signal<Local, Bit>,
-    count: Reg,
     group_ends: Signal<Local, Bit>,
-    entry: Wire<Local>,
-    bits: Split,
+    count: Vec<Reg>,
+    entry: Vec<Join>,
+    grown: Vec<Wire<Local>>,
     incoming: Vec<Reg>,
-    full: Flop<Bit>,
     outgoing: Vec<Reg>,
     writing: Flop<Bit>,
     plane_index: Reg,
     group_index: Reg,
-    top: Const,
+    lanes: Const,
+    rest: Const,
+    last_step: Const,
     last_plane: Const,
+    _lanes: usize,
+    _many: usize,
+    _incoming: usize,
+    _whole: usize,
     _planes: usize,
     _planes_less_1: usize,
 }
@@ -49,39 +54,48 @@ pub struct PlanePacker {
 impl Logic for PlanePacker {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, filling, count, full, writing, plane_index, group_index);
-        for p in 0..self._planes {
+        dff_setup!(self, clock, writing, plane_index, group_index);
+        for i in 0..self._many {
+            self.count[i].clock.next = self.clock.val();
+            self.count[i].d.next = self.count[i].q.val();
+        }
+        for p in 0..self._incoming {
             self.incoming[p].clock.next = self.clock.val();
             self.incoming[p].d.next = self.incoming[p].q.val();
+        }
+        for p in 0..self._planes {
             self.outgoing[p].clock.next = self.clock.val();
             self.outgoing[p].d.next = self.outgoing[p].q.val();
         }
 
-        comment!("---- count the values of a group; zeros fill up the last one ----");
-        self.shift.next = self.valid.val() | self.filling.q.val();
-        self.group_ends.next = self.shift.val() & (self.count.q.val() == self.top.val());
-        if self.shift.val() {
-            self.count.d.next = self.count.q.val() + 1.into();
+        comment!("---- count the steps of a group ----");
+        self.group_ends.next = self.valid.val();
+        for i in 0..self._many {
+            if self.count[i].q.val() != self.last_step.val() {
+                self.group_ends.next = false;
+            }
+            if self.valid.val() {
+                self.count[i].d.next = self.count[i].q.val() + 1.into();
+            }
+            if self.start.val() | self.group_ends.val() {
+                self.count[i].d.next = 0.into();
+            }
         }
-        if self.valid.val() & self.last.val() {
-            self.filling.d.next = true;
-        }
-        if self.group_ends.val() {
-            self.count.d.next = 0.into();
-            self.filling.d.next = false;
-        }
-        self.full.d.next = self.group_ends.val();
 
-        comment!("---- a value enters at the top of every plane ----");
-        self.entry.next = 0.into();
-        if self.valid.val() {
-            self.entry.next = self.x.val();
-        }
-        self.bits.x.next = self.entry.val();
+        comment!("---- a step enters at the top of every plane ----");
         for p in 0..self._planes {
-            if self.shift.val() {
-                self.incoming[p].d.next =
-                    (self.incoming[p].q.val() >> 1) | (self.bits.y[p].val() << self.top.val());
+            for l in 0..self._lanes {
+                self.entry[p].x[l].next = (self.there[l].val() & self.x[l].val().get_bit(p)).into();
+            }
+        }
+        for p in 0..self._whole {
+            self.grown[p].next = self.entry[p].y.val();
+        }
+        for p in 0..self._incoming {
+            self.grown[p].next = (self.incoming[p].q.val() >> self.lanes.val())
+                | (self.entry[p].y.val() << self.rest.val());
+            if self.valid.val() {
+                self.incoming[p].d.next = self.grown[p].val();
             }
         }
 
@@ -98,17 +112,17 @@ impl Logic for PlanePacker {
                 self.group_index.d.next = self.group_index.q.val() + 1.into();
             }
         }
-        if self.full.q.val() {
+        if self.group_ends.val() {
             self.writing.d.next = true;
             self.plane_index.d.next = 0.into();
         }
         for p in 0..self._planes {
-            if self.full.q.val() {
-                self.outgoing[p].d.next = self.incoming[p].q.val();
+            if self.group_ends.val() {
+                self.outgoing[p].d.next = self.grown[p].val();
             }
         }
         if self.start.val() {
-            self.group_index.d.next = 0.into();
+            self.group_index.d.next = self.first_group.val();
         }
         self.we.next = self.writing.q.val();
         self.group.next = self.group_index.q.val();
@@ -121,23 +135,35 @@ impl PlanePacker {
     /// The packer of a channel's buffer unit, for groups of `beat_bits` values of `planes` bits.
     pub fn new(shape: &ChannelShape) -> Self {
         let (planes, groups) = shape.bank.gated.map_or((1, 1), |g| (g.planes, g.groups));
+        let (lanes, steps) = (shape.lanes() as usize, shape.group_steps());
+        let many = (steps > 1) as usize;
         let word = u(shape.beat_bits);
+        let value = s(shape.buffer.word_bits);
+        let planes = planes as usize;
         PlanePacker {
-            x: Wire::new(u(planes)),
+            there: vec![Signal::default(); lanes],
+            x: vec![Wire::new(value); lanes],
+            first_group: Wire::new(u(index_bits(groups))),
             group: Wire::new(u(index_bits(groups))),
-            plane: Wire::new(u(index_bits(planes))),
+            plane: Wire::new(u(index_bits(planes as u32))),
             data: Wire::new(word),
-            count: Reg::new(u(index_bits(shape.beat_bits))),
-            entry: Wire::new(u(planes)),
-            bits: Split::new(planes as usize, 1),
-            incoming: vec![Reg::data(word); planes as usize],
-            outgoing: vec![Reg::data(word); planes as usize],
-            plane_index: Reg::new(u(index_bits(planes))),
+            count: vec![Reg::new(u(index_bits(steps))); many],
+            entry: vec![Join::new(lanes, u(1)); planes],
+            grown: vec![Wire::new(word); planes],
+            incoming: vec![Reg::data(word); planes * many],
+            outgoing: vec![Reg::data(word); planes],
+            plane_index: Reg::new(u(index_bits(planes as u32))),
             group_index: Reg::new(u(index_bits(groups))),
-            top: Const::new(shape.beat_bits as usize - 1),
-            last_plane: Const::new(planes as usize - 1),
-            _planes: planes as usize,
-            _planes_less_1: planes as usize - 1,
+            lanes: Const::new(lanes),
+            rest: Const::new(shape.beat_bits as usize - lanes),
+            last_step: Const::new(steps as usize - 1),
+            last_plane: Const::new(planes - 1),
+            _lanes: lanes,
+            _many: many,
+            _incoming: planes * many,
+            _whole: planes * (1 - many),
+            _planes: planes,
+            _planes_less_1: planes - 1,
             ..PlanePacker::default()
         }
     }
@@ -145,33 +171,39 @@ impl PlanePacker {
 
 impl Unit for PlanePacker {
     fn module(&self) -> String {
-        let (planes, group) = (self.x.ty().width, self.group.ty().width);
-        format!("pimc_plane_packer_p{planes}_w{}_g{group}", self.data.ty().width)
+        let (word, group) = (self.data.ty().width, self.group.ty().width);
+        let value = self.x.first().map_or(1, |x| x.ty().width);
+        format!("pimc_plane_packer_l{}_v{value}_p{}_w{word}_g{group}", self._lanes, self._planes)
     }
 
     fn contract(&self) -> Contract {
-        let (planes, width) = (self.x.ty().width, self.data.ty().width);
+        let (planes, lanes, width) = (self._planes, self._lanes, self.data.ty().width);
         Contract {
             summary: "Plane packer: turns a vector into bit planes for the banks' plane memories."
                 .into(),
             layout: format!(
-                "Group g holds values {width}*g to {width}*g + {}; the last group is filled up with \
-                 zeros. Plane p of a group holds bit p of its values, the first value lowest; the \
-                 groups of an operation come in order, the planes of a group from 0 to {}.",
+                "Group g holds values {width}*g to {width}*g + {}. Plane p of a group holds bit p of \
+                 its values, the first value lowest; the groups of an operation come in order, the \
+                 planes of a group from 0 to {}.",
                 width - 1,
                 planes - 1
             ),
             latency: format!(
-                "From the last value of a group, filled up, to its first plane: 2 clocks, and \
-                 {planes} clocks for all planes."
+                "From the last step of a group to its first plane: 1 clock, and {planes} clocks for \
+                 all planes."
             ),
-            throughput: "One value per clock.".into(),
+            throughput: format!("A step of {lanes} values per clock."),
+            preconditions: format!(
+                "Every group is {} steps long, and ends at least {planes} clocks after the one before \
+                 it.",
+                self.last_step.val() + 1
+            ),
             ..Contract::default()
         }
     }
 
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("start", "values, one by one"), ("we", "planes of plane memory")]
+        vec![("start", "steps"), ("we", "planes of plane memory")]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

@@ -55,11 +55,10 @@ pub struct Channel {
     /// Vectors.
     pub buffer: Inst<BufferUnit>,
 
-    load_bank: Vec<Wire<Local>>,
+    load_bank: Vec<Reg>,
     takes_load: Vec<Signal<Local, Bit>>,
     row_valid: Join,
-    unused_row_valid: Unused,
-    unused_drain: Unused,
+    unused_row_valid: Vec<Unused>,
     beats: Const,
     _banks: usize,
     _beats: usize,
@@ -131,10 +130,12 @@ impl Logic for Channel {
             }
         }
         for i in 0..self._bank_loads {
-            self.load_bank[i].next = self.sequencer.vec_bank[i].val();
+            // A clock behind: a load's last word leaves when the next operation begins.
+            self.load_bank[i].clock.next = self.clock.val();
+            self.load_bank[i].d.next = self.sequencer.vec_bank[i].val();
             for b in 0..self._banks {
                 self.takes_load[b].next =
-                    (self.load_bank[i].val() == 0) | (self.load_bank[i].val() == b + 1);
+                    (self.load_bank[i].q.val() == 0) | (self.load_bank[i].q.val() == b + 1);
             }
         }
         for i in 0..self._bytes_of_all {
@@ -190,8 +191,9 @@ impl Logic for Channel {
             self.buffer.results[b].next = self.bank[b].row_value.val();
             self.row_valid.x[b].next = self.bank[b].row_valid.val().into();
         }
-        self.unused_row_valid.x.next = self.row_valid.y.val();
-        self.unused_drain.x.next = self.buffer.drain_index.val();
+        // All banks end a row in the same clock; the first one says so.
+        self.unused_row_valid[0].x.next = self.row_valid.y.val();
+        self.buffer.row_valid.next = self.row_valid.y.val().get_bit(0);
     }
 }
 
@@ -228,11 +230,10 @@ impl Channel {
             start: Signal::default(),
             busy: Signal::default(),
             done: Signal::default(),
-            load_bank: vec![Wire::new(load_bank); bank_loads],
+            load_bank: vec![Reg::data(load_bank); bank_loads],
             takes_load: vec![Signal::default(); banks * bank_loads],
             row_valid: Join::new(banks, u(1)),
-            unused_row_valid: Unused::new(shape.banks),
-            unused_drain: Unused::new(buffer.drain_index.ty().width),
+            unused_row_valid: Unused::above(u(shape.banks), 1),
             beats: Const::new(shape.beats as usize),
             _banks: banks,
             _beats: shape.beats as usize,

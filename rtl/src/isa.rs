@@ -136,12 +136,6 @@ pub enum VecOp {
     Argmax,
     /// One word at d: the sum of A.
     Sum,
-    /// d = result word of element i of the banks: bank i mod banks, index i / banks.
-    Drain,
-    /// d = A + (result word of element i) * B.
-    DrainMac,
-    /// d = A + (count of ones of element i) * B.
-    DrainOnes,
     /// The results of matrix rows as their columns come in, row n of a stream from bank b to
     /// d + n*banks + b. Issued before the stream's first read; ends with the stream's last row.
     Collect,
@@ -150,7 +144,7 @@ pub enum VecOp {
     /// d + n / (a*b) * a + n mod a.
     CollectSum,
     /// Bytes of A to every bank's byte memory (or to one bank's) from word 0: a word takes `d` bytes and a block of
-    /// words ends after `b` bytes (a word never crosses a block). The last block is filled up with
+    /// words ends after `b` bytes, which is a multiple of `d`. The last block is filled up with
     /// zeros, and so are the unused bytes of a word.
     LoadBytes,
     /// A to every bank's plane memory (or to one bank's) from group `d`: beat_bits inputs to a group,
@@ -160,7 +154,7 @@ pub enum VecOp {
 
 impl VecOp {
     /// Every operation; its number in the program is its index here.
-    pub const ALL: [VecOp; 15] = [
+    pub const ALL: [VecOp; 12] = [
         VecOp::Copy,
         VecOp::Add,
         VecOp::Mul,
@@ -169,9 +163,6 @@ impl VecOp {
         VecOp::Table,
         VecOp::Argmax,
         VecOp::Sum,
-        VecOp::Drain,
-        VecOp::DrainMac,
-        VecOp::DrainOnes,
         VecOp::Collect,
         VecOp::CollectSum,
         VecOp::LoadBytes,

@@ -34,7 +34,7 @@
 //! - [`buffer_unit`]: vector memory and the pipeline of vector operations
 //! - [`buffer_unit_alu`]: their arithmetic
 //! - [`requantiser`]: multiply, round, shift, clamp
-//! - [`buffer_unit_drain`]: results out of the banks
+//! - [`buffer_unit_collect`]: results of the banks into vector memory
 //! - [`buffer_unit_bytes`], [`buffer_unit_planes`]: vectors into the banks' input memories
 //!
 //! **Below the units**
@@ -50,8 +50,12 @@ pub mod block_unit;
 pub mod buffer_unit;
 pub mod buffer_unit_alu;
 pub mod buffer_unit_bytes;
-pub mod buffer_unit_drain;
+pub mod buffer_unit_collect;
+pub mod buffer_unit_memory;
 pub mod buffer_unit_planes;
+pub mod buffer_unit_reduce;
+pub mod buffer_unit_run;
+pub mod buffer_unit_steps;
 pub mod channel;
 pub mod gated_sum;
 pub mod hdl;
@@ -61,6 +65,7 @@ pub mod mac_row;
 pub mod native;
 pub mod program;
 pub mod requantiser;
+pub mod rotator;
 pub mod sequencer;
 pub mod sequencer_columns;
 pub mod sequencer_commands;

@@ -139,10 +139,12 @@ impl NativeChannel {
         }
     }
 
-    /// The word that the buffer unit writes in this clock: address, word.
-    pub fn buffer_write(&self) -> Option<(u32, i64)> {
-        let write = self.channel.buffer.written()?;
-        Some((write.0 as u32, write.1 as i64))
+    /// What the buffer unit writes in this clock: the address of the run's first element, and by
+    /// lane the words that are written.
+    pub fn buffer_write(&self) -> Option<(u32, Vec<Option<i64>>)> {
+        let (addr, words) = self.channel.buffer.written()?;
+        let words = words.into_iter().map(|word| word.map(|w| w as i64)).collect();
+        Some((addr as u32, words))
     }
 
     /// The clock edge.

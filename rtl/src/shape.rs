@@ -70,7 +70,11 @@ impl ChannelShape {
                 faults.push(fault.to_string());
             }
         };
-        want(self.banks > 0 && self.beats > 0, "there is a bank and a beat");
+        want(
+            self.banks.is_power_of_two() && (2..=64).contains(&self.banks),
+            "the banks are a power of two, 2 to 64",
+        );
+        want(self.beats > 0, "there is a beat");
         want((1..=64).contains(&self.beat_bits), "a beat has 1 to 64 bits");
         want((1..=100).contains(&self.read_latency), "a read takes 1 to 100 clocks");
         want(
@@ -117,6 +121,14 @@ impl ChannelShape {
             isa.addr_bits >= index_bits(buffer.depth) && isa.addr_bits < 31,
             "an address reaches all of vector memory",
         );
+        want(
+            isa.addr_bits > choice_bits(self.lanes()),
+            "addresses are wider than what tells the lanes of vector memory apart",
+        );
+        want(
+            bank.gated.is_none() || self.beat_bits % self.lanes().max(1) == 0,
+            "the inputs of a beat of planes are a whole number for every lane",
+        );
         want(buffer.word_bits <= 64, "a word of vector memory has at most 64 bits");
         want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
         want(collects, "results are collected");
@@ -155,6 +167,21 @@ impl ChannelShape {
         } else {
             Err(faults)
         }
+    }
+
+    /// Elements that the buffer unit takes at once: one for each bank.
+    pub fn lanes(&self) -> u32 {
+        self.banks
+    }
+
+    /// Clocks in which the buffer unit reads a group of inputs for plane memory.
+    pub fn group_steps(&self) -> u32 {
+        self.beat_bits.div_ceil(self.lanes())
+    }
+
+    /// Clocks from a group of inputs for plane memory to the next: its planes leave one a clock.
+    pub fn group_clocks(&self) -> u32 {
+        self.group_steps().max(self.bank.gated.map_or(1, |g| g.planes))
     }
 
     /// Words of vector memory that are built: those asked for, and more where the program's address
@@ -386,7 +413,8 @@ pub struct MacShape {
     pub acc_bits: u32,
 }
 
-/// The buffer unit: a vector memory and an arithmetic pipeline of one element per clock.
+/// The buffer unit: a vector memory and an arithmetic pipeline, as many elements wide as there are
+/// banks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BufferShape {
     /// Width of a word (signed): the widest value of the model.
@@ -397,7 +425,7 @@ pub struct BufferShape {
     pub ops: Vec<VecOp>,
     /// Requantiser fields, when `Requant` is built.
     pub requant: Option<RequantShape>,
-    /// Width of multiplier operands when `Mul`, `DrainMac` or `DrainOnes` is built.
+    /// Width of multiplier operands when `Mul` is built.
     pub mul_bits: u32,
 }
 

@@ -4,15 +4,21 @@
 use crate::isa::{VecOp, Vector};
 use crate::shape::{ChannelShape, StreamMode};
 
-/// From the last element of a vector operation being issued to its result being readable.
+/// Clocks of a vector operation on top of its steps: to the issue of what needs its results, which
+/// may be the program's end.
 pub const VEC_LATENCY: u32 = 6;
+/// The same of a load of bytes.
+pub const BYTES_LATENCY: u32 = 2;
+/// The same of a load of planes, on top of the steps and the planes of its groups.
+pub const PLANES_LATENCY: u32 = 1;
 /// From the last beat of a matrix row entering the data path to its result leaving the bank unit;
 /// for a row of a block, see [`BLOCK_LATENCY`].
 pub const UNIT_LATENCY: u32 = 2;
 /// From the last beat of a row of A of a binary quadratic block to its result.
 pub const BLOCK_LATENCY: u32 = 3;
-/// From a result leaving the bank units to its being readable in vector memory, when it is collected.
-pub const COLLECT_CLOCKS: u32 = VEC_LATENCY + 4;
+/// From a collected result leaving the bank units to the issue of what needs it, which may be the
+/// program's end.
+pub const COLLECT_CLOCKS: u32 = 2;
 /// From the key and row entering the sign generator to its first word being ready; also the
 /// fewest clocks between the first columns of two matrix rows in mode `Mask`.
 pub const SEED_CLOCKS: u32 = 4;
@@ -22,16 +28,31 @@ pub const SEED_CLOCKS: u32 = 4;
 /// that long before its last refresh is overdue.
 pub const IDLE_CLOCKS: u32 = 2;
 
+/// Steps of the buffer unit that an operation takes, but for a load of planes, which takes whole
+/// groups.
+fn vec_steps(v: &Vector, shape: &ChannelShape) -> u32 {
+    match v.op {
+        VecOp::Table | VecOp::Argmax => v.len,
+        // B is the bytes of a block, of which the last one is filled up, D those of a word.
+        VecOp::LoadBytes => {
+            let words = v.len.next_multiple_of(v.b.max(1)).div_ceil(v.d.max(1));
+            words * v.d.div_ceil(shape.lanes())
+        }
+        _ => v.len.div_ceil(shape.lanes()),
+    }
+}
+
 /// Clocks that the buffer unit is busy with an operation, from its issue to the issue of one that
 /// reads what it wrote.
 pub fn vec_clocks(v: &Vector, shape: &ChannelShape) -> u32 {
-    let planes = shape.bank.gated.map_or(0, |g| g.planes);
-    let len = v.len;
     match v.op {
-        // B is the bytes of a block, of which the last one is filled up.
-        VecOp::LoadBytes => len.next_multiple_of(v.b.max(1)) + VEC_LATENCY,
-        VecOp::LoadPlanes => len.next_multiple_of(shape.beat_bits) + planes + VEC_LATENCY,
-        _ => len + VEC_LATENCY,
+        VecOp::LoadBytes => vec_steps(v, shape) + BYTES_LATENCY,
+        VecOp::LoadPlanes => {
+            let before = v.len.div_ceil(shape.beat_bits) - 1;
+            let planes = shape.bank.gated.map_or(0, |g| g.planes);
+            before * shape.group_clocks() + shape.group_steps() + planes + PLANES_LATENCY
+        }
+        _ => vec_steps(v, shape) + VEC_LATENCY,
     }
 }
 

@@ -40,15 +40,31 @@ fn binary_quadratic_alone() {
 }
 
 #[test]
-fn plain_weights_alone_in_one_bank() {
-    lint("plain_weights_alone_in_one_bank", &shapes::plain());
+fn plain_weights_alone_in_two_banks() {
+    lint("plain_weights_alone_in_two_banks", &shapes::plain());
+}
+
+/// A word of bytes takes two steps, a group of planes sixteen.
+#[test]
+fn every_block_in_four_banks() {
+    let shape = ChannelShape { banks: 4, ..shapes::everything() };
+    lint("every_block_in_four_banks", &shape);
+}
+
+/// A group of planes is one step, and a single plane leaves as fast as it comes.
+#[test]
+fn a_supermask_in_as_many_banks_as_a_beat_has_inputs() {
+    let mut shape = shapes::masked();
+    shape.banks = 64;
+    shape.bank.gated.as_mut().unwrap().planes = 1;
+    lint("a_supermask_in_as_many_banks_as_a_beat_has_inputs", &shape);
 }
 
 /// Field widths and depths that are no power of two, and vector memory that follows the addresses.
 #[test]
 fn awkward_numbers() {
     let mut shape = shapes::everything();
-    shape.banks = 5;
+    shape.banks = 8;
     shape.beats = 3;
     shape.dram_rows = 37;
     shape.dram_cols = 5;

@@ -8,8 +8,8 @@ use crate::report::{Divergence, WaveCounts};
 use crate::wave::check::Checker;
 use crate::wave::reader::Bits;
 use crate::wave::signals::{
-    BANK, BUFFER, CHANNEL, CMD, CMD_COL, CMD_ROW, CMD_VALID, DONE, FIRST_BANK, HOST_ADDR,
-    HOST_DATA, HOST_WE, RST, START, WRITE_ADDR, WRITE_DATA, WRITE_EN,
+    bank_at, CMD, CMD_COL, CMD_ROW, CMD_VALID, DONE, HOST_ADDR, HOST_DATA, HOST_WE, RST, START,
+    WRITE_ADDR, WRITE_DATA, WRITE_EN,
 };
 use crate::wave::WaveResult;
 use pimc_golden::Trace;
@@ -152,8 +152,8 @@ impl<'a> Native<'a> {
     ) -> (Result<WaveResult, String>, Vec<Timed>, u64) {
         let shape = &self.tree.compiled.plan.shape;
         let banks = shape.banks as usize;
-        let slots = FIRST_BANK + banks * BANK.len();
-        let mut checker = Checker::new(reference, vec![64; slots], names(banks));
+        let slots = bank_at(shape.lanes() as usize, banks);
+        let mut checker = Checker::new(reference, vec![64; slots]);
         let mut values = vec![Bits { known: true, ..Bits::UNKNOWN }; slots];
         let beats = shape.beats as usize;
         let mut pins = vec![0u64; banks * beats];
@@ -192,14 +192,16 @@ impl<'a> Native<'a> {
             for slot in [HOST_WE, HOST_ADDR, HOST_DATA] {
                 set(slot, 0);
             }
-            let write = self.channel.buffer_write();
-            set(WRITE_EN, u64::from(write.is_some()));
-            let (addr, word) = write.unwrap_or_default();
+            let (addr, words) = self.channel.buffer_write().unwrap_or_default();
+            let enables = words.iter().rev().fold(0, |e, word| e << 1 | u64::from(word.is_some()));
+            set(WRITE_EN, enables);
             set(WRITE_ADDR, addr.into());
-            set(WRITE_DATA, word as u64);
+            for (lane, word) in words.iter().enumerate() {
+                set(WRITE_DATA + lane, word.unwrap_or_default() as u64);
+            }
             for bank in 0..banks {
                 let seen = self.channel.bank(bank);
-                let at = FIRST_BANK + bank * BANK.len();
+                let at = bank_at(shape.lanes() as usize, bank);
                 values[at].words[0] = u64::from(seen.col_valid);
                 for (word, pin) in values[at + 1].words.iter_mut().zip(&pins[bank * beats..]) {
                     *word = *pin;
@@ -244,14 +246,4 @@ fn issued(command: Command, open: Option<u32>) -> Issued {
         Command::Precharge => Issued::Pre,
         Command::Refresh => Issued::Ref,
     }
-}
-
-/// The signals' names, in the order of their slots.
-fn names(banks: usize) -> Vec<String> {
-    let mut names: Vec<String> = CHANNEL.iter().map(ToString::to_string).collect();
-    names.extend(BUFFER.iter().map(|n| format!("u_buffer.{n}")));
-    for bank in 0..banks {
-        names.extend(BANK.iter().map(|n| format!("gen_bank[{bank}].u_bank.{n}")));
-    }
-    names
 }

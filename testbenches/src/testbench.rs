@@ -160,7 +160,8 @@ fn control(sources: &[(String, String)], traced: Traced) -> String {
     for (name, source) in sources {
         let repeated = source.lines().filter_map(|l| l.strip_prefix("module ")).filter_map(|l| {
             let module = l.split([' ', '(', '#']).next()?;
-            let unit = module.starts_with("pimc_bank_unit") || module == "pimc_dram_bank";
+            let repeated = ["pimc_dram_bank", "pimc_vector_alu"].contains(&module);
+            let unit = module.starts_with("pimc_bank_unit") || repeated;
             unit.then_some(module)
         });
         for module in repeated {

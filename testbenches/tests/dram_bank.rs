@@ -328,6 +328,7 @@ fn waved(path: &std::path::Path) -> Vec<(u64, [u64; 4])> {
     let find = |name: &str| wave.vars.iter().position(|v| v.name == name).unwrap();
     let (clock, data) = (find("clk_i"), find("rd_data_o"));
     let mut seen = Vec::new();
+    let data = wave.whole(data);
     wave.sample(clock, &[data], |t, v| {
         assert!(v[0].known);
         seen.push((t, v[0].words));

@@ -69,15 +69,22 @@ crossed bytes of the multiply-add row | pimc_mac_row | x[8*i +: 8] ==> x[8*(i ^ 
 rounding lost | pimc_requantiser | half_up = shifted + ==> half_up = shifted & ~
 logical shift | pimc_requantiser | >>> s1_shift_q ==> >> s1_shift_q
 no upper clamp | pimc_requantiser | if (rounded_q >  ==> if (1'b0 && rounded_q > 
-largest of the operation before | pimc_vector_alu | s2_first_q | (s2_a_q >  ==> (s2_a_q > 
+largest of the operation before | pimc_vector_reduce | s2_first_q | ($signed(s2_x_q ==> ($signed(s2_x_q
 relu turned round | pimc_vector_alu | OP_RELU) & (s2_a_q < ==> OP_RELU) & (s2_a_q >
 late read | pimc_column_control | assign col_valid_o = reads_q[19]; ==> logic late_q; always_ff @(posedge clk_i) late_q <= reads_q[19]; assign col_valid_o = late_q;
 early read | pimc_column_control | = reads_q[19]; ==> = reads_q[18];
 ignored tail | pimc_bank_unit | (beat_q == beats_less_1_q) ==> (beat_q == 2'd3)
 result index stands | pimc_bank_unit | row_d = row_q + 1'b1; ==> row_d = row_q;
 counter not reset by a stream | pimc_bank_unit | row_d = 1'b0; ==> row_d = row_q;
-shifted plane | pimc_plane_packer | incoming_q[64*p +: 64] >> 1) ==> incoming_q[64*p +: 64] >> 2)
-drain one bank behind | pimc_drain_select | s1_bank_q <= s0_bank_q; ==> s1_bank_q <= s0_bank_d;
+shifted plane | pimc_plane_packer | incoming_q[64*p +: 64] >> 16) ==> incoming_q[64*p +: 64] >> 17)
+drain one index ahead | pimc_vector_steps | index_o = step_index_q; ==> index_o = step_index_q + 1'b1;
+neighbouring banks drained for one another | pimc_buffer_unit | results_i[19*i +: 19] ==> results_i[19*(i ^ 1) +: 19]
+run that stays in its word | pimc_run_address | lane > 4'(l) ==> lane > 4'(l + 1)
+run written one lane off | pimc_vector_memory | ~run_w_first + 4'd1 ==> ~run_w_first
+stage that never turns | pimc_rotator_l16_s | amount_i[2] ==> amount_i[2] & 1'b0
+element past the end | pimc_vector_steps | (left_q >= 9'(l)) ==> (left_q >= 9'(l - 1))
+byte in another place | pimc_byte_packer | entry[l*8 + k] ==> entry[(l ^ 1)*8 + k]
+sum without its last lane | pimc_vector_reduce | if (!there_i[l]) begin ==> if (!there_i[l] | l == 15) begin
 column address off by one | pimc_dram_commands | command_col_d = col_q; ==> command_col_d = col_d;
 end one clock late | pimc_sequencer | assign done_o = ended_q; ==> logic late_q; always_ff @(posedge clk_i) late_q <= ended_q; assign done_o = late_q;
 precharge for a refresh | pimc_dram_commands | command_d = CMD_REF; ==> command_d = CMD_PRE;

@@ -82,6 +82,7 @@ fn expected() -> Expected {
         writes: vec![
             Write { addr: 9, data: -3, origin: at(1) },
             Write { addr: 10, data: 500_000, origin: at(1) },
+            Write { addr: 11, data: 77, origin: at(1) },
         ],
         end: 35,
     }
@@ -117,6 +118,12 @@ fn digits(value: i64, bits: usize) -> String {
 
 fn wide(words: [u64; 4]) -> String {
     words.iter().rev().map(|w| format!("{w:064b}")).collect()
+}
+
+/// The elements of a step side by side, garbage in the lanes that have none.
+fn run_of(lanes: &[i64]) -> String {
+    let word = |lane: usize| digits(lanes.get(lane).copied().unwrap_or(0x5_a5a5), 20);
+    (0..BANKS).rev().map(word).collect()
 }
 
 /// The signals of one run, as the design would show them.
@@ -155,10 +162,11 @@ fn pulses(run: usize) -> Pulses {
         }
         reads += 1;
     }
-    for (i, w) in e.writes.iter().enumerate() {
-        set(first + 30 + i, "write_en", "1".into());
-        set(first + 30 + i, "write_addr", digits(i64::from(w.addr), 4));
-        set(first + 30 + i, "write_data", digits(w.data, 20));
+    for (i, step) in e.writes.chunks(BANKS).enumerate() {
+        let lanes: Vec<i64> = step.iter().map(|w| w.data).collect();
+        set(first + 30 + i, "write_en", digits((1 << lanes.len()) - 1, BANKS));
+        set(first + 30 + i, "write_addr", digits(i64::from(step[0].addr), 4));
+        set(first + 30 + i, "write_data", run_of(&lanes));
     }
     set(first + 35, "done_o", "1".into());
     p
@@ -179,9 +187,9 @@ fn signals() -> Vec<(String, usize)> {
         ("host_we_i", 1),
         ("host_addr_i", 4),
         ("host_wdata_i", 20),
-        ("write_en", 1),
+        ("write_en", BANKS),
         ("write_addr", 4),
-        ("write_data", 20),
+        ("write_data", 20 * BANKS),
     ];
     let bank = [
         ("col_valid_i", 1),
@@ -231,7 +239,8 @@ fn vcd(runs: &[Pulses]) -> String {
             let _ = write!(text, "#{time}\n0s0\n");
             for (i, (name, bits)) in all.iter().enumerate().skip(1) {
                 // What is not driven holds garbage, but for the signals that say that something is.
-                let quiet = if *bits == 1 { "0".repeat(*bits) } else { digits(0x2aaa_5555, *bits) };
+                let tells = *bits == 1 || name == "write_en";
+                let quiet = if tells { "0".repeat(*bits) } else { digits(0x2aaa_5555, *bits) };
                 let quiet = if name == "rst_ni" { "1".into() } else { quiet };
                 let value = run.get(&(clock, name.clone())).unwrap_or(&quiet);
                 let _ = writeln!(text, "b{value} {}", code(i));
@@ -260,7 +269,7 @@ fn right_runs_pass_and_are_counted() {
         reads: 4 * banks,
         columns: 4 * banks,
         results: 2 * banks,
-        writes: 4,
+        writes: 6,
     };
     assert_eq!(result.counts, counts);
 }
@@ -281,7 +290,10 @@ fn changes() -> Vec<((usize, String), String)> {
         if ignored || unused {
             continue;
         }
-        for i in 0..value.len() {
+        // The last step writes one lane; the lanes above it hold what they may.
+        let last = key.1 == "write_data" && key.0 == START + LEAD + 31;
+        let from = if last { 20 * (BANKS - 1) } else { 0 };
+        for i in from..value.len() {
             for to in [if &value[i..=i] == "1" { "0" } else { "1" }, "x"] {
                 let mut digits = value.clone();
                 digits.replace_range(i..=i, to);
@@ -416,10 +428,27 @@ impl Reference for Shifted {
 fn a_second_run_is_checked_as_the_first() {
     let mut second = pulses(1);
     let key = second.keys().find(|k| k.1 == "write_data").unwrap().clone();
-    second.insert(key, digits(-4, 20));
+    second.insert(key, run_of(&[-4, 500_000]));
     let (d, op) = checked(&[pulses(0), second]).divergence.unwrap();
     assert_eq!((d.vector, op), (Some(1), Some(1)));
+    assert_eq!(d.signal, "u_buffer.write_data[19:0]");
     assert_eq!((d.expected.as_str(), d.got.as_str()), ("-3 to word 9", "-4 to word 9"));
+}
+
+#[test]
+fn an_element_in_another_lane_is_found() {
+    let at = START + LEAD + 30;
+    for (enables, words, place) in [
+        ("11", [500_000, -3], "u_buffer.write_data[19:0]"),
+        ("11", [-3, 500_001], "u_buffer.write_data[39:20]"),
+        ("10", [0, -3], "u_buffer.write_addr"),
+    ] {
+        let mut run = pulses(0);
+        run.insert((at, "write_en".into()), enables.into());
+        run.insert((at, "write_data".into()), run_of(&words));
+        let (d, op) = checked(&[run]).divergence.unwrap();
+        assert_eq!((d.signal.as_str(), op), (place, Some(1)));
+    }
 }
 
 #[test]
@@ -437,6 +466,7 @@ fn another_design_or_a_wave_without_the_signals_is_refused_with_words() {
     let cases = [
         (vcd(&[pulses(0)]).replace("gen_bank[1]", "gen_bank[7]"), "no pimc_channel of 2 banks"),
         (vcd(&[pulses(0)]).replace(" column_acc ", " other "), "u_bank.column_acc"),
+        (vcd(&[pulses(0)]).replace("wire 40 ", "wire 41 "), "u_buffer.write_data has 41 bits"),
         (vcd(&[Pulses::new()]), "shows no run"),
     ];
     for (text, words) in cases {

@@ -6,15 +6,13 @@ use pimc_rtl::buffer_unit::BufferUnit;
 use pimc_rtl::hdl::{clock, settle, Inst};
 use pimc_rtl::isa::{VecOp, Vector};
 use pimc_rtl::shape::{BufferShape, ChannelShape};
-use pimc_rtl::timing::vec_clocks;
+use pimc_rtl::timing::{vec_clocks, COLLECT_CLOCKS};
 use std::collections::BTreeMap;
 
 /// A buffer unit between a host and modelled banks.
 struct Bench {
     shape: ChannelShape,
     uut: Inst<BufferUnit>,
-    /// Results and counts of ones by matrix row.
-    results: Vec<(i64, i64)>,
     /// Vector memory, as it should be.
     memory: Vec<i64>,
     /// What the unit loaded into the banks: words by address, planes by (group, plane).
@@ -26,14 +24,9 @@ impl Bench {
     fn new(shape: ChannelShape, seed: u64) -> Bench {
         let mut rng = Rng(seed);
         let uut = Inst::new(BufferUnit::new(&shape));
-        let bank = &shape.bank;
-        let rows = 5 * shape.banks;
-        let results = (0..rows)
-            .map(|_| (rng.signed(bank.result_bits), i64::from(rng.below(1 << 8))))
-            .collect();
         let memory = (0..shape.buffer.depth).map(|_| rng.signed(shape.buffer.word_bits)).collect();
         let mut bench =
-            Bench { uut, results, memory, bytes: BTreeMap::new(), planes: BTreeMap::new(), shape };
+            Bench { uut, memory, bytes: BTreeMap::new(), planes: BTreeMap::new(), shape };
         for at in 0..bench.memory.len() {
             bench.host_write(at, bench.memory[at]);
         }
@@ -66,20 +59,22 @@ impl Bench {
             let at = (self.uut.plane_group[0].get(), self.uut.plane[0].get());
             self.planes.insert(at, load);
         }
-        let index = self.uut.drain_index.get() as usize;
         clock(&mut self.uut);
-        let banks = self.shape.banks as usize;
-        for bank in 0..banks {
-            let row = self.results.get(index * banks + bank).copied().unwrap_or((0, 0));
-            self.uut.results[bank].set(i128::from(row.0));
-            if let Some(ones) = self.uut.ones.get_mut(bank) {
-                ones.set(i128::from(row.1));
-            }
-        }
     }
 
     /// Runs an operation for exactly the clocks that the scheduler gives it.
     fn run(&mut self, v: Vector) {
+        self.run_for(v, vec_clocks(&v, &self.shape));
+    }
+
+    /// Runs a load. Its last word or plane leaves in the clock in which the next operation may start.
+    fn load(&mut self, v: Vector) {
+        self.run(v);
+        self.step();
+    }
+
+    /// Starts an operation and gives it so many clocks.
+    fn run_for(&mut self, v: Vector, clocks: u32) {
         self.uut.busy.next = true;
         self.uut.start.next = true;
         self.uut.op.set(i128::from(v.op.code()));
@@ -89,7 +84,7 @@ impl Bench {
         self.uut.b_step.set(i128::from(v.b_step));
         self.uut.d.set(i128::from(v.d));
         self.uut.len_less_1.set(i128::from(v.len - 1));
-        for _ in 0..vec_clocks(&v, &self.shape) {
+        for _ in 0..clocks {
             self.step();
             self.uut.start.next = false;
         }
@@ -110,7 +105,7 @@ fn wrap(x: i128, bits: u32) -> i64 {
 }
 
 /// What an operation does to vector memory, from the words of its definition.
-fn model(v: Vector, shape: &ChannelShape, memory: &mut [i64], results: &[(i64, i64)]) {
+fn model(v: Vector, shape: &ChannelShape, memory: &mut [i64]) {
     let buffer = &shape.buffer;
     let word = |x: i128| wrap(x, buffer.word_bits);
     let factor = |x: i64| i128::from(wrap(i128::from(x), buffer.mul_bits));
@@ -130,7 +125,6 @@ fn model(v: Vector, shape: &ChannelShape, memory: &mut [i64], results: &[(i64, i
     for i in 0..v.len {
         let a = memory[at_a(i)];
         let b = memory.get(at_b(i)).copied().unwrap_or(0);
-        let (result, ones) = results.get(i as usize).copied().unwrap_or((0, 0));
         memory[(v.d + i) as usize] = match v.op {
             VecOp::Copy => a,
             VecOp::Add => word(i128::from(a) + i128::from(b)),
@@ -148,15 +142,7 @@ fn model(v: Vector, shape: &ChannelShape, memory: &mut [i64], results: &[(i64, i
                 y.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1) as i64
             }
             VecOp::Table => memory[(i64::from(v.b) + a + 128) as usize],
-            VecOp::Drain => result,
-            VecOp::DrainMac => word(i128::from(a) + factor(result) * factor(b)),
-            VecOp::DrainOnes => word(i128::from(a) + factor(ones) * factor(b)),
-            VecOp::Argmax
-            | VecOp::Sum
-            | VecOp::Collect
-            | VecOp::CollectSum
-            | VecOp::LoadBytes
-            | VecOp::LoadPlanes => unreachable!(),
+            _ => unreachable!("no operation of this test"),
         };
     }
 }
@@ -178,81 +164,319 @@ fn operands(op: VecOp, shape: &ChannelShape, rng: &mut Rng) -> (i64, i64) {
     }
 }
 
-#[test]
-fn every_operation_does_what_it_says_within_its_clocks() {
+/// Every block, in as many banks; matrices have up to 80 rows.
+fn wide(banks: u32) -> ChannelShape {
     let mut shape = everything();
-    shape.buffer.word_bits = 28;
-    let mut bench = Bench::new(shape.clone(), 1);
-    let mut rng = Rng(2);
-    let ops = shape.buffer.ops.iter();
-    for &op in ops.filter(|o| !matches!(o, VecOp::LoadBytes | VecOp::LoadPlanes)) {
-        for (len, steps) in [(1, 3), (2, 3), (17, 3), (70, 1), (33, 2), (5, 0)] {
-            let (a, b, d) = (3, 80, 400);
-            // Only when steps are taken are there several operands.
-            for i in 0..len {
-                let (x, y) = operands(op, &shape, &mut rng);
-                bench.uut.busy.next = false;
-                bench.host_write((a + i) as usize, x);
+    shape.banks = banks;
+    assert_eq!(shape.check(), Ok(()));
+    shape
+}
+
+const LANES: [u32; 4] = [2, 8, 16, 64];
+
+/// Lengths up to 40 and around multiples of the lanes.
+fn lengths(lanes: u32) -> impl Iterator<Item = u32> {
+    let around = (1..=80 / lanes).flat_map(move |k| lanes * k - 1..=lanes * k + 1);
+    let mut all: Vec<u32> = (1..=40).chain(around).filter(|n| (1..=80).contains(n)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into_iter()
+}
+
+/// Operations from vector memory to vector memory.
+fn writing() -> impl Iterator<Item = VecOp> {
+    let others = [VecOp::LoadBytes, VecOp::LoadPlanes, VecOp::Collect, VecOp::CollectSum];
+    VecOp::ALL.into_iter().filter(move |op| !others.contains(op))
+}
+
+impl Bench {
+    /// Gives `v` operands that it can take.
+    fn prepare(&mut self, v: &Vector, rng: &mut Rng) {
+        self.uut.busy.next = false;
+        // Only when steps are taken are there several operands.
+        for i in 0..v.len {
+            let (x, y) = operands(v.op, &self.shape, rng);
+            if i == 0 || v.a_step == 1 {
+                self.host_write((v.a + i) as usize, x);
+            }
+            if v.op != VecOp::Table && (i == 0 || v.b_step == 1) {
+                self.host_write((v.b + i) as usize, y);
+            }
+        }
+    }
+
+    /// Runs `v` here and in the model.
+    fn run_both(&mut self, v: Vector) {
+        self.run(v);
+        model(v, &self.shape, &mut self.memory);
+    }
+}
+
+#[test]
+fn every_operation_does_what_it_says_at_every_length_and_place() {
+    for lanes in LANES {
+        let mut bench = Bench::new(wide(lanes), u64::from(lanes));
+        let mut rng = Rng(2);
+        for op in writing() {
+            // Sixteen lanes see every length, the others a third of them.
+            let every = if lanes == 16 { 1 } else { 3 };
+            for (n, len) in lengths(lanes).step_by(every).enumerate() {
+                let mut at = |base: u32| base + rng.below(37);
+                // A table of 256 words lies behind the rest.
+                let (a, d) = (at(0), at(120));
+                let b = if op == VecOp::Table { 240 } else { at(240) };
+                // Steps of 1 as a rule.
+                let steps = [3, 1, 3, 2, 3, 0][n % 6];
+                let v = Vector { op, a, a_step: steps & 1, b, b_step: steps >> 1, d, len, bank: 0 };
+                bench.prepare(&v, &mut rng);
+                bench.run_both(v);
+                // The next operation, at once, sees every word that was written.
+                let results = if matches!(op, VecOp::Argmax | VecOp::Sum) { 1 } else { len };
+                let d = 370 + rng.below(40);
+                let copy = Vector {
+                    op: VecOp::Copy,
+                    a: v.d,
+                    a_step: 1,
+                    b,
+                    b_step: 0,
+                    d,
+                    len: results,
+                    bank: 0,
+                };
                 if op != VecOp::Table {
-                    bench.host_write((b + i) as usize, y);
+                    bench.run_both(copy);
+                }
+                if n % 7 == 6 {
+                    bench.check(&format!("{lanes} lanes, up to {v:?}"));
                 }
             }
-            let v = Vector { op, a, a_step: steps & 1, b, b_step: steps >> 1, d, len, bank: 0 };
-            bench.run(v);
-            model(v, &shape, &mut bench.memory, &bench.results);
-            // The next operation, at once, sees every word that was written.
-            let results = if matches!(op, VecOp::Argmax | VecOp::Sum) { 1 } else { len };
-            let copy = Vector {
-                op: VecOp::Copy,
-                a: d,
-                a_step: 1,
-                b: 0,
-                b_step: 0,
-                d: 300,
-                len: results,
-                bank: 0,
-            };
-            bench.run(copy);
-            model(copy, &shape, &mut bench.memory, &bench.results);
-            bench.check(&format!("{op:?} len {len} steps {steps}"));
+            bench.check(&format!("{lanes} lanes, {op:?}"));
         }
+    }
+}
+
+fn collecting(op: VecOp, a: u32, b: u32, d: u32, len: u32) -> Vector {
+    Vector { op, a, a_step: 1, b, b_step: 1, d, len, bank: 0 }
+}
+
+impl Bench {
+    /// Starts a collection and shows it the rows of all banks, `most` clocks apart at most, as fast as
+    /// they may come at the least; then gives it the clocks that the scheduler gives the last row.
+    fn collect(&mut self, v: Vector, seed: u64, most: u32) {
+        let mut rng = Rng(seed);
+        let (banks, bits) = (self.shape.banks, self.shape.bank.result_bits);
+        let rows = match v.op {
+            VecOp::Collect => v.len.div_ceil(banks),
+            _ => v.len * v.b,
+        };
+        self.run_for(v, 2);
+        for n in 0..rows {
+            let results: Vec<i64> = (0..banks).map(|_| rng.signed(bits)).collect();
+            for (pin, x) in self.uut.results.iter_mut().zip(&results) {
+                pin.set(i128::from(*x));
+            }
+            self.uut.row_valid.next = true;
+            self.step();
+            self.uut.row_valid.next = false;
+            // Between rows the banks show anything.
+            for pin in &mut self.uut.results {
+                pin.set(i128::from(rng.signed(bits)));
+            }
+            let gap = if v.op == VecOp::CollectSum && v.b > 1 && v.a < 4 { 3 } else { 0 };
+            for _ in 0..gap + rng.below(most) {
+                self.step();
+            }
+            if v.op == VecOp::Collect {
+                for (i, x) in (n * banks..v.len).zip(results) {
+                    self.memory[(v.d + i) as usize] = x;
+                }
+                continue;
+            }
+            let at = (v.d + n / (v.a * v.b) * v.a + n % v.a) as usize;
+            let before = if n / v.a % v.b == 0 { 0 } else { self.memory[at] };
+            let sum = i128::from(before) + results.iter().map(|x| i128::from(*x)).sum::<i128>();
+            self.memory[at] = wrap(sum, self.shape.buffer.word_bits);
+        }
+        // The last row came in the clock before this one.
+        for _ in 1..COLLECT_CLOCKS {
+            self.step();
+        }
+    }
+}
+
+#[test]
+fn results_are_collected_side_by_side_and_added_up() {
+    for lanes in LANES {
+        let mut bench = Bench::new(wide(lanes), 21);
+        for (n, len) in lengths(lanes).enumerate() {
+            let d = 3 + n as u32;
+            bench.collect(collecting(VecOp::Collect, 0, 0, d, len), u64::from(len), 3);
+            // At once, in place of an operation that needs what came last.
+            let copy = Vector { op: VecOp::Copy, a: d, ..collecting(VecOp::Copy, 0, 0, 400, len) };
+            bench.run_both(copy);
+        }
+        bench.check(&format!("{lanes} lanes side by side"));
+        for (a, b, len) in [(1, 1, 1), (5, 1, 5), (1, 4, 3), (3, 2, 9), (7, 3, 21), (16, 2, 64)] {
+            for most in [1, 5] {
+                bench.collect(collecting(VecOp::CollectSum, a, b, 11, len), 7, most);
+                let copy =
+                    Vector { op: VecOp::Copy, a: 11, ..collecting(VecOp::Copy, 0, 0, 300, len) };
+                bench.run_both(copy);
+                bench.check(&format!("{lanes} lanes, {b} passes of {a}, {len}"));
+            }
+        }
+    }
+}
+
+/// Rows that nobody collects, and those of another stream, leave memory alone.
+#[test]
+fn a_collection_ends_where_another_operation_begins() {
+    let mut bench = Bench::new(everything(), 22);
+    bench.collect(collecting(VecOp::Collect, 0, 0, 40, 33), 1, 2);
+    bench.run_both(Vector { op: VecOp::Relu, a: 100, ..collecting(VecOp::Relu, 0, 0, 200, 20) });
+    bench.uut.row_valid.next = true;
+    bench.step();
+    bench.uut.row_valid.next = false;
+    for _ in 0..4 {
+        bench.step();
+    }
+    bench.check("a row after the end");
+}
+
+/// The program's end one clock earlier would lose the last row.
+#[test]
+fn a_collection_has_the_clocks_that_it_needs() {
+    for (op, lost) in [(VecOp::CollectSum, true), (VecOp::Collect, false)] {
+        let mut bench = Bench::new(everything(), 23);
+        let at = 60;
+        bench.host_write(at, 77);
+        bench.uut.busy.next = true;
+        bench.run_for(collecting(op, 1, 1, at as u32, 1), 2);
+        for pin in &mut bench.uut.results {
+            pin.set(5);
+        }
+        bench.uut.row_valid.next = true;
+        bench.step();
+        bench.uut.row_valid.next = false;
+        for _ in 1..COLLECT_CLOCKS - 1 {
+            bench.step();
+        }
+        // One clock less than the scheduler gives: `busy` falls in the clock after the end's issue.
+        bench.step();
+        bench.uut.busy.next = false;
+        bench.step();
+        assert_eq!(bench.host_read(at) == 77, lost, "{op:?}");
     }
 }
 
 #[test]
 fn results_may_replace_their_operands() {
-    let shape = everything();
-    let mut bench = Bench::new(shape.clone(), 3);
-    for op in [VecOp::Add, VecOp::DrainMac, VecOp::Relu] {
-        let v = Vector { op, a: 10, a_step: 1, b: 200, b_step: 1, d: 10, len: 80, bank: 0 };
-        bench.run(v);
-        model(v, &shape, &mut bench.memory, &bench.results);
+    for lanes in LANES {
+        let mut bench = Bench::new(wide(lanes), 3);
+        for op in [VecOp::Add, VecOp::Relu, VecOp::Mul] {
+            for (a, b, len) in [(10, 203, 80), (13, 200, 79), (31, 219, 33), (7, 240, 1)] {
+                bench.run_both(Vector { op, a, a_step: 1, b, b_step: 1, d: a, len, bank: 0 });
+                bench.run_both(Vector { op, a: b, a_step: 1, b: a, b_step: 1, d: a, len, bank: 0 });
+            }
+        }
+        // Down by less than a run.
+        for by in [1, 3, lanes - 1, lanes, lanes + 1] {
+            let a = 100 + by;
+            bench.run_both(Vector {
+                op: VecOp::Copy,
+                a,
+                a_step: 1,
+                b: 0,
+                b_step: 0,
+                d: 100,
+                len: 75,
+                bank: 0,
+            });
+        }
+        bench.check(&format!("{lanes} lanes in place"));
     }
-    bench.check("in place");
+}
+
+/// The program's end stops writes: what `vec_clocks` gives is enough and no clock too many.
+#[test]
+fn an_end_one_clock_earlier_loses_the_last_step() {
+    for lanes in LANES {
+        for op in writing() {
+            for len in [1, lanes, lanes + 1] {
+                let v = Vector { op, a: 3, a_step: 1, b: 120, b_step: 1, d: 420, len, bank: 0 };
+                let mut rng = Rng(u64::from(len));
+                let mut bench = Bench::new(wide(lanes), 5);
+                bench.prepare(&v, &mut rng);
+                let clocks = vec_clocks(&v, &bench.shape);
+                let last = if matches!(op, VecOp::Argmax | VecOp::Sum) { 0 } else { len - 1 };
+                // What was there before is no result.
+                let at = (v.d + last) as usize;
+                let mut want = bench.memory.clone();
+                model(v, &bench.shape, &mut want);
+                bench.host_write(at, if want[at] == 1 { 2 } else { 1 });
+                bench.run_for(v, clocks - 1);
+                bench.uut.busy.next = false;
+                let early = bench.host_read(at);
+                assert_ne!(early, want[at], "{lanes} lanes, {op:?} of {len}, one clock earlier");
+                bench.run_for(v, clocks);
+                bench.uut.busy.next = false;
+                assert_eq!(bench.host_read(at), want[at], "{lanes} lanes, {op:?} of {len}");
+            }
+        }
+    }
+}
+
+/// The words of byte memory that a load must write.
+fn byte_words(bytes: &[u8], d: u32, b: u32) -> Vec<u64> {
+    let mut words = vec![];
+    for block in bytes.chunks(b as usize) {
+        let mut block = block.to_vec();
+        block.resize(b as usize, 0);
+        for word in block.chunks(d as usize) {
+            let mut padded = [0u8; 8];
+            padded[..word.len()].copy_from_slice(word);
+            words.push(u64::from_le_bytes(padded));
+        }
+    }
+    words
 }
 
 #[test]
 fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
-    // (bytes of a word, bytes of a block, length)
-    for (d, b, len) in
-        [(8, 64, 64), (8, 8, 1), (6, 12, 30), (1, 3, 7), (4, 16, 35), (3, 9, 9), (8, 12, 40)]
-    {
-        let mut bench = Bench::new(everything(), u64::from(d * 100 + len));
-        let a = 5;
-        bench.run(Vector { op: VecOp::LoadBytes, a, a_step: 1, b, b_step: 0, d, len, bank: 0 });
-        let mut want: Vec<Vec<u8>> = vec![];
-        let bytes: Vec<u8> =
-            (a..a + len).map(|at| bench.memory[at as usize].to_le_bytes()[0]).collect();
-        for block in bytes.chunks(b as usize) {
-            let mut block = block.to_vec();
-            block.resize(b as usize, 0);
-            want.extend(block.chunks(d as usize).map(<[u8]>::to_vec));
-        }
-        assert_eq!(bench.bytes.len(), want.len(), "{d} {b} {len}");
-        for (at, word) in want.iter().enumerate() {
-            let mut padded = [0u8; 8];
-            padded[..word.len()].copy_from_slice(word);
-            assert_eq!(bench.bytes[&(at as i128)], u64::from_le_bytes(padded), "word {at}");
+    for lanes in [2, 4, 8, 16, 64] {
+        let mut bench = Bench::new(wide(lanes), 100);
+        let mut rng = Rng(7);
+        // Bytes of a word, bytes of a block.
+        for (d, b) in [(8, 64), (8, 8), (6, 12), (1, 3), (4, 16), (3, 9), (5, 5), (7, 14), (2, 2)] {
+            for len in [1, 2, 5, 7, 8, 9, 15, 16, 17, 30, 35, 40] {
+                let a = rng.below(300);
+                let a_step = (rng.below(5) > 0) as u32;
+                bench.bytes.clear();
+                bench.load(Vector {
+                    op: VecOp::LoadBytes,
+                    a,
+                    a_step,
+                    b,
+                    b_step: 0,
+                    d,
+                    len,
+                    bank: 0,
+                });
+                let byte = |i: u32| bench.memory[(a + i * a_step) as usize].to_le_bytes()[0];
+                let bytes: Vec<u8> = (0..len).map(byte).collect();
+                let got: Vec<u64> = bench.bytes.values().copied().collect();
+                // Words beyond the memory wrap: the address has bits for 20 words.
+                let mut want = byte_words(&bytes, d, b);
+                let excess = want.len().saturating_sub(32);
+                if excess > 0 {
+                    let wrapped = want.split_off(32);
+                    want[..excess].copy_from_slice(&wrapped);
+                }
+                assert_eq!(
+                    got, want,
+                    "{lanes} lanes, {len} from {a} in words of {d}, blocks of {b}"
+                );
+            }
         }
         bench.check("a load writes nothing");
     }
@@ -260,38 +484,61 @@ fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
 
 #[test]
 fn planes_are_transposed_and_filled_up_with_zeros() {
-    for (beat_bits, planes, len) in
-        [(64, 9, 1), (64, 9, 64), (64, 9, 65), (64, 9, 150), (16, 16, 40), (16, 1, 33), (8, 3, 24)]
-    {
-        let mut shape = everything();
+    for (lanes, beat_bits, planes) in [
+        (16, 64, 9),
+        (16, 64, 2),
+        (16, 16, 16),
+        (2, 64, 9),
+        (2, 8, 1),
+        (4, 8, 3),
+        (8, 16, 2),
+        (64, 64, 1),
+        (64, 64, 9),
+    ] {
+        let mut shape = wide(lanes);
         shape.beat_bits = beat_bits;
         if let Some(gated) = &mut shape.bank.gated {
-            (gated.planes, gated.groups) = (planes, 5);
+            (gated.planes, gated.groups) = (planes, 20);
         }
-        let mut bench = Bench::new(shape, u64::from(beat_bits + len));
-        let a = 7;
-        bench.run(Vector {
-            op: VecOp::LoadPlanes,
-            a,
-            a_step: 1,
-            b: 0,
-            b_step: 0,
-            d: 0,
-            len,
-            bank: 0,
-        });
-        let groups = len.div_ceil(beat_bits);
-        assert_eq!(bench.planes.len() as u32, groups * planes, "{beat_bits} {planes} {len}");
-        for ((group, plane), word) in &bench.planes {
-            for lane in 0..64 {
-                let at = *group as u32 * beat_bits + lane;
-                let x =
-                    if lane < beat_bits && at < len { bench.memory[(a + at) as usize] } else { 0 };
-                assert_eq!(word >> lane & 1, (x >> plane & 1) as u64, "{group} {plane} {lane}");
+        let mut bench = Bench::new(shape, u64::from(beat_bits + lanes));
+        for (n, len) in lengths(lanes).chain([128, 150]).enumerate() {
+            let (a, a_step) = (7 + len, (n % 5 > 0) as u32);
+            bench.planes.clear();
+            bench.load(Vector {
+                op: VecOp::LoadPlanes,
+                a,
+                a_step,
+                b: 0,
+                b_step: 0,
+                d: 0,
+                len,
+                bank: 0,
+            });
+            let what = format!("{lanes} lanes, {planes} planes of {beat_bits}, {len} inputs");
+            assert_eq!(bench.planes.len() as u32, len.div_ceil(beat_bits) * planes, "{what}");
+            for ((group, plane), word) in &bench.planes {
+                for lane in 0..64 {
+                    let at = *group as u32 * beat_bits + lane;
+                    let there = lane < beat_bits && at < len;
+                    let x = if there { bench.memory[(a + at * a_step) as usize] } else { 0 };
+                    let want = (x >> plane & 1) as u64;
+                    assert_eq!(word >> lane & 1, want, "{what}: {group} {plane} {lane}");
+                }
             }
         }
         bench.check("a load writes nothing");
     }
+}
+
+#[test]
+fn planes_may_begin_at_a_later_group() {
+    let mut bench = Bench::new(everything(), 8);
+    let v = Vector { op: VecOp::LoadPlanes, a: 5, ..collecting(VecOp::LoadPlanes, 0, 0, 1, 70) };
+    bench.load(Vector { b_step: 0, ..v });
+    let groups: Vec<i128> = bench.planes.keys().map(|at| at.0).collect();
+    assert_eq!((groups[0], *groups.last().unwrap()), (1, 2));
+    let low: u64 = (0..64).map(|i| (bench.memory[5 + i] as u64 & 1) << i).sum();
+    assert_eq!(bench.planes[&(1, 0)], low);
 }
 
 #[test]
@@ -328,6 +575,48 @@ fn loads_may_follow_at_once_and_begin_anew() {
     assert_eq!(bench.planes[&(0, 0)], low);
 }
 
+/// A load that starts anew one clock too early takes the last word or plane of the one before with
+/// it to the front.
+#[test]
+fn a_load_one_clock_earlier_disturbs_the_one_before() {
+    for lanes in LANES {
+        for (op, b, d, len) in [
+            (VecOp::LoadBytes, 8, 8, 16),
+            (VecOp::LoadBytes, 6, 3, 19),
+            (VecOp::LoadPlanes, 0, 0, 65),
+            (VecOp::LoadPlanes, 0, 0, 192),
+        ] {
+            let loaded = |less: u32| {
+                let mut bench = Bench::new(wide(lanes), 31);
+                let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len, bank: 0 };
+                bench.run_for(v, vec_clocks(&v, &bench.shape) - less);
+                // The first word and plane of the second load are its own.
+                let again = Vector { a: 210, len: 1, ..v };
+                bench.run(again);
+                (bench.bytes, bench.planes)
+            };
+            let mut alone = Bench::new(wide(lanes), 31);
+            let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len, bank: 0 };
+            alone.run_for(v, vec_clocks(&v, &alone.shape) + 20);
+            let beyond = |(bytes, planes): (BTreeMap<i128, u64>, BTreeMap<(i128, i128), u64>)| {
+                let words = if op == VecOp::LoadBytes { b / d } else { 0 };
+                let bytes: Vec<_> =
+                    bytes.into_iter().filter(|w| w.0 >= i128::from(words)).collect();
+                let planes: Vec<_> = planes.into_iter().filter(|w| w.0 .0 > 0).collect();
+                (bytes, planes)
+            };
+            let want = beyond((alone.bytes, alone.planes));
+            assert!(!want.0.is_empty() || !want.1.is_empty());
+            assert_eq!(beyond(loaded(0)), want, "{lanes} lanes, {op:?} of {len}");
+            assert_ne!(
+                beyond(loaded(1)),
+                want,
+                "{lanes} lanes, {op:?} of {len}, one clock earlier"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_host_write_does_not_reach_a_running_program() {
     let mut bench = Bench::new(everything(), 11);
@@ -342,16 +631,14 @@ fn a_host_write_does_not_reach_a_running_program() {
 fn a_unit_of_few_operations_still_does_them() {
     let mut shape = everything();
     shape.buffer = BufferShape {
-        ops: vec![VecOp::Drain, VecOp::LoadPlanes],
+        ops: vec![VecOp::Collect, VecOp::LoadPlanes],
         requant: None,
         mul_bits: 0,
         ..shape.buffer
     };
     let mut bench = Bench::new(shape.clone(), 12);
-    let v = Vector { op: VecOp::Drain, a: 0, a_step: 0, b: 0, b_step: 0, d: 30, len: 79, bank: 0 };
-    bench.run(v);
-    model(v, &shape, &mut bench.memory, &bench.results);
-    bench.run(Vector {
+    bench.collect(collecting(VecOp::Collect, 0, 0, 30, 79), 5, 1);
+    bench.load(Vector {
         op: VecOp::LoadPlanes,
         a: 0,
         a_step: 1,

@@ -4,7 +4,7 @@ use pimc_rtl::isa::{Action, Instr, Vector};
 use pimc_rtl::native::{Command, Inputs, NativeChannel};
 use pimc_rtl::program::encode;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::timing::{column_clocks, vec_clocks};
+use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Streams laid into the banks, and the program that reads them.
@@ -29,6 +29,11 @@ impl Job {
     pub fn vector(&mut self, v: Vector) {
         let delay = vec_clocks(&v, &self.shape);
         self.push(Action::Vec(v), delay);
+    }
+
+    /// Collects the results of the stream that follows.
+    pub fn collect(&mut self, v: Vector) {
+        self.push(Action::Vec(v), 2);
     }
 
     /// Lays the columns of a stream into the banks (`banks[b][c]`, a column of beats) and reads
@@ -69,7 +74,7 @@ impl Job {
         if count % cols > 0 {
             whole(1, count % cols);
         }
-        let settle = column_clocks(&self.shape);
+        let settle = column_clocks(&self.shape) + COLLECT_CLOCKS;
         self.push(Action::Wait, settle);
     }
 

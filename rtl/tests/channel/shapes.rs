@@ -34,11 +34,6 @@ impl Rng {
     }
 }
 
-fn present_ops() -> Vec<VecOp> {
-    let absent = [VecOp::DrainOnes, VecOp::Collect, VecOp::CollectSum];
-    VecOp::ALL.into_iter().filter(|op| !absent.contains(op)).collect()
-}
-
 /// A channel with every block, for programs of `isa`.
 pub fn everything() -> ChannelShape {
     ChannelShape {
@@ -105,7 +100,7 @@ pub fn everything() -> ChannelShape {
         buffer: BufferShape {
             word_bits: 28,
             depth: 500,
-            ops: present_ops(),
+            ops: VecOp::ALL.to_vec(),
             requant: Some(RequantShape {
                 in_bits: 20,
                 mul_bits: 16,
@@ -170,7 +165,7 @@ pub fn product_quantized() -> ChannelShape {
         buffer: BufferShape {
             word_bits: 20,
             depth: 32,
-            ops: vec![VecOp::Add, VecOp::Requant, VecOp::Drain, VecOp::LoadBytes],
+            ops: vec![VecOp::Add, VecOp::Requant, VecOp::Collect, VecOp::LoadBytes],
             requant: Some(RequantShape {
                 in_bits: 19,
                 mul_bits: 12,
@@ -211,7 +206,7 @@ pub fn masked() -> ChannelShape {
     let all = everything();
     let gated = GatedShape { generated_signs: Some(1), ..all.bank.gated.unwrap() };
     let isa = IsaShape { mode_bits: 0, coats_bits: 0, block_bits: 0, ..all.isa };
-    only_gated(gated, None, &[VecOp::Drain, VecOp::LoadPlanes], isa)
+    only_gated(gated, None, &[VecOp::Collect, VecOp::LoadPlanes], isa)
 }
 
 /// Binary quadratic blocks whose inner sums are one group.
@@ -220,19 +215,19 @@ pub fn quadratic() -> ChannelShape {
     let gated = GatedShape { planes: 8, generated_signs: None, ..all.bank.gated.unwrap() };
     let blocks = all.bank.blocks.map(|b| BlockShape { inner: 64, ..b });
     let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, ..all.isa };
-    only_gated(gated, blocks, &[VecOp::Sum, VecOp::Drain, VecOp::LoadPlanes], isa)
+    only_gated(gated, blocks, &[VecOp::Sum, VecOp::CollectSum, VecOp::LoadPlanes], isa)
 }
 
-/// Plain weights in a single bank.
+/// Plain weights in two banks, the fewest there can be.
 pub fn plain() -> ChannelShape {
     let all = everything();
     let isa = IsaShape { mode_bits: 0, coats_bits: 0, key_bits: 0, block_bits: 0, ..all.isa };
     ChannelShape {
-        banks: 1,
+        banks: 2,
         isa,
         bank: BankShape { lookups: vec![], gated: None, blocks: None, ..all.bank },
         buffer: BufferShape {
-            ops: vec![VecOp::Copy, VecOp::Argmax, VecOp::Drain, VecOp::LoadBytes],
+            ops: vec![VecOp::Copy, VecOp::Argmax, VecOp::Collect, VecOp::LoadBytes],
             requant: None,
             ..all.buffer
         },

@@ -115,21 +115,20 @@ fn product_quantized_layer(
     let columns: Vec<Vec<u64>> = build.chunks(shape.beats as usize).map(<[u64]>::to_vec).collect();
     let every = vec![columns; shape.banks as usize];
     job.stream(stream(shape, StreamMode::Build(0), build.len()), &every, 4);
+    job.collect(vector(VecOp::Collect, 0, 0, at.result as u32, rows));
     job.stream(stream(shape, StreamMode::Lookup(0), blocks), &lay(&coded, shape), 4);
     let (bias_at, y_at) = (at.extra as u32, at.result as u32);
     job.vector(Vector { b_step: 1, ..vector(VecOp::Add, at.result, bias_at, y_at, rows) });
     job.vector(vector(VecOp::Requant, at.result, bias_at + rows as u32, y_at, rows));
-    let mut before = memory(shape, &x, (at.extra, &extra));
-    let sums: Vec<i64> = (0..rows).map(|r| 1000 * r as i64 - 300).collect();
-    before[at.result..at.result + rows].copy_from_slice(&sums);
-    let got = job.run(&before);
+    let got = job.run(&memory(shape, &x, (at.extra, &extra)));
 
     for r in 0..rows {
         let dot = |s: usize| -> i64 {
             (0..sub).map(|e| codebook[s][codes[r][s]][e] * x[s * sub + e]).sum()
         };
-        assert_eq!(got.row(r), (0..subs).map(dot).sum::<i64>(), "{rows}x{subs} row {r}");
-        let y = sums[r] + bias[r];
+        let sum = (0..subs).map(dot).sum::<i64>();
+        assert_eq!(got.row(r), sum, "{rows}x{subs} row {r}");
+        let y = sum + bias[r];
         let y = ((y * mul + (1 << (shift - 1))) >> shift).clamp(-128, 127);
         assert_eq!(got.memory[at.result + r], y, "{rows}x{subs} row {r}");
     }
@@ -170,6 +169,7 @@ fn a_supermask_of_one_to_three_coats() {
             sign_key: key,
             ..stream(&shape, StreamMode::Mask, laid[0].len())
         };
+        job.collect(vector(VecOp::Collect, 0, 0, 310, rows as usize));
         job.stream(s, &lay(&laid, &shape), 6);
         let got = job.run(&memory(&shape, &x, (300, &[])));
 
@@ -184,6 +184,7 @@ fn a_supermask_of_one_to_three_coats() {
         let want: Vec<i64> = (0..rows as usize).map(y).collect();
         let rows = 0..rows as usize;
         assert_eq!(rows.map(|r| got.row(r)).collect::<Vec<_>>(), want, "{cols} of {coats} coats");
+        assert_eq!(got.memory[310..310 + want.len()], want, "{cols} of {coats} coats, collected");
     }
 }
 
@@ -244,16 +245,27 @@ fn quadratic_blocks_with_inputs_of_all_banks_and_of_one() {
             slots_less_1: slots as u32 - 1,
         };
         let s = Stream { block, ..stream(&shape, StreamMode::Blocks, count) };
+        // The slots are the passes over a block row; what is left of the units is a block row too.
+        let passes = if units % slots == 0 { slots } else { 1 };
+        let elements = units / passes * rows;
+        let collect = vector(VecOp::CollectSum, rows, passes as u32, 430, elements);
+        job.collect(collect);
         job.stream(s, &banks, 4);
         let got = job.run(&memory(&shape, &x, (200, &own)));
         assert_eq!(got.results, want, "{cols} inputs, {inner} inner sums, {rows} rows");
+        let element = |e: usize| -> i64 {
+            let unit = |p: usize| (e / rows * passes + p) * rows + e % rows;
+            (0..passes).map(|p| want.iter().map(|bank| bank[unit(p)]).sum::<i64>()).sum()
+        };
+        let sums: Vec<i64> = (0..elements).map(element).collect();
+        assert_eq!(got.memory[430..430 + elements], sums);
         let spare = (count as u32).next_multiple_of(shape.beats) - count as u32;
         assert_eq!(got.last_row_clocks, u64::from(column_clocks(&shape) - spare));
     }
 }
 
 #[test]
-fn plain_weights_in_sixteen_banks_and_in_one() {
+fn plain_weights_in_sixteen_banks_and_in_two() {
     for (shape, rows, cols) in [(everything(), 18, 130), (plain(), 1, 8), (plain(), 5, 29)] {
         let mut rng = Rng(rows as u64 + 7);
         let x = bytes(&mut rng, cols);
@@ -267,12 +279,14 @@ fn plain_weights_in_sixteen_banks_and_in_one() {
 
         let mut job = Job::new(shape.clone());
         job.vector(vector(VecOp::LoadBytes, 0, 8, 8, cols));
+        job.collect(vector(VecOp::Collect, 0, 0, 310, rows));
         job.stream(stream(&shape, StreamMode::Mac, laid[0].len()), &lay(&laid, &shape), 4);
         let got = job.run(&memory(&shape, &x, (300, &[])));
 
         for (r, row) in weights.iter().enumerate() {
             let y: i64 = row.iter().zip(&x).map(|(w, x)| w * x).sum();
             assert_eq!(got.row(r), y, "{rows}x{cols} row {r}");
+            assert_eq!(got.memory[310 + r], y, "{rows}x{cols} row {r}, collected");
         }
     }
 }

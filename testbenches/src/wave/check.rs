@@ -7,7 +7,8 @@
 //! - every column as each bank unit takes it (`col_valid_i`, `rd_data_i`);
 //! - every accumulator after a column, in every bank (`column_done`, `column_acc`);
 //! - every result word (`result_we`, `result_index`, `result_data`);
-//! - every write of vector memory (`write_en`, `write_addr`, `write_data`);
+//! - every element written to vector memory (`write_en`, `write_addr`, `write_data`), those of a
+//!   clock in the order of their lanes;
 //! - the end of the run (`done_o`): its clock, and that nothing is missing.
 //!
 //! A bit that is neither 0 nor 1 where a value counts is a difference.
@@ -37,19 +38,10 @@ pub struct WaveResult {
 /// When the file cannot be read, shows no `pimc_channel` of this shape, or shows no run of it.
 pub fn check(path: &Path, reference: &mut dyn Reference) -> Result<WaveResult, Error> {
     let wave = Wave::open(path)?;
-    let banks = reference.shape().banks as usize;
-    let scope = channel_scope(&wave, path, banks)?;
-    let (clock, slots) = slots(&wave, path, &scope, banks)?;
-    let widths = slots.iter().map(|&s| wave.vars[s].bits).collect();
-    let names = slots
-        .iter()
-        .map(|&s| {
-            let v = &wave.vars[s];
-            let inside = v.scope.strip_prefix(&scope).unwrap_or(&v.scope);
-            format!("{}.{}", inside, v.name).trim_start_matches('.').to_string()
-        })
-        .collect();
-    let mut checker = Checker::new(reference, widths, names);
+    let scope = channel_scope(&wave, path, reference.shape().banks as usize)?;
+    let (clock, slots) = slots(&wave, path, &scope, reference.shape())?;
+    let widths = slots.iter().map(|s| s.bits).collect();
+    let mut checker = Checker::new(reference, widths);
     wave.sample(clock, &slots, |_, values| checker.clock(values))?;
     let result = checker.finish().map_err(|problem| Error::content(path, problem))?;
     if result.divergence.is_none() && result.counts.runs == 0 {
@@ -62,6 +54,7 @@ pub fn check(path: &Path, reference: &mut dyn Reference) -> Result<WaveResult, E
 pub(crate) struct Checker<'a> {
     reference: &'a mut dyn Reference,
     banks: usize,
+    lanes: usize,
     widths: Vec<u32>,
     names: Vec<String>,
     host: BTreeMap<u32, i64>,
@@ -71,18 +64,15 @@ pub(crate) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    /// A check of signals of these widths and names, in the order of their slots.
-    pub(crate) fn new(
-        reference: &'a mut dyn Reference,
-        widths: Vec<u32>,
-        names: Vec<String>,
-    ) -> Checker<'a> {
-        let banks = reference.shape().banks as usize;
+    /// A check of signals of these widths, in the order of their slots.
+    pub(crate) fn new(reference: &'a mut dyn Reference, widths: Vec<u32>) -> Checker<'a> {
+        let shape = reference.shape();
         Checker {
+            banks: shape.banks as usize,
+            lanes: shape.lanes() as usize,
+            names: names(shape),
             reference,
-            banks,
             widths,
-            names,
             host: BTreeMap::new(),
             run: None,
             result: WaveResult::default(),
@@ -132,7 +122,7 @@ impl<'a> Checker<'a> {
             match self.reference.expect(self.result.counts.runs as usize, &host) {
                 Ok(expected) => {
                     self.result.counts.runs += 1;
-                    let run = Run::new(expected, self.banks);
+                    let run = Run::new(expected, self.banks, self.lanes);
                     if let Some(found) = self.host_words(&run.expected) {
                         self.report(&run, found);
                         return ControlFlow::Break(());
@@ -191,7 +181,7 @@ impl<'a> Checker<'a> {
     fn compare(&mut self, run: &mut Run, v: &[Bits]) -> Result<(), Found> {
         self.command(run, v)?;
         for bank in 0..self.banks {
-            let at = FIRST_BANK + bank * BANK.len();
+            let at = bank_at(self.lanes, bank);
             self.read(run, v, bank, at)?;
             self.column(run, v, bank, at + 2)?;
             self.result_word(run, v, bank, at + 4)?;
@@ -315,19 +305,28 @@ impl<'a> Checker<'a> {
         if !self.flag(run, v, WRITE_EN, None)? {
             return Ok(());
         }
-        let (addr, data) = (v[WRITE_ADDR], v[WRITE_DATA]);
-        let bits = self.widths[WRITE_DATA];
-        let got = format!("{} to word {addr}", data.show_signed(bits));
+        let lanes = (0..self.lanes).filter(|lane| v[WRITE_EN].low() >> lane & 1 == 1);
+        lanes.into_iter().try_for_each(|lane| self.element(run, v, lane))
+    }
+
+    /// The element that a lane writes.
+    fn element(&mut self, run: &mut Run, v: &[Bits], lane: usize) -> Result<(), Found> {
+        let slot = WRITE_DATA + lane;
+        let (base, data, bits) = (v[WRITE_ADDR], v[slot], self.widths[slot]);
+        let addr = base.low() + lane as u64;
+        let to = if base.known { addr.to_string() } else { "x".into() };
+        let got = format!("{} to word {to}", data.show_signed(bits));
         let Some(want) = run.expected.writes.get(run.writes) else {
             return Err(run.at_write(WRITE_EN, "no further write".into(), got));
         };
-        let slot = match (addr.is(want.addr.into()), same(&data, bits, want.data)) {
+        let there = base.known && addr == u64::from(want.addr);
+        let slot = match (there, same(&data, bits, want.data)) {
             (true, true) => {
                 run.writes += 1;
                 self.result.counts.writes += 1;
                 return Ok(());
             }
-            (true, false) => WRITE_DATA,
+            (true, false) => slot,
             (false, _) => WRITE_ADDR,
         };
         Err(run.at_write(slot, format!("{} to word {}", want.data, want.addr), got))

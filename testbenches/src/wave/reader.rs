@@ -15,7 +15,7 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use vcd::{Command, IdCode, Value};
 
-/// Bits of the widest signal that can be sampled.
+/// Most bits that can be sampled as one value.
 pub const WIDEST: usize = 256;
 
 /// The value of a signal.
@@ -68,15 +68,20 @@ impl Bits {
         self.known && self.words != [0; WIDEST / 64]
     }
 
-    /// Collects digits, the highest first; `None` is one that is neither 0 nor 1.
-    fn of_digits(digits: impl DoubleEndedIterator<Item = Option<bool>>) -> Bits {
+    /// The part of a signal of which `digits` are `0`, `1`, `x`, `z`, the highest first; too few
+    /// digits are extended as the VCD format says: by zeros, or by the first digit if unknown.
+    fn of_digits<T>(digits: &[T], bit: impl Fn(&T) -> Option<bool>, part: &Part) -> Bits {
         let mut value = Bits { words: [0; WIDEST / 64], known: true };
-        for (i, digit) in digits.rev().enumerate() {
-            match digit {
-                Some(true) => value.words[(i / 64) % (WIDEST / 64)] |= 1 << (i % 64),
+        let (from, to) = (part.at as usize, (part.at + part.bits) as usize);
+        for (i, digit) in digits.iter().rev().take(to).skip(from).enumerate() {
+            match bit(digit) {
+                Some(true) => value.words[i / 64 % (WIDEST / 64)] |= 1 << (i % 64),
                 Some(false) => {}
                 None => value.known = false,
             }
+        }
+        if digits.len() < to && digits.first().is_some_and(|d| bit(d).is_none()) {
+            value.known = false;
         }
         value
     }
@@ -110,6 +115,17 @@ pub struct Var {
     pub bits: u32,
     /// Which stream of changes is its: signals that are one net share it.
     stream: u64,
+}
+
+/// Bits of a signal that are sampled as one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The signal's place in [`Wave::vars`].
+    pub var: usize,
+    /// The lowest of the bits.
+    pub at: u32,
+    /// How many.
+    pub bits: u32,
 }
 
 enum Source {
@@ -153,28 +169,36 @@ impl Wave {
         self.vars.iter().position(|v| v.scope == scope && v.name == name)
     }
 
+    /// The whole of a signal.
+    pub fn whole(&self, var: usize) -> Part {
+        Part { var, at: 0, bits: self.vars[var].bits }
+    }
+
     /// Calls `sample` for every rising edge of the signal `clock` with the time of the edge and
-    /// the values of the signals `wanted` just before it, in that order, until it says stop.
+    /// the values of the parts `wanted` just before it, in that order, until it says stop.
     ///
     /// # Errors
-    /// [`Error::Content`] when the file breaks off or a wanted signal is wider than [`WIDEST`].
+    /// [`Error::Content`] when the file breaks off or a wanted part is wider than [`WIDEST`].
     pub fn sample(
         self,
         clock: usize,
-        wanted: &[usize],
+        wanted: &[Part],
         mut sample: impl FnMut(u64, &[Bits]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        let clock = self.whole(clock);
         let Wave { path, source, vars } = self;
-        if let Some(&wide) = wanted.iter().find(|&&w| vars[w].bits as usize > WIDEST) {
-            let v = &vars[wide];
-            let what =
-                format!("{}.{} is {} bits wide, at most 256 can be", v.scope, v.name, v.bits);
+        if let Some(wide) = wanted.iter().find(|w| w.bits as usize > WIDEST) {
+            let v = &vars[wide.var];
+            let what = format!(
+                "{}.{} is {} bits wide, at most {WIDEST} can be",
+                v.scope, v.name, wide.bits
+            );
             return Err(Error::content(&path, what));
         }
-        // Slot 0 is the clock; the slots of a stream are those of all its names.
-        let mut slots: HashMap<u64, Vec<usize>> = HashMap::new();
-        for (slot, &var) in std::iter::once(&clock).chain(wanted).enumerate() {
-            slots.entry(vars[var].stream).or_default().push(slot);
+        // Slot 0 is the clock; the slots of a stream are those of all its names and parts.
+        let mut slots: HashMap<u64, Vec<(usize, Part)>> = HashMap::new();
+        for (slot, &part) in std::iter::once(&clock).chain(wanted).enumerate() {
+            slots.entry(vars[part.var].stream).or_default().push((slot, part));
         }
         let mut edges = Edges::new(wanted.len());
         match source {
@@ -187,14 +211,13 @@ impl Wave {
                             return Ok(())
                         }
                         Command::ChangeScalar(id, v) => {
-                            for &slot in of(id) {
-                                edges.change(slot, vcd_bits(&[v], 1));
+                            for (slot, part) in of(id) {
+                                edges.change(*slot, Bits::of_digits(&[v], vcd_bit, part));
                             }
                         }
                         Command::ChangeVector(id, v) => {
-                            for &slot in of(id) {
-                                let var = if slot == 0 { clock } else { wanted[slot - 1] };
-                                edges.change(slot, vcd_bits(&v, vars[var].bits));
+                            for (slot, part) in of(id) {
+                                edges.change(*slot, Bits::of_digits(&v, vcd_bit, part));
                             }
                         }
                         _ => {}
@@ -214,14 +237,9 @@ impl Wave {
                         return Err(());
                     }
                     if let FstSignalValue::String(text) = v {
-                        let digits = text.iter().map(|b| match b {
-                            b'0' => Some(false),
-                            b'1' => Some(true),
-                            _ => None,
-                        });
-                        let bits = Bits::of_digits(digits);
-                        for &slot in slots.get(&(h.get_index() as u64)).into_iter().flatten() {
-                            edges.change(slot, bits);
+                        for (slot, part) in slots.get(&(h.get_index() as u64)).into_iter().flatten()
+                        {
+                            edges.change(*slot, Bits::of_digits(text, fst_bit, part));
                         }
                     }
                     in_check = false;
@@ -250,18 +268,20 @@ fn broken(path: &Path, e: std::io::Error) -> Error {
     Error::content(path, format!("broken VCD: {e}"))
 }
 
-/// The digits of a change, extended to `bits` as the format says.
-fn vcd_bits(digits: &[Value], bits: u32) -> Bits {
-    let known = |v: &Value| match v {
+fn vcd_bit(digit: &Value) -> Option<bool> {
+    match digit {
         Value::V0 => Some(false),
         Value::V1 => Some(true),
         Value::X | Value::Z => None,
-    };
-    let mut value = Bits::of_digits(digits.iter().map(known));
-    if digits.len() < bits as usize && digits.first().is_some_and(|v| known(v).is_none()) {
-        value.known = false;
     }
-    value
+}
+
+fn fst_bit(digit: &u8) -> Option<bool> {
+    match digit {
+        b'0' => Some(false),
+        b'1' => Some(true),
+        _ => None,
+    }
 }
 
 /// Turns changes in order of time into samples at rising edges of slot 0.
@@ -397,7 +417,8 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let wave = Wave::open(file.path()).unwrap();
         let at = |n: &&str| wave.vars.iter().position(|v| v.name == *n).unwrap();
-        let (clock, wanted): (usize, Vec<usize>) = (at(&"clk"), wanted.iter().map(at).collect());
+        let clock = at(&"clk");
+        let wanted: Vec<Part> = wanted.iter().map(|n| wave.whole(at(n))).collect();
         let mut seen = Vec::new();
         wave.sample(clock, &wanted, |t, v| {
             seen.push((t, v.iter().map(|b| (b.low(), b.known)).collect()));
@@ -434,6 +455,24 @@ mod tests {
         let text = format!("{HEAD}#0\n0!\n#1\n1!\nbx #\n#2\n0!\n#3\n1!\nb1z #\n#4\n0!\n#5\n1!\nb0 #\n#6\n0!\n#7\n1!\n");
         let known: Vec<bool> = samples(&text, &["d"]).iter().map(|s| s.1[0].1).collect();
         assert_eq!(known, [false, false, false, true]);
+    }
+
+    #[test]
+    fn parts_of_a_signal_are_known_and_unknown_by_themselves() {
+        let part = |digits: &str, at, bits| {
+            let value = Bits::of_digits(digits.as_bytes(), fst_bit, &Part { var: 0, at, bits });
+            value.known.then(|| value.low())
+        };
+        assert_eq!(part("10110", 0, 2), Some(0b10));
+        assert_eq!(part("10110", 1, 3), Some(0b011));
+        assert_eq!(part("10110", 4, 9), Some(1), "too few digits");
+        assert_eq!(part("10110", 5, 2), Some(0));
+        assert_eq!(part("1x110", 0, 3), Some(0b110));
+        assert_eq!(part("1x110", 1, 3), None);
+        assert_eq!(part("x0110", 0, 4), Some(0b0110));
+        assert_eq!(part("x0110", 5, 2), None, "extended by what is not known");
+        let wide = format!("1{}", "0".repeat(527));
+        assert_eq!(part(&wide, 495, 33), Some(1 << 32));
     }
 
     #[test]
@@ -483,7 +522,7 @@ mod tests {
             }
             std::fs::write(file.path(), &bytes).unwrap();
             let whole = Wave::open(file.path()).and_then(|wave| {
-                let all: Vec<usize> = (0..wave.vars.len()).collect();
+                let all: Vec<Part> = (0..wave.vars.len()).map(|var| wave.whole(var)).collect();
                 match all.is_empty() {
                     true => Ok(()),
                     false => wave.sample(0, &all, |_, _| ControlFlow::Continue(())),

@@ -1,7 +1,7 @@
 //! One run of the program under the check: what it must show, and how far it has come.
 
 use super::expect::{Expected, Origin, PerBank};
-use super::signals::{BANK, CMD_VALID, DONE, FIRST_BANK, WRITE_EN};
+use super::signals::{bank_at, CMD_VALID, DONE, WRITE_EN};
 
 /// Names of the commands by their code on the port.
 pub(super) const COMMANDS: [&str; 4] = ["activate", "read", "precharge", "refresh"];
@@ -29,6 +29,7 @@ pub(super) struct Run {
     pub(super) commands: usize,
     pub(super) writes: usize,
     pub(super) banks: Vec<BankRun>,
+    lanes: usize,
 }
 
 /// How far a bank has come.
@@ -40,7 +41,7 @@ pub(super) struct BankRun {
 }
 
 impl Run {
-    pub(super) fn new(expected: Expected, banks: usize) -> Run {
+    pub(super) fn new(expected: Expected, banks: usize, lanes: usize) -> Run {
         let (mut row, mut reads) = (0, Vec::new());
         for (i, c) in expected.commands.iter().enumerate() {
             row = c.row.unwrap_or(row);
@@ -49,7 +50,7 @@ impl Run {
             }
         }
         let banks = vec![BankRun::default(); banks];
-        Run { expected, reads, clock: 0, first: None, commands: 0, writes: 0, banks }
+        Run { expected, reads, clock: 0, first: None, commands: 0, writes: 0, banks, lanes }
     }
 
     /// The command that was last seen.
@@ -102,7 +103,7 @@ impl Run {
             return Some(self.at_command(CMD_VALID, next, got()));
         }
         for (bank, seen) in self.banks.iter().enumerate() {
-            let at = FIRST_BANK + bank * BANK.len();
+            let at = bank_at(self.lanes, bank);
             if let Some((_, row, col)) = self.reads.get(seen.reads) {
                 let expected = format!("row {row} column {col} to be taken");
                 return Some(self.at_read(at, bank, expected, got()));

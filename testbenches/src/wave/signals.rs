@@ -1,8 +1,9 @@
 //! The signals that the check reads: their names, their slots in a sample, and where a waveform has
 //! them.
 
-use super::reader::Wave;
+use super::reader::{Part, Wave};
 use crate::error::Error;
+use pimc_rtl::shape::ChannelShape;
 use std::path::Path;
 
 /// Signals of the channel itself, in the order of their slots.
@@ -29,7 +30,7 @@ pub(crate) const HOST_WE: usize = 7;
 pub(crate) const HOST_ADDR: usize = 8;
 pub(crate) const HOST_DATA: usize = 9;
 
-/// Signals of the buffer unit, after those of the channel.
+/// Signals of the buffer unit, after those of the channel. `write_data` has a slot for each lane.
 pub(crate) const BUFFER: [&str; 3] = ["write_en", "write_addr", "write_data"];
 pub(crate) const WRITE_EN: usize = CHANNEL.len();
 pub(crate) const WRITE_ADDR: usize = WRITE_EN + 1;
@@ -45,7 +46,31 @@ pub(crate) const BANK: [&str; 7] = [
     "result_index",
     "result_data",
 ];
-pub(crate) const FIRST_BANK: usize = CHANNEL.len() + BUFFER.len();
+
+/// Slot of the first signal of a bank unit, behind a vector memory of `lanes` lanes.
+pub(crate) fn bank_at(lanes: usize, bank: usize) -> usize {
+    WRITE_DATA + lanes + bank * BANK.len()
+}
+
+/// Where the word of a lane lies in `write_data`: its lowest bit.
+fn lane_at(shape: &ChannelShape, lane: u32) -> u32 {
+    lane * shape.buffer.word_bits
+}
+
+/// The signals' names, in the order of their slots.
+pub(crate) fn names(shape: &ChannelShape) -> Vec<String> {
+    let [enable, addr, data] = BUFFER.map(|n| format!("u_buffer.{n}"));
+    let mut names: Vec<String> = CHANNEL.iter().map(ToString::to_string).collect();
+    names.extend([enable, addr]);
+    names.extend((0..shape.lanes()).map(|lane| {
+        let at = lane_at(shape, lane);
+        format!("{data}[{}:{at}]", at + shape.buffer.word_bits - 1)
+    }));
+    for bank in 0..shape.banks {
+        names.extend(BANK.iter().map(|n| format!("gen_bank[{bank}].u_bank.{n}")));
+    }
+    names
+}
 
 /// The names of the signals that the check reads: (in the channel, in the buffer unit, in a bank
 /// unit).
@@ -78,8 +103,8 @@ pub(crate) fn slots(
     wave: &Wave,
     path: &Path,
     scope: &str,
-    banks: usize,
-) -> Result<(usize, Vec<usize>), Error> {
+    shape: &ChannelShape,
+) -> Result<(usize, Vec<Part>), Error> {
     let mut missing = Vec::new();
     let mut find = |scope: &str, name: &str| {
         let at = wave.find(scope, name);
@@ -89,21 +114,35 @@ pub(crate) fn slots(
         at.unwrap_or(0)
     };
     let clock = find(scope, "clk_i");
-    let mut slots: Vec<usize> = CHANNEL.iter().map(|n| find(scope, n)).collect();
     let buffer = format!("{scope}.u_buffer");
-    slots.extend(BUFFER.iter().map(|n| find(&buffer, n)));
-    for b in 0..banks {
+    let mut vars: Vec<usize> = CHANNEL.iter().map(|n| find(scope, n)).collect();
+    vars.extend(BUFFER.iter().map(|n| find(&buffer, n)));
+    for b in 0..shape.banks {
         let bank = format!("{scope}.gen_bank[{b}].u_bank");
-        slots.extend(BANK.iter().map(|n| find(&bank, n)));
+        vars.extend(BANK.iter().map(|n| find(&bank, n)));
     }
-    if missing.is_empty() {
-        return Ok((clock, slots));
+    if !missing.is_empty() {
+        let more = missing.len().saturating_sub(4);
+        missing.truncate(4);
+        let mut list = missing.join(", ");
+        if more > 0 {
+            list += &format!(" and {more} more");
+        }
+        let what = format!("lacks signals that the check reads: {list}");
+        return Err(Error::content(path, what));
     }
-    let more = missing.len().saturating_sub(4);
-    missing.truncate(4);
-    let mut list = missing.join(", ");
-    if more > 0 {
-        list += &format!(" and {more} more");
+    let data = vars[WRITE_DATA];
+    let (has, needs) = (wave.vars[data].bits, lane_at(shape, shape.lanes()));
+    if has != needs {
+        let what = format!(
+            "{buffer}.{} has {has} bits, in the design of this folder it has {needs}",
+            BUFFER[2]
+        );
+        return Err(Error::content(path, what));
     }
-    Err(Error::content(path, format!("lacks signals that the check reads: {list}")))
+    let bits = shape.buffer.word_bits;
+    let lane = |lane| Part { var: data, at: lane_at(shape, lane), bits };
+    let mut slots: Vec<Part> = vars.iter().map(|&v| wave.whole(v)).collect();
+    slots.splice(WRITE_DATA..=WRITE_DATA, (0..shape.lanes()).map(lane));
+    Ok((clock, slots))
 }

@@ -137,7 +137,7 @@ impl Machine<'_> {
 
     fn load_bytes(&mut self, v: &Vector) -> Result<(), String> {
         let (in_word, in_block) = (v.d as usize, v.b as usize);
-        if !(1..=8).contains(&in_word) || in_block == 0 {
+        if !(1..=8).contains(&in_word) || in_block == 0 || in_block % in_word != 0 {
             return Err(format!("words of {in_word} bytes in blocks of {in_block}"));
         }
         let (mut word, mut at, mut block) = (0, 0, 0);
@@ -185,7 +185,7 @@ fn taking<'u>(units: &'u mut [BankUnit], v: &Vector) -> Result<&'u mut [BankUnit
     }
 }
 
-/// Elements pass a pipeline, so an element must not be read after an earlier one has
+/// Elements pass a pipeline, some at a time, so an element must not be read after an earlier one has
 /// been written over it.
 fn overlap(v: &Vector) -> Result<(), String> {
     let loads = matches!(v.op, VecOp::LoadBytes | VecOp::LoadPlanes);

@@ -275,7 +275,8 @@ pub(crate) fn shape(
         buffer: BufferShape {
             // Results and factors pass through words, so none is wider.
             word_bits: word_bits.max(bank.result_bits),
-            depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX).max(2),
+            // Every lane of vector memory has two words at least.
+            depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX).max(2 * target.banks),
             requant,
             ops,
             mul_bits,
