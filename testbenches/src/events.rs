@@ -10,9 +10,7 @@ fn parts(event: &Event) -> (At, Option<u32>, &'static str, String) {
     match *event {
         Event::Command { at, command } => (at, None, "cmd_o", format!("{command:?}")),
         Event::Column { at, bank, acc } => (at, Some(bank), "column_acc", acc.to_string()),
-        Event::Result { at, bank, index, data } => {
-            (at, Some(bank), "result_data", format!("{data} to index {index}"))
-        }
+        Event::Result { at, bank, data } => (at, Some(bank), "row_value_o", data.to_string()),
         Event::Write { at, addr, data } => {
             (at, None, "write_data", format!("{data} to word {addr}"))
         }

@@ -208,10 +208,8 @@ impl<'a> Native<'a> {
                 }
                 values[at + 2].words[0] = u64::from(seen.column_acc.is_some());
                 values[at + 3].words[0] = seen.column_acc.unwrap_or_default() as u64;
-                values[at + 4].words[0] = u64::from(seen.result.is_some());
-                let (index, word) = seen.result.unwrap_or_default();
-                values[at + 5].words[0] = index.into();
-                values[at + 6].words[0] = word as u64;
+                values[at + 4].words[0] = u64::from(seen.row_value.is_some());
+                values[at + 5].words[0] = seen.row_value.unwrap_or_default() as u64;
             }
             let flow = checker.clock(&values);
             self.channel.tick();

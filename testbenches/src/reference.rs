@@ -195,10 +195,10 @@ impl Compiled {
         let origin = |at: At| Origin { instr: at.instr, op: self.plan.op_of(at.instr) };
         for event in events {
             let last = expected.commands.len().saturating_sub(1);
-            let per_bank = |list: &mut Vec<PerBank>, at: At, bank: u32, index: u32, value: i64| {
+            let per_bank = |list: &mut Vec<PerBank>, at: At, bank: u32, value: i64| {
                 if bank == 0 {
                     let values = vec![0; banks];
-                    list.push(PerBank { values, index, command: last, origin: origin(at) });
+                    list.push(PerBank { values, command: last, origin: origin(at) });
                 }
                 if let Some(v) = list.last_mut().and_then(|e| e.values.get_mut(bank as usize)) {
                     *v = value;
@@ -211,10 +211,10 @@ impl Compiled {
                     ..port_command(command)
                 }),
                 Event::Column { at, bank, acc } => {
-                    per_bank(&mut expected.columns, at, bank, 0, acc);
+                    per_bank(&mut expected.columns, at, bank, acc);
                 }
-                Event::Result { at, bank, index, data } => {
-                    per_bank(&mut expected.results, at, bank, index, data);
+                Event::Result { at, bank, data } => {
+                    per_bank(&mut expected.results, at, bank, data);
                 }
                 Event::Write { at, addr, data } => {
                     expected.writes.push(Write { addr, data, origin: origin(at) });

@@ -116,16 +116,16 @@ fn is_act(a: &Action) -> bool {
     matches!(a, Action::Act)
 }
 
-fn is_drain(a: &Action) -> bool {
-    matches!(a, Action::Vec(v) if v.op == VecOp::Drain)
+fn is_requant(a: &Action) -> bool {
+    matches!(a, Action::Vec(v) if v.op == VecOp::Requant)
 }
 
 fn files() -> Vec<Fault> {
     vec![
         in_files("activate to read too short", Program(is_act, 1, |p, i| p[i].delay -= 1)),
         in_files(
-            "early drain",
-            Program(is_drain, 0, |p, i| p[i - 1].delay = p[i - 1].delay.saturating_sub(4).max(2)),
+            "operation before its results",
+            Program(is_requant, 0, |p, i| p[i - 1].delay = p[i - 1].delay.saturating_sub(4).max(2)),
         ),
         in_files(
             "one column short",

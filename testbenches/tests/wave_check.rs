@@ -34,16 +34,18 @@ fn shape() -> ChannelShape {
             beats_bits: 2,
             coats_bits: 0,
             key_bits: 0,
+            block_bits: 0,
             addr_bits: 4,
+            bank_bits: 0,
         },
         program_depth: 16,
         bank: BankShape {
             lookups: Vec::new(),
             gated: None,
+            blocks: None,
             mac: None,
             byte_words: 0,
             result_bits: 12,
-            result_depth: 4,
         },
         buffer: BufferShape {
             word_bits: 20,
@@ -62,12 +64,8 @@ fn column(bank: usize, row: u32, col: u32) -> [u64; 4] {
 fn expected() -> Expected {
     let at = |op| Origin { instr: 7, op: Some(op) };
     let command = |cycle, code, row, col| Command { cycle, code, row, col, origin: at(0) };
-    let per_bank = |index, values: [i64; BANKS]| PerBank {
-        values: values.to_vec(),
-        index,
-        command: 2,
-        origin: at(0),
-    };
+    let per_bank =
+        |values: [i64; BANKS]| PerBank { values: values.to_vec(), command: 2, origin: at(0) };
     Expected {
         host: Vec::new(),
         commands: vec![
@@ -77,8 +75,8 @@ fn expected() -> Expected {
             command(16, 1, None, Some(3)),
             command(22, 2, None, None),
         ],
-        columns: vec![per_bank(0, [-100, 7]), per_bank(0, [2047, -2048])],
-        results: vec![per_bank(1, [2047, -2048])],
+        columns: vec![per_bank([-100, 7]), per_bank([2047, -2048])],
+        results: vec![per_bank([2047, -2048])],
         writes: vec![
             Write { addr: 9, data: -3, origin: at(1) },
             Write { addr: 10, data: 500_000, origin: at(1) },
@@ -155,9 +153,8 @@ fn pulses(run: usize) -> Pulses {
             set(at + 7, &b("column_done"), "1".into());
             set(at + 7, &b("column_acc"), digits(e.columns[reads].values[bank], 12));
             if reads == 1 {
-                set(at + 8, &b("result_we"), "1".into());
-                set(at + 8, &b("result_index"), digits(1, 2));
-                set(at + 8, &b("result_data"), digits(e.results[0].values[bank], 12));
+                set(at + 8, &b("row_valid_o"), "1".into());
+                set(at + 8, &b("row_value_o"), digits(e.results[0].values[bank], 12));
             }
         }
         reads += 1;
@@ -196,9 +193,8 @@ fn signals() -> Vec<(String, usize)> {
         ("rd_data_i", 256),
         ("column_done", 1),
         ("column_acc", 12),
-        ("result_we", 1),
-        ("result_index", 2),
-        ("result_data", 12),
+        ("row_valid_o", 1),
+        ("row_value_o", 12),
     ];
     let mut all: Vec<(String, usize)> = channel.map(|(n, b)| (n.to_string(), b)).to_vec();
     for b in 0..BANKS {
@@ -346,7 +342,7 @@ fn a_command_one_clock_late_is_found_with_both_clocks() {
 
 #[test]
 fn what_never_happens_is_found_at_the_end() {
-    for name in ["bank1.column_done", "bank0.result_we", "write_en", "bank0.col_valid_i"] {
+    for name in ["bank1.column_done", "bank0.row_valid_o", "write_en", "bank0.col_valid_i"] {
         let mut run = pulses(0);
         let last = run.keys().filter(|k| k.1 == name).map(|k| k.0).max().unwrap();
         run.remove(&(last, name.to_string()));
@@ -389,7 +385,7 @@ fn an_unknown_word_from_the_host_does_not_leave_the_one_before() {
 #[test]
 fn a_result_or_a_write_must_fit_its_signal() {
     // -2048 in 12 bits is also 2048, which no signal of 12 bits can show.
-    for (kind, wrong) in [("result_data", 2048), ("write_data", 1 << 19)] {
+    for (kind, wrong) in [("row_value_o", 2048), ("write_data", 1 << 19)] {
         let mut reference = Shifted(shape(), kind, wrong);
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut run = pulses(0);
@@ -414,7 +410,7 @@ impl Reference for Shifted {
     fn expect(&mut self, _: usize, _: &dyn Fn(u32) -> Option<i64>) -> Result<Expected, String> {
         let mut expected = expected();
         match self.1 {
-            "result_data" => expected.results[0].values[1] = self.2,
+            "row_value_o" => expected.results[0].values[1] = self.2,
             _ => expected.writes[0].data = self.2,
         }
         Ok(expected)

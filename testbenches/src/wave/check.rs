@@ -6,7 +6,7 @@
 //!   first command;
 //! - every column as each bank unit takes it (`col_valid_i`, `rd_data_i`);
 //! - every accumulator after a column, in every bank (`column_done`, `column_acc`);
-//! - every result word (`result_we`, `result_index`, `result_data`);
+//! - every result of a matrix row (`row_valid_o`, `row_value_o`);
 //! - every element written to vector memory (`write_en`, `write_addr`, `write_data`), those of a
 //!   clock in the order of their lanes;
 //! - the end of the run (`done_o`): its clock, and that nothing is missing.
@@ -281,20 +281,11 @@ impl<'a> Checker<'a> {
             return Ok(());
         }
         let Some(want) = run.expected.results.get(run.banks[bank].results) else {
-            return Err(unexpected(at, bank, "a result word"));
+            return Err(unexpected(at, bank, "a result"));
         };
-        if !v[at + 1].is(want.index.into()) {
-            return Err(of_event(at + 1, bank, want, want.index.into(), v[at + 1].to_string()));
-        }
-        let bits = self.widths[at + 2];
-        if !same(&v[at + 2], bits, want.values[bank]) {
-            return Err(of_event(
-                at + 2,
-                bank,
-                want,
-                want.values[bank],
-                v[at + 2].show_signed(bits),
-            ));
+        let (value, bits, number) = (v[at + 1], self.widths[at + 1], want.values[bank]);
+        if !same(&value, bits, number) {
+            return Err(of_event(at + 1, bank, want, number, value.show_signed(bits)));
         }
         run.banks[bank].results += 1;
         self.result.counts.results += 1;

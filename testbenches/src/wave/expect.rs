@@ -31,8 +31,6 @@ pub struct Command {
 pub struct PerBank {
     /// The value of bank b.
     pub values: Vec<i64>,
-    /// Index in the result memory, of a result write; 0 of a column.
-    pub index: u32,
     /// Which command it follows from: its place in [`Expected::commands`].
     pub command: usize,
     /// Where it comes from.
@@ -60,7 +58,7 @@ pub struct Expected {
     pub commands: Vec<Command>,
     /// Accumulators after each column of a lookup, sign, mask or multiply-add stream.
     pub columns: Vec<PerBank>,
-    /// Writes of the result memories.
+    /// Results of matrix rows as they leave the bank units.
     pub results: Vec<PerBank>,
     /// Writes of vector memory.
     pub writes: Vec<Write>,

@@ -37,15 +37,8 @@ pub(crate) const WRITE_ADDR: usize = WRITE_EN + 1;
 pub(crate) const WRITE_DATA: usize = WRITE_EN + 2;
 
 /// Signals of each bank unit, after those.
-pub(crate) const BANK: [&str; 7] = [
-    "col_valid_i",
-    "rd_data_i",
-    "column_done",
-    "column_acc",
-    "result_we",
-    "result_index",
-    "result_data",
-];
+pub(crate) const BANK: [&str; 6] =
+    ["col_valid_i", "rd_data_i", "column_done", "column_acc", "row_valid_o", "row_value_o"];
 
 /// Slot of the first signal of a bank unit, behind a vector memory of `lanes` lanes.
 pub(crate) fn bank_at(lanes: usize, bank: usize) -> usize {
