@@ -107,14 +107,8 @@ impl<'a> Images<'a> {
                 })
             }
             (WeightView::Bqq(v), _) => {
-                let slots = place.block.slots_less_1 as usize + 1;
-                let in_row = n % slots * banks + bank;
-                let (column, basis) = (in_row / v.bases(), in_row % v.bases());
-                if column < v.cols() / v.block_cols() {
-                    block_beat(&v, (basis, n / slots, column), q)
-                } else {
-                    0
-                }
+                let blocks = (v.bases(), v.rows() / v.block_rows(), v.cols() / v.block_cols());
+                place.block_of(n, bank, banks, blocks).map_or(0, |block| block_beat(&v, block, q))
             }
             (WeightView::Supermask(v), _) if row < v.rows() => {
                 let (group, coat) = (q / v.coats(), q % v.coats());

@@ -61,16 +61,12 @@ impl Mapper<'_> {
             }
             WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
                 let blocks = self.streams.place(self.model, weight, Content::Blocks);
-                let banks = self.streams.target().banks as usize;
-                let (in_row, groups) = (cols / block_cols * bases, block_cols.div_ceil(64));
-                let slots = in_row.div_ceil(banks);
-                for slot in 0..slots {
-                    let group = (slot * groups) as u32;
-                    self.load_blocks(slot * banks, in_row, bases, from, block_cols, group);
-                }
+                let shape = (bases, rows / block_rows, cols / block_cols);
+                self.load_blocks(blocks, shape, from, block_cols);
+                let passes = self.streams.get(blocks).rows / shape.1 as u32;
                 let v = Vector {
                     a: block_rows as u32,
-                    b: slots as u32,
+                    b: passes,
                     ..vector(VecOp::CollectSum, 0, 0, d, rows)
                 };
                 self.vec_known(format!("collect the rows of {name}"), v, known);
@@ -100,7 +96,7 @@ impl Mapper<'_> {
 
     /// Takes the results of a stream of `rows` matrix rows as they come.
     fn collect(&mut self, name: &str, stream: usize, d: u32, rows: usize, known: Known) {
-        let v = match self.streams.split(stream) {
+        let v = match self.streams.get(stream).split {
             Split::Rows => vector(VecOp::Collect, 0, 0, d, rows),
             Split::Inputs => {
                 Vector { a: rows as u32, b: 1, ..vector(VecOp::CollectSum, 0, 0, d, rows) }
@@ -111,9 +107,11 @@ impl Mapper<'_> {
 
     /// The inputs of a stream to the banks: all to every bank, or a slice to each.
     fn load_shares(&mut self, stream: usize, from: u32, len: usize, load: Load) {
-        let (banks, slice) = match self.streams.split(stream) {
+        let (banks, slice) = match self.streams.get(stream).split {
             Split::Rows => (1, len),
-            Split::Inputs => (self.streams.target().banks as usize, self.streams.inputs(stream)),
+            Split::Inputs => {
+                (self.streams.target().banks as usize, self.streams.get(stream).inputs as usize)
+            }
         };
         // The first slice goes to every bank, so that a bank without one has inputs as well: what
         // it makes of them is multiplied by zero, and that must be a number.
@@ -126,25 +124,25 @@ impl Mapper<'_> {
         }
     }
 
-    /// The inputs of the blocks and bases `first ..` of a block row to a bank each, of which there
-    /// are `in_row`; number n is basis n mod `bases` of block column n / `bases`.
-    fn load_blocks(
-        &mut self,
-        first: usize,
-        in_row: usize,
-        bases: usize,
-        from: u32,
-        cols: usize,
-        group: u32,
-    ) {
+    /// The inputs of the blocks of stream `stream` to the bank that each is in: those of a slot behind
+    /// those of the one before. `shape`: bases, block rows, block columns; `cols` inputs to a block.
+    fn load_blocks(&mut self, stream: usize, shape: (usize, usize, usize), x: u32, cols: usize) {
         let banks = self.streams.target().banks as usize;
-        for bank in 0..banks.min(in_row - first) {
-            let column = (first + bank) / bases;
-            let x = from.saturating_add((column * cols) as u32);
-            if bank == 0 {
-                self.load(0, x, cols, Load::Planes { group });
-            } else if column != first / bases {
-                self.load(bank as u32 + 1, x, cols, Load::Planes { group });
+        let place = *self.streams.get(stream);
+        for slot in 0..=place.block.slots_less_1 {
+            let group = slot * cols.div_ceil(64) as u32;
+            let column = |bank| place.block_of(slot as usize, bank, banks, shape).map(|b| b.2);
+            let at = |column: usize| x.saturating_add((column * cols) as u32);
+            // What bank 0 takes goes to all, so that padding has inputs as well.
+            let first = column(0);
+            for bank in 0..banks {
+                match column(bank) {
+                    Some(c) if bank == 0 => self.load(0, at(c), cols, Load::Planes { group }),
+                    Some(c) if Some(c) != first => {
+                        self.load(bank as u32 + 1, at(c), cols, Load::Planes { group });
+                    }
+                    _ => {}
+                }
             }
         }
     }

@@ -53,6 +53,31 @@ pub struct StreamPlace {
 }
 
 impl StreamPlace {
+    /// The block that a bank's unit `n` of binary quadratic weights is: its basis, block row and block
+    /// column, of a weight of `bases` and `block_rows` by `block_columns` blocks over `banks` banks.
+    /// None is padding.
+    ///
+    /// With more units to a block row than slots, the bases follow one another, so that each finds the
+    /// inputs of the one before; otherwise the bases of a block column are in neighbouring banks.
+    pub(crate) fn block_of(
+        &self,
+        n: usize,
+        bank: usize,
+        banks: usize,
+        (bases, block_rows, block_columns): (usize, usize, usize),
+    ) -> Option<(usize, usize, usize)> {
+        let slots = self.block.slots_less_1 as usize + 1;
+        let units = self.rows as usize / block_rows;
+        let (row, n) = (n / units, n % units);
+        let (basis, column) = if units > slots {
+            (n / slots, n % slots * banks + bank)
+        } else {
+            let at = n * banks + bank;
+            (at % bases, at / bases)
+        };
+        (column < block_columns).then_some((basis, row, column))
+    }
+
     /// DRAM rows of each bank.
     pub fn dram_rows(&self, dram_cols: u32) -> u32 {
         self.columns.div_ceil(dram_cols)
@@ -91,14 +116,9 @@ impl<'a> Streams<'a> {
         self.target
     }
 
-    /// Which dimension of stream `stream` goes over the banks.
-    pub(super) fn split(&self, stream: usize) -> Split {
-        self.list[stream].split
-    }
-
-    /// Inputs of a matrix row of stream `stream` in a bank.
-    pub(super) fn inputs(&self, stream: usize) -> usize {
-        self.list[stream].inputs as usize
+    /// A stream that was placed.
+    pub(super) fn get(&self, stream: usize) -> &StreamPlace {
+        &self.list[stream]
     }
 
     pub(super) fn finish(self) -> (Vec<StreamPlace>, u64) {
@@ -190,8 +210,11 @@ impl Measure {
                 let inner = bqq_inner(block_rows, block_cols) as u64;
                 let x_beats = (block_cols as u64).div_ceil(bits);
                 let t_beats = inner.div_ceil(bits);
-                // The blocks of a block row, of every basis, are dealt out over the banks.
-                let slots = ((cols / block_cols * bases) as u64).div_ceil(banks);
+                // The blocks of a block row, of every basis, are dealt out over the banks; where the
+                // columns alone fill the banks, the bases share their inputs.
+                let columns = (cols / block_cols) as u64;
+                let units = (columns * bases as u64).div_ceil(banks);
+                let slots = if columns % banks == 0 { columns / banks } else { units };
                 let scalars = u64::from(BlockShape::scalar_beats(x_beats as u32));
                 let beats = inner * x_beats + scalars + block_rows as u64 * t_beats;
                 // A block's sides are at most the largest side of a matrix.
@@ -202,7 +225,7 @@ impl Measure {
                     rows_less_1: block_rows as u32 - 1,
                     slots_less_1: slots as u32 - 1,
                 };
-                let units = (rows / block_rows) as u64 * slots;
+                let units = (rows / block_rows) as u64 * units;
                 Measure { block, ..one(units, block_cols as u64, beats) }
             }
         }
