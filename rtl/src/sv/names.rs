@@ -145,6 +145,26 @@ impl Names {
         self.entries.insert(key, Entry::Signal(signal));
     }
 
+    /// Adds a net that the kernel has not.
+    pub fn add_local(&mut self, name: &str, ty: Ty) {
+        let signal = Signal {
+            net: name.to_string(),
+            ty,
+            count: 1,
+            per_child: 1,
+            states: None,
+            width: None,
+            is_clock: false,
+        };
+        self.entries.insert(name.to_string(), Entry::Signal(signal));
+    }
+
+    /// Whether a net or an entry is called `name`.
+    pub fn is_taken(&self, name: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|(k, e)| k == name || matches!(e, Entry::Signal(s) if s.net == name))
+    }
+
     /// Gives a signal another net: a child's output that is this module's `net`.
     pub fn rename(&mut self, key: &str, net: &str) {
         if let Some(Entry::Signal(s)) = self.entries.get_mut(key) {
