@@ -276,8 +276,14 @@ pub fn child_decls(child: &Child, names: &Names) -> Vec<(String, Decl)> {
         ChildKind::Cell(Cell::Popcount) => vec!["y"],
         ChildKind::Cell(Cell::Split) => vec!["x"],
         ChildKind::Cell(Cell::Join) => vec!["y"],
-        ChildKind::Cell(Cell::Unused { .. }) => {
+        // One is the parity of its bits, several are the words themselves.
+        ChildKind::Cell(Cell::Unused { .. }) if child.kinds.len() == 1 => {
             return vec![(child.name.clone(), Decl { ty: u(1), states: None, width: None })];
+        }
+        ChildKind::Cell(Cell::Unused { used }) => {
+            let (module, name) = (&names.module, &child.name);
+            assert!(*used == 0, "{module}: several `Unused` of a part of a word: {name}");
+            vec!["x"]
         }
         _ => child.ports.iter().filter(|p| !p.is_clock).map(|p| p.name.as_str()).collect(),
     };

@@ -435,7 +435,8 @@ impl<'a> Writer<'a> {
         if let Some((_, target, value)) = single(process) {
             let signal = self.names.signal(target);
             let (ty, p) = (signal.ty, self.printer_for(signal));
-            let value = match (self.child(target).map(|c| &c.kinds[0]), value) {
+            let cell = self.child(target).filter(|c| c.kinds.len() == 1).map(|c| &c.kinds[0]);
+            let value = match (cell, value) {
                 (Some(ChildKind::Cell(Cell::Unused { used })), Expr::Ref(r)) => {
                     let reduce = if used + 1 == ty.width { "" } else { "^" };
                     format!("{reduce}{}", p.slice(r, *used, ty.width - used))
@@ -449,6 +450,15 @@ impl<'a> Writer<'a> {
                 _ => p.value(value, ty),
             };
             return statement(2, &format!("assign {} = {value};", p.target(target)));
+        }
+        for child in &self.scope.children {
+            let parity = matches!(child.kinds[..], [ChildKind::Cell(Cell::Unused { .. })]);
+            assert!(
+                !parity || !process.writes.contains(&child.name),
+                "{}: {} in a process of several statements",
+                self.scope.card.module,
+                child.name
+            );
         }
         if let Some(line) = self.choice(process) {
             return line;

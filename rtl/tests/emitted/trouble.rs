@@ -1,4 +1,4 @@
-//! Texts that a tool takes badly, in units made for that: parts of signals.
+//! Texts that a tool takes badly, in units made for that: parts of signals, unused words.
 
 use super::{tools, top};
 use pimc_rtl::hdl::prelude::*;
@@ -138,4 +138,82 @@ fn a_part_of_what_the_process_drives_is_refused() {
     let wire = || Wire::new(u(4));
     let uut = Inst::new(Chain { x: wire(), y: Wire::new(u(4)), t: Wire::new(u(4)) });
     emit(&uut, &Provenance::default());
+}
+
+/// Words that nobody reads: copied as a whole, computed one by one, and set apart.
+#[derive(LogicBlock)]
+struct Unread {
+    x: Vec<Wire<In>>,
+    y: Vec<Wire<In>>,
+    z: Vec<Wire<In>>,
+    unused_x: Vec<Unused>,
+    unused_y: Vec<Unused>,
+    unused_z: Vec<Unused>,
+    _words: usize,
+}
+
+impl Logic for Unread {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for i in 0..self._words {
+            self.unused_x[i].x.next = self.x[i].val();
+            self.unused_y[i].x.next = unsigned_cast(self.y[i].val());
+        }
+        self.unused_z[0].x.next = self.z[1].val();
+        self.unused_z[1].x.next = self.z[0].val();
+    }
+}
+
+impl Unit for Unread {
+    fn module(&self) -> String {
+        "pimc_unread".into()
+    }
+    fn contract(&self) -> Contract {
+        Contract::default()
+    }
+}
+
+fn unread(unused_x: Vec<Unused>) -> Unread {
+    let words = unused_x.len();
+    Unread {
+        x: vec![Wire::new(u(4)); words],
+        y: vec![Wire::new(s(4)); words],
+        z: vec![Wire::new(u(1)); 2],
+        unused_x,
+        unused_y: vec![Unused::new(4); words],
+        unused_z: vec![Unused::new(1); 2],
+        _words: words,
+    }
+}
+
+#[test]
+fn one_unused_word_is_a_parity_and_several_are_themselves() {
+    let text = linted(&Inst::new(unread(vec![Unused::new(4); 3])));
+    let lines = [
+        "  logic [11:0] unused_x;\n",
+        "  assign unused_x = x_i;\n",
+        "    unused_y[4*i +: 4] = $unsigned($signed(y_i[4*i +: 4]));\n",
+        "  unused_z[0] = z_1;\n",
+    ];
+    for line in lines {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let text = linted(&Inst::new(unread(vec![Unused::new(4)])));
+    assert!(text.contains("  logic unused_x;\n"), "{text}");
+    assert!(text.contains("  assign unused_x = ^x_i;\n"), "{text}");
+}
+
+#[test]
+#[should_panic(expected = "pimc_unread: several `Unused` of a part of a word: unused_x")]
+fn parts_of_several_unused_words_are_refused() {
+    let part = Unused::above(u(4), 2);
+    emit(&Inst::new(unread([part.clone(), part].concat())), &Provenance::default());
+}
+
+#[test]
+#[should_panic(expected = "pimc_unread: unused_z in a process of several statements")]
+fn one_unused_word_has_one_driver() {
+    let mut unit = unread(vec![Unused::new(4)]);
+    unit.unused_z = vec![Unused::new(1)];
+    emit(&Inst::new(unit), &Provenance::default());
 }
