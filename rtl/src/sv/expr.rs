@@ -128,27 +128,58 @@ impl Printer<'_> {
         }
         match e {
             Expr::Cast(inner, n) if *n == want.width => {
-                self.cut(inner, *n).unwrap_or_else(|| self.value(e, want))
+                let part = self.cut(inner, *n).map(|(r, lo)| self.slice(r, lo, *n));
+                part.unwrap_or_else(|| self.value(e, want))
             }
             Expr::Lit(0) => self.literal(0, want),
             _ => self.value(e, want),
         }
     }
 
-    /// The low `n` bits of a signal, or of a signal shifted right, as a part select: unsigned.
-    fn cut(&self, e: &Expr, n: u32) -> Option<String> {
+    /// The low `n` bits of a signal, or of a signal shifted right, as a part select, which is
+    /// unsigned: the signal and the lowest bit.
+    fn cut<'e>(&self, e: &'e Expr, n: u32) -> Option<(&'e Ref, u32)> {
         let width = self.ty(e)?.width;
         match e {
-            Expr::Ref(r) if n < width => Some(self.slice(r, 0, n)),
+            Expr::Ref(r) if n < width => Some((r, 0)),
             Expr::Binary(Op::Shr, a, b) => match (&**a, &**b) {
                 (Expr::Ref(r), b) => {
                     let lo = self.number(b)?;
-                    (lo + n <= width).then(|| self.slice(r, lo, n))
+                    (lo + n <= width).then_some((r, lo))
                 }
                 _ => None,
             },
             Expr::Unsigned(e) | Expr::Signed(e) => self.cut(e, n),
             _ => None,
+        }
+    }
+
+    /// An expression that is printed as a part of a net at a fixed place: the signal, the part's
+    /// lowest bit in the net, and its type.
+    pub fn part<'e>(&self, e: &'e Expr) -> Option<(&'e Ref, u32, Ty)> {
+        let (r, lo, ty) = match e {
+            Expr::Ref(r) => match self.names.get(r)? {
+                Entry::Signal(s) => (r, 0, s.ty),
+                _ => return None,
+            },
+            Expr::Bit(inner, at) => match &**inner {
+                Expr::Ref(r) => (r, self.number(at)?, u(1)),
+                _ => return None,
+            },
+            Expr::Unsigned(inner) => match &**inner {
+                Expr::Cast(source, n) => self.cut(source, *n).map(|(r, lo)| (r, lo, u(*n)))?,
+                _ => return None,
+            },
+            Expr::Cast(inner, n) if !self.ty(inner)?.signed => {
+                self.cut(inner, *n).map(|(r, lo)| (r, lo, u(*n)))?
+            }
+            _ => return None,
+        };
+        let width = self.names.signal(r).ty.width;
+        match self.names.element(r) {
+            None => (ty.width < width).then_some((r, lo, ty)),
+            Some(Index::Lit(at)) => Some((r, at as u32 * width + lo, ty)),
+            Some(_) => None,
         }
     }
 
@@ -227,8 +258,8 @@ impl Printer<'_> {
             Expr::Unsigned(inner) => {
                 let own = self.own_ty(inner);
                 if let Expr::Cast(source, n) = &**inner {
-                    if let Some(part) = self.cut(source, *n) {
-                        return self.widen(part, *n, want);
+                    if let Some((r, lo)) = self.cut(source, *n) {
+                        return self.widen(self.slice(r, lo, *n), *n, want);
                     }
                 }
                 self.widen(format!("$unsigned({})", self.own(inner)), own.width, want)
@@ -327,7 +358,7 @@ impl Printer<'_> {
             return self.print(inner, Ty { width: want.width, signed: own.signed });
         }
         let text = match self.cut(inner, n) {
-            Some(part) if !own.signed => part,
+            Some((r, lo)) if !own.signed => self.slice(r, lo, n),
             _ => format!("{n}'({})", self.own(inner)),
         };
         self.widen(text, n, want)

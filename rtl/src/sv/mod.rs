@@ -10,6 +10,7 @@ mod header;
 mod instances;
 mod library;
 mod names;
+mod parts;
 mod places;
 mod process;
 mod registers;

@@ -145,6 +145,26 @@ impl Names {
         self.entries.insert(key, Entry::Signal(signal));
     }
 
+    /// Adds a net that the kernel has not.
+    pub fn add_local(&mut self, name: &str, ty: Ty) {
+        let signal = Signal {
+            net: name.to_string(),
+            ty,
+            count: 1,
+            per_child: 1,
+            states: None,
+            width: None,
+            is_clock: false,
+        };
+        self.entries.insert(name.to_string(), Entry::Signal(signal));
+    }
+
+    /// Whether a net or an entry is called `name`.
+    pub fn is_taken(&self, name: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|(k, e)| k == name || matches!(e, Entry::Signal(s) if s.net == name))
+    }
+
     /// Gives a signal another net: a child's output that is this module's `net`.
     pub fn rename(&mut self, key: &str, net: &str) {
         if let Some(Entry::Signal(s)) = self.entries.get_mut(key) {
@@ -256,8 +276,14 @@ pub fn child_decls(child: &Child, names: &Names) -> Vec<(String, Decl)> {
         ChildKind::Cell(Cell::Popcount) => vec!["y"],
         ChildKind::Cell(Cell::Split) => vec!["x"],
         ChildKind::Cell(Cell::Join) => vec!["y"],
-        ChildKind::Cell(Cell::Unused { .. }) => {
+        // One is the parity of its bits, several are the words themselves.
+        ChildKind::Cell(Cell::Unused { .. }) if child.kinds.len() == 1 => {
             return vec![(child.name.clone(), Decl { ty: u(1), states: None, width: None })];
+        }
+        ChildKind::Cell(Cell::Unused { used }) => {
+            let (module, name) = (&names.module, &child.name);
+            assert!(*used == 0, "{module}: several `Unused` of a part of a word: {name}");
+            vec!["x"]
         }
         _ => child.ports.iter().filter(|p| !p.is_clock).map(|p| p.name.as_str()).collect(),
     };

@@ -2,7 +2,8 @@
 
 use super::expr::Printer;
 use super::names::{child_decls, key, port, Decl, Names, Signal};
-use super::process::{choice, processes, read, single, Process};
+use super::parts::Parts;
+use super::process::{choice, processes, read, single, touch, Process};
 use super::registers::has_reset;
 use super::text::statement;
 use crate::hdl::tree::{
@@ -55,6 +56,8 @@ pub(super) struct Writer<'a> {
     pub(super) next: BTreeMap<String, String>,
     /// Nets that are not declared: they are pins, folded or renamed.
     gone: BTreeSet<String>,
+    /// Nets of parts of signals.
+    parts: Parts,
 }
 
 impl<'a> Writer<'a> {
@@ -69,11 +72,13 @@ impl<'a> Writer<'a> {
             pins: BTreeMap::new(),
             next: BTreeMap::new(),
             gone,
+            parts: Parts::default(),
         };
         writer.check_driven();
         writer.take_vectors();
         writer.take_outputs();
         writer.take_pins();
+        writer.take_parts();
         writer
     }
 
@@ -115,32 +120,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Reads of every net, except by the process at `skip`.
+    /// Processes that read a net.
     fn readers(&self, net: &str) -> usize {
         let reads = |process: &Process| {
-            let mut reads = BTreeSet::new();
-            fn collect(body: &[Stmt], names: &Names, reads: &mut BTreeSet<String>) {
-                for stmt in body {
-                    match stmt {
-                        Stmt::Assign(t, e) => {
-                            read(e, names, reads);
-                            read(&Expr::Ref(index_only(t)), names, reads);
-                        }
-                        Stmt::If(c, a, b) => {
-                            read(c, names, reads);
-                            collect(a, names, reads);
-                            collect(b, names, reads);
-                        }
-                        Stmt::Case(e, cases) => {
-                            read(e, names, reads);
-                            cases.iter().for_each(|(_, body)| collect(body, names, reads));
-                        }
-                        Stmt::For { body, .. } => collect(body, names, reads),
-                        Stmt::Comment(_) => {}
-                    }
-                }
-            }
-            collect(&process.body, &self.names, &mut reads);
+            let (mut reads, mut writes) = (BTreeSet::new(), BTreeSet::new());
+            process.body.iter().for_each(|s| touch(s, &self.names, &mut reads, &mut writes));
             reads.contains(net)
         };
         self.processes.iter().filter(|p| reads(p)).count()
@@ -237,6 +221,31 @@ impl<'a> Writer<'a> {
                 _ => {}
             }
         }
+    }
+
+    /// Parts at fixed places that an `always_comb` reads are nets, driven above it.
+    fn take_parts(&mut self) {
+        let mut at = 0;
+        while at < self.processes.len() {
+            if self.is_block(&self.processes[at]) {
+                let process = &mut self.processes[at];
+                let module = &self.scope.card.module;
+                let drivers = self.parts.take(process, &mut self.names, module);
+                let count = drivers.len();
+                self.processes.splice(at..at, drivers);
+                at += count;
+            }
+            at += 1;
+        }
+    }
+
+    /// Whether the process is printed as an `always_comb`.
+    fn is_block(&self, process: &Process) -> bool {
+        !self.is_gone(process) && single(process).is_none() && self.choice(process).is_none()
+    }
+
+    fn is_gone(&self, process: &Process) -> bool {
+        process.writes.iter().all(|w| self.gone.contains(w))
     }
 
     /// Whether the instances of a `Vec` are all of one module.
@@ -357,6 +366,9 @@ impl<'a> Writer<'a> {
             .filter(|n| matches!(n.kind, NetKind::Input | NetKind::Output))
             .map(port)
             .collect();
+        for net in self.parts.nets() {
+            decls.extend(self.names.by_key(net).map(|s| (net.clone(), Decl::of(s))));
+        }
         let mut seen = BTreeSet::new();
         decls.retain(|(name, _)| {
             !self.gone.contains(name) && !ports.contains(name) && seen.insert(name.clone())
@@ -417,13 +429,14 @@ impl<'a> Writer<'a> {
     }
 
     fn process(&self, process: &Process) -> String {
-        if process.writes.iter().all(|w| self.gone.contains(w)) {
+        if self.is_gone(process) {
             return String::new();
         }
         if let Some((_, target, value)) = single(process) {
             let signal = self.names.signal(target);
             let (ty, p) = (signal.ty, self.printer_for(signal));
-            let value = match (self.child(target).map(|c| &c.kinds[0]), value) {
+            let cell = self.child(target).filter(|c| c.kinds.len() == 1).map(|c| &c.kinds[0]);
+            let value = match (cell, value) {
                 (Some(ChildKind::Cell(Cell::Unused { used })), Expr::Ref(r)) => {
                     let reduce = if used + 1 == ty.width { "" } else { "^" };
                     format!("{reduce}{}", p.slice(r, *used, ty.width - used))
@@ -437,6 +450,15 @@ impl<'a> Writer<'a> {
                 _ => p.value(value, ty),
             };
             return statement(2, &format!("assign {} = {value};", p.target(target)));
+        }
+        for child in &self.scope.children {
+            let parity = matches!(child.kinds[..], [ChildKind::Cell(Cell::Unused { .. })]);
+            assert!(
+                !parity || !process.writes.contains(&child.name),
+                "{}: {} in a process of several statements",
+                self.scope.card.module,
+                child.name
+            );
         }
         if let Some(line) = self.choice(process) {
             return line;
@@ -546,15 +568,6 @@ fn ends_with_comment(text: &str) -> bool {
 
 fn is_instance(child: &Child) -> bool {
     matches!(child.kinds[0], ChildKind::Unit(_) | ChildKind::Cell(Cell::Ram { .. }))
-}
-
-/// A reference of which only the indices are read: the target of an assignment.
-fn index_only(r: &Ref) -> Ref {
-    let indices: Vec<_> = r.0.iter().filter_map(|(_, i)| i.clone()).collect();
-    match indices.first() {
-        Some(Index::Signal(inner)) => (**inner).clone(),
-        _ => Ref(vec![("1".into(), None)]),
-    }
 }
 
 /// Names that a signal may not have.

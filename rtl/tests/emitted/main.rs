@@ -3,6 +3,7 @@
 mod shapes;
 #[path = "../tools/mod.rs"]
 mod tools;
+mod trouble;
 
 use pimc_rtl::bank_unit::BankUnit;
 use pimc_rtl::block_control::BlockControl;
