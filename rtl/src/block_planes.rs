@@ -141,7 +141,7 @@ impl BlockPlanes {
             bits: Split::new(planes, 1),
             mark: vec![Wire::new(word); planes],
             write: vec![Signal::default(); groups as usize],
-            word: vec![Reg::new(word); planes * groups as usize],
+            word: vec![Reg::data(word); planes * groups as usize],
             all: Const::new(usize::MAX >> (64 - beat_bits)),
             last_lane: Const::new(beat_bits as usize - 1),
             count: Const::new(planes),

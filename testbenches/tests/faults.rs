@@ -69,22 +69,28 @@ crossed bytes of the multiply-add row | pimc_mac_row | x[8*i +: 8] ==> x[8*(i ^ 
 rounding lost | pimc_requantiser | half_up = shifted + ==> half_up = shifted & ~
 logical shift | pimc_requantiser | >>> s1_shift_q ==> >> s1_shift_q
 no upper clamp | pimc_requantiser | if (rounded_q >  ==> if (1'b0 && rounded_q > 
-largest of the operation before | pimc_vector_reduce | s2_first_q | ($signed(s2_x_q ==> ($signed(s2_x_q
+largest of the operation before | pimc_vector_reduce | s2_better = s2_first_q | ==> s2_better =
 relu turned round | pimc_vector_alu | OP_RELU) & (s2_a_q < ==> OP_RELU) & (s2_a_q >
 late read | pimc_column_control | assign col_valid_o = reads_q[19]; ==> logic late_q; always_ff @(posedge clk_i) late_q <= reads_q[19]; assign col_valid_o = late_q;
 early read | pimc_column_control | = reads_q[19]; ==> = reads_q[18];
 ignored tail | pimc_bank_unit | (beat_q == beats_less_1_q) ==> (beat_q == 2'd3)
-result index stands | pimc_bank_unit | row_d = row_q + 1'b1; ==> row_d = row_q;
-counter not reset by a stream | pimc_bank_unit | row_d = 1'b0; ==> row_d = row_q;
+row counted twice | pimc_result_collect | row_d = next_row; ==> row_d = next_row + 1'b1;
+collected where the one before ended | pimc_result_collect | at_d = d_i; ==> at_d = at_q;
 shifted plane | pimc_plane_packer | incoming_q[64*p +: 64] >> 16) ==> incoming_q[64*p +: 64] >> 17)
-drain one index ahead | pimc_vector_steps | index_o = step_index_q; ==> index_o = step_index_q + 1'b1;
-neighbouring banks drained for one another | pimc_buffer_unit | results_i[19*i +: 19] ==> results_i[19*(i ^ 1) +: 19]
+row past the end collected | pimc_result_collect | (left_q >= 9'(l)) ==> (left_q >= 9'(l - 1))
+neighbouring banks collected for one another | pimc_result_collect | = 24'($signed(results_i[23*l +: 23])) ==> = 24'($signed(results_i[23*(l ^ 1) +: 23]))
+bank left out of the sum | pimc_result_collect | row_sum + 24'($signed(results_i[23*l +: 23])) ==> row_sum + 24'($signed(results_i[23*(l & 14) +: 23]))
+load of one bank taken by all | pimc_channel | (load_bank_q == 5'd0) ==> 1'b1
+scalar mistaken for another | pimc_block_rows | factor = 11'(held_t_q); ==> factor = 11'(held_s_q);
+product before its factor | pimc_block_rows | third_q ? product + constant_q : ==> second_q ? product + constant_q :
+inner product one lane further | pimc_block_planes | lane_bit = one << lane; ==> lane_bit = one << (lane + 6'd1);
+scalars without the sum of the inputs | pimc_block_control | plus_o = part_q == StScalars; ==> plus_o = 1'b0;
+rows of the wrong factor | pimc_block_control | take_t_o = in_a_q; ==> take_t_o = 1'b0;
 run that stays in its word | pimc_run_address | lane > 4'(l) ==> lane > 4'(l + 1)
 run written one lane off | pimc_vector_memory | ~run_w_first + 4'd1 ==> ~run_w_first
 stage that never turns | pimc_rotator_l16_s | amount_i[2] ==> amount_i[2] & 1'b0
 element past the end | pimc_vector_steps | (left_q >= 9'(l)) ==> (left_q >= 9'(l - 1))
 byte in another place | pimc_byte_packer | entry[l*8 + k] ==> entry[(l ^ 1)*8 + k]
-sum without its last lane | pimc_vector_reduce | if (!there_i[l]) begin ==> if (!there_i[l] | l == 15) begin
 column address off by one | pimc_dram_commands | command_col_d = col_q; ==> command_col_d = col_d;
 end one clock late | pimc_sequencer | assign done_o = ended_q; ==> logic late_q; always_ff @(posedge clk_i) late_q <= ended_q; assign done_o = late_q;
 precharge for a refresh | pimc_dram_commands | command_d = CMD_REF; ==> command_d = CMD_PRE;
@@ -94,7 +100,7 @@ precharge for a refresh | pimc_dram_commands | command_d = CMD_REF; ==> command_
 /// [`a_seed_one_clock_late_is_in_time`].
 const SEEDS: &str = r"
 late seed | pimc_column_control | = firsts_q[15]; ==> = firsts_q[17];
-lost start | pimc_bank_unit | .start_i   (sign_start_i) ==> .start_i   (sign_start_i & ~row_q[0])
+lost start | pimc_bank_unit | .start_i   (sign_start_i) ==> .start_i   (sign_start_i & ~busy_q)
 lost seed | pimc_sign_gen | if (step_q == 2'd3) begin ==> if (step_q == 2'd3 & row_hash_q[7]) begin
 wrong bank in the seed | pimc_channel | .bank_i         (4'(i)) ==> .bank_i         (4'(i ^ 1))
 rows counted on from the layer before | pimc_bank_unit | .restart_i (stream_start_i) ==> .restart_i (1'b0)
