@@ -43,10 +43,9 @@ pub struct Rotator {
 impl Logic for Rotator {
     #[hdl_gen]
     fn update(&mut self) {
+        // Each net is written once whichever way: Icarus never settles when a chain of stages is first
+        // copied and then turned.
         comment!("---- a stage for each bit of the amount ----");
-        for i in 0..self._lanes {
-            self.turned_1[i].next = self.x[i].val();
-        }
         if self.amount.val().get_bit(0) {
             for i in 0..self.rest_1.val() {
                 self.turned_1[i].next = self.x[i + 1].val();
@@ -54,11 +53,12 @@ impl Logic for Rotator {
             for i in 0..1 {
                 self.turned_1[i + self.rest_1.val()].next = self.x[i].val();
             }
+        } else {
+            for i in 0..self._lanes {
+                self.turned_1[i].next = self.x[i].val();
+            }
         }
         for _s in 0..self._stage_2 {
-            for i in 0..self._lanes {
-                self.turned_2[i].next = self.turned_1[i].val();
-            }
             if self.amount.val().get_bit(1) {
                 for i in 0..self.rest_2.val() {
                     self.turned_2[i].next = self.turned_1[i + 2].val();
@@ -66,12 +66,13 @@ impl Logic for Rotator {
                 for i in 0..2 {
                     self.turned_2[i + self.rest_2.val()].next = self.turned_1[i].val();
                 }
+            } else {
+                for i in 0..self._lanes {
+                    self.turned_2[i].next = self.turned_1[i].val();
+                }
             }
         }
         for _s in 0..self._stage_4 {
-            for i in 0..self._lanes {
-                self.turned_4[i].next = self.turned_2[i].val();
-            }
             if self.amount.val().get_bit(2) {
                 for i in 0..self.rest_4.val() {
                     self.turned_4[i].next = self.turned_2[i + 4].val();
@@ -79,12 +80,13 @@ impl Logic for Rotator {
                 for i in 0..4 {
                     self.turned_4[i + self.rest_4.val()].next = self.turned_2[i].val();
                 }
+            } else {
+                for i in 0..self._lanes {
+                    self.turned_4[i].next = self.turned_2[i].val();
+                }
             }
         }
         for _s in 0..self._stage_8 {
-            for i in 0..self._lanes {
-                self.turned_8[i].next = self.turned_4[i].val();
-            }
             if self.amount.val().get_bit(3) {
                 for i in 0..self.rest_8.val() {
                     self.turned_8[i].next = self.turned_4[i + 8].val();
@@ -92,12 +94,13 @@ impl Logic for Rotator {
                 for i in 0..8 {
                     self.turned_8[i + self.rest_8.val()].next = self.turned_4[i].val();
                 }
+            } else {
+                for i in 0..self._lanes {
+                    self.turned_8[i].next = self.turned_4[i].val();
+                }
             }
         }
         for _s in 0..self._stage_16 {
-            for i in 0..self._lanes {
-                self.turned_16[i].next = self.turned_8[i].val();
-            }
             if self.amount.val().get_bit(4) {
                 for i in 0..self.rest_16.val() {
                     self.turned_16[i].next = self.turned_8[i + 16].val();
@@ -105,18 +108,23 @@ impl Logic for Rotator {
                 for i in 0..16 {
                     self.turned_16[i + self.rest_16.val()].next = self.turned_8[i].val();
                 }
+            } else {
+                for i in 0..self._lanes {
+                    self.turned_16[i].next = self.turned_8[i].val();
+                }
             }
         }
         for _s in 0..self._stage_32 {
-            for i in 0..self._lanes {
-                self.turned_32[i].next = self.turned_16[i].val();
-            }
             if self.amount.val().get_bit(5) {
                 for i in 0..self.rest_32.val() {
                     self.turned_32[i].next = self.turned_16[i + 32].val();
                 }
                 for i in 0..32 {
                     self.turned_32[i + self.rest_32.val()].next = self.turned_16[i].val();
+                }
+            } else {
+                for i in 0..self._lanes {
+                    self.turned_32[i].next = self.turned_16[i].val();
                 }
             }
         }

@@ -5,23 +5,23 @@ use crate::shapes::{everything, Rng};
 use pimc_rtl::buffer_unit::BufferUnit;
 use pimc_rtl::hdl::{clock, settle, Inst};
 use pimc_rtl::isa::{VecOp, Vector};
-use pimc_rtl::shape::{BufferShape, ChannelShape};
-use pimc_rtl::timing::{vec_clocks, COLLECT_CLOCKS};
+use pimc_rtl::shape::ChannelShape;
+use pimc_rtl::timing::vec_clocks;
 use std::collections::BTreeMap;
 
 /// A buffer unit between a host and modelled banks.
-struct Bench {
-    shape: ChannelShape,
-    uut: Inst<BufferUnit>,
+pub struct Bench {
+    pub shape: ChannelShape,
+    pub uut: Inst<BufferUnit>,
     /// Vector memory, as it should be.
-    memory: Vec<i64>,
+    pub memory: Vec<i64>,
     /// What the unit loaded into the banks: words by address, planes by (group, plane).
     bytes: BTreeMap<i128, u64>,
-    planes: BTreeMap<(i128, i128), u64>,
+    pub planes: BTreeMap<(i128, i128), u64>,
 }
 
 impl Bench {
-    fn new(shape: ChannelShape, seed: u64) -> Bench {
+    pub fn new(shape: ChannelShape, seed: u64) -> Bench {
         let mut rng = Rng(seed);
         let uut = Inst::new(BufferUnit::new(&shape));
         let memory = (0..shape.buffer.depth).map(|_| rng.signed(shape.buffer.word_bits)).collect();
@@ -33,7 +33,7 @@ impl Bench {
         bench
     }
 
-    fn host_write(&mut self, at: usize, x: i64) {
+    pub fn host_write(&mut self, at: usize, x: i64) {
         self.memory[at] = x;
         self.uut.host_we.next = true;
         self.uut.host_addr.set(at as i128);
@@ -42,14 +42,14 @@ impl Bench {
         self.uut.host_we.next = false;
     }
 
-    fn host_read(&mut self, at: usize) -> i64 {
+    pub fn host_read(&mut self, at: usize) -> i64 {
         self.uut.host_addr.set(at as i128);
         clock(&mut self.uut);
         self.uut.host_rdata.get() as i64
     }
 
     /// One clock with the banks' memories answering.
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         settle(&mut self.uut);
         let load = self.uut.load_data.get() as u64;
         if self.uut.byte_we.first().is_some_and(|we| we.val()) {
@@ -68,13 +68,13 @@ impl Bench {
     }
 
     /// Runs a load. Its last word or plane leaves in the clock in which the next operation may start.
-    fn load(&mut self, v: Vector) {
+    pub fn load(&mut self, v: Vector) {
         self.run(v);
         self.step();
     }
 
     /// Starts an operation and gives it so many clocks.
-    fn run_for(&mut self, v: Vector, clocks: u32) {
+    pub fn run_for(&mut self, v: Vector, clocks: u32) {
         self.uut.busy.next = true;
         self.uut.start.next = true;
         self.uut.op.set(i128::from(v.op.code()));
@@ -91,7 +91,7 @@ impl Bench {
     }
 
     /// Compares the whole memory through the host port.
-    fn check(&mut self, what: &str) {
+    pub fn check(&mut self, what: &str) {
         self.uut.busy.next = false;
         for at in 0..self.memory.len() {
             assert_eq!(self.host_read(at), self.memory[at], "{what}: word {at}");
@@ -100,7 +100,7 @@ impl Bench {
 }
 
 /// The low `bits` of `x`, signed.
-fn wrap(x: i128, bits: u32) -> i64 {
+pub fn wrap(x: i128, bits: u32) -> i64 {
     ((x << (128 - bits)) >> (128 - bits)) as i64
 }
 
@@ -165,17 +165,17 @@ fn operands(op: VecOp, shape: &ChannelShape, rng: &mut Rng) -> (i64, i64) {
 }
 
 /// Every block, in as many banks; matrices have up to 80 rows.
-fn wide(banks: u32) -> ChannelShape {
+pub fn wide(banks: u32) -> ChannelShape {
     let mut shape = everything();
     shape.banks = banks;
     assert_eq!(shape.check(), Ok(()));
     shape
 }
 
-const LANES: [u32; 4] = [2, 8, 16, 64];
+pub const LANES: [u32; 4] = [2, 8, 16, 64];
 
 /// Lengths up to 40 and around multiples of the lanes.
-fn lengths(lanes: u32) -> impl Iterator<Item = u32> {
+pub fn lengths(lanes: u32) -> impl Iterator<Item = u32> {
     let around = (1..=80 / lanes).flat_map(move |k| lanes * k - 1..=lanes * k + 1);
     let mut all: Vec<u32> = (1..=40).chain(around).filter(|n| (1..=80).contains(n)).collect();
     all.sort_unstable();
@@ -206,7 +206,7 @@ impl Bench {
     }
 
     /// Runs `v` here and in the model.
-    fn run_both(&mut self, v: Vector) {
+    pub fn run_both(&mut self, v: Vector) {
         self.run(v);
         model(v, &self.shape, &mut self.memory);
     }
@@ -252,120 +252,6 @@ fn every_operation_does_what_it_says_at_every_length_and_place() {
             }
             bench.check(&format!("{lanes} lanes, {op:?}"));
         }
-    }
-}
-
-fn collecting(op: VecOp, a: u32, b: u32, d: u32, len: u32) -> Vector {
-    Vector { op, a, a_step: 1, b, b_step: 1, d, len, bank: 0 }
-}
-
-impl Bench {
-    /// Starts a collection and shows it the rows of all banks, `most` clocks apart at most, as fast as
-    /// they may come at the least; then gives it the clocks that the scheduler gives the last row.
-    fn collect(&mut self, v: Vector, seed: u64, most: u32) {
-        let mut rng = Rng(seed);
-        let (banks, bits) = (self.shape.banks, self.shape.bank.result_bits);
-        let rows = match v.op {
-            VecOp::Collect => v.len.div_ceil(banks),
-            _ => v.len * v.b,
-        };
-        self.run_for(v, 2);
-        for n in 0..rows {
-            let results: Vec<i64> = (0..banks).map(|_| rng.signed(bits)).collect();
-            for (pin, x) in self.uut.results.iter_mut().zip(&results) {
-                pin.set(i128::from(*x));
-            }
-            self.uut.row_valid.next = true;
-            self.step();
-            self.uut.row_valid.next = false;
-            // Between rows the banks show anything.
-            for pin in &mut self.uut.results {
-                pin.set(i128::from(rng.signed(bits)));
-            }
-            let gap = if v.op == VecOp::CollectSum && v.b > 1 && v.a < 4 { 3 } else { 0 };
-            for _ in 0..gap + rng.below(most) {
-                self.step();
-            }
-            if v.op == VecOp::Collect {
-                for (i, x) in (n * banks..v.len).zip(results) {
-                    self.memory[(v.d + i) as usize] = x;
-                }
-                continue;
-            }
-            let at = (v.d + n / (v.a * v.b) * v.a + n % v.a) as usize;
-            let before = if n / v.a % v.b == 0 { 0 } else { self.memory[at] };
-            let sum = i128::from(before) + results.iter().map(|x| i128::from(*x)).sum::<i128>();
-            self.memory[at] = wrap(sum, self.shape.buffer.word_bits);
-        }
-        // The last row came in the clock before this one.
-        for _ in 1..COLLECT_CLOCKS {
-            self.step();
-        }
-    }
-}
-
-#[test]
-fn results_are_collected_side_by_side_and_added_up() {
-    for lanes in LANES {
-        let mut bench = Bench::new(wide(lanes), 21);
-        for (n, len) in lengths(lanes).enumerate() {
-            let d = 3 + n as u32;
-            bench.collect(collecting(VecOp::Collect, 0, 0, d, len), u64::from(len), 3);
-            // At once, in place of an operation that needs what came last.
-            let copy = Vector { op: VecOp::Copy, a: d, ..collecting(VecOp::Copy, 0, 0, 400, len) };
-            bench.run_both(copy);
-        }
-        bench.check(&format!("{lanes} lanes side by side"));
-        for (a, b, len) in [(1, 1, 1), (5, 1, 5), (1, 4, 3), (3, 2, 9), (7, 3, 21), (16, 2, 64)] {
-            for most in [1, 5] {
-                bench.collect(collecting(VecOp::CollectSum, a, b, 11, len), 7, most);
-                let copy =
-                    Vector { op: VecOp::Copy, a: 11, ..collecting(VecOp::Copy, 0, 0, 300, len) };
-                bench.run_both(copy);
-                bench.check(&format!("{lanes} lanes, {b} passes of {a}, {len}"));
-            }
-        }
-    }
-}
-
-/// Rows that nobody collects, and those of another stream, leave memory alone.
-#[test]
-fn a_collection_ends_where_another_operation_begins() {
-    let mut bench = Bench::new(everything(), 22);
-    bench.collect(collecting(VecOp::Collect, 0, 0, 40, 33), 1, 2);
-    bench.run_both(Vector { op: VecOp::Relu, a: 100, ..collecting(VecOp::Relu, 0, 0, 200, 20) });
-    bench.uut.row_valid.next = true;
-    bench.step();
-    bench.uut.row_valid.next = false;
-    for _ in 0..4 {
-        bench.step();
-    }
-    bench.check("a row after the end");
-}
-
-/// The program's end one clock earlier would lose the last row.
-#[test]
-fn a_collection_has_the_clocks_that_it_needs() {
-    for (op, lost) in [(VecOp::CollectSum, true), (VecOp::Collect, false)] {
-        let mut bench = Bench::new(everything(), 23);
-        let at = 60;
-        bench.host_write(at, 77);
-        bench.uut.busy.next = true;
-        bench.run_for(collecting(op, 1, 1, at as u32, 1), 2);
-        for pin in &mut bench.uut.results {
-            pin.set(5);
-        }
-        bench.uut.row_valid.next = true;
-        bench.step();
-        bench.uut.row_valid.next = false;
-        for _ in 1..COLLECT_CLOCKS - 1 {
-            bench.step();
-        }
-        // One clock less than the scheduler gives: `busy` falls in the clock after the end's issue.
-        bench.step();
-        bench.uut.busy.next = false;
-        bench.step();
-        assert_eq!(bench.host_read(at) == 77, lost, "{op:?}");
     }
 }
 
@@ -531,17 +417,6 @@ fn planes_are_transposed_and_filled_up_with_zeros() {
 }
 
 #[test]
-fn planes_may_begin_at_a_later_group() {
-    let mut bench = Bench::new(everything(), 8);
-    let v = Vector { op: VecOp::LoadPlanes, a: 5, ..collecting(VecOp::LoadPlanes, 0, 0, 1, 70) };
-    bench.load(Vector { b_step: 0, ..v });
-    let groups: Vec<i128> = bench.planes.keys().map(|at| at.0).collect();
-    assert_eq!((groups[0], *groups.last().unwrap()), (1, 2));
-    let low: u64 = (0..64).map(|i| (bench.memory[5 + i] as u64 & 1) << i).sum();
-    assert_eq!(bench.planes[&(1, 0)], low);
-}
-
-#[test]
 fn loads_may_follow_at_once_and_begin_anew() {
     let mut bench = Bench::new(everything(), 9);
     for a in [0, 200] {
@@ -625,29 +500,4 @@ fn a_host_write_does_not_reach_a_running_program() {
     bench.host_write(4, kept ^ 1);
     bench.memory[4] = kept;
     bench.check("host write while busy");
-}
-
-#[test]
-fn a_unit_of_few_operations_still_does_them() {
-    let mut shape = everything();
-    shape.buffer = BufferShape {
-        ops: vec![VecOp::Collect, VecOp::LoadPlanes],
-        requant: None,
-        mul_bits: 0,
-        ..shape.buffer
-    };
-    let mut bench = Bench::new(shape.clone(), 12);
-    bench.collect(collecting(VecOp::Collect, 0, 0, 30, 79), 5, 1);
-    bench.load(Vector {
-        op: VecOp::LoadPlanes,
-        a: 0,
-        a_step: 1,
-        b: 0,
-        b_step: 0,
-        d: 0,
-        len: 65,
-        bank: 0,
-    });
-    assert_eq!(bench.planes.len(), 18);
-    bench.check("few operations");
 }

@@ -1,6 +1,7 @@
 //! The units of the channel against independent models, and whole channels against arithmetic.
 
 mod buffer;
+mod collect;
 mod dram;
 mod sequencer;
 mod shapes;

@@ -3,7 +3,7 @@
 use super::{lookup_blocks, lookup_lanes};
 use super::{Content, Mapping, TaskKind, Word};
 use crate::diag::error;
-use crate::ranges::{signed_bits, Proof};
+use crate::ranges::{signed_bits, BlockProof, Proof};
 use crate::target::{Target, BEAT_BITS};
 use pimc_ir::{Code, Diagnostics, Model, OpKind, WeightType};
 use pimc_rtl::isa::{Block, IsaShape, VecOp};
@@ -212,23 +212,7 @@ pub(crate) fn shape(
         }
     }
     if let (Some(most), Some(p)) = (blocks, &proof.blocks) {
-        let [r, t, s2, u] = p.scalars;
-        bank.blocks = Some(BlockShape {
-            x_bits: proof.planes.bits(),
-            t_bits: p.t.bits(),
-            inner: most.inner_less_1 + 1,
-            x_beats: most.x_beats_less_1 + 1,
-            x_sum_bits: p.x_sum.bits(),
-            t_sum_bits: p.t_sum.bits(),
-            constant_bits: p.constant.bits(),
-            ones_factor_bits: p.ones_factor.bits(),
-            row_bits: p.row.bits(),
-            r_bits: r.bits(),
-            t_factor_bits: t.bits(),
-            s_bits: s2.bits(),
-            u_bits: u.bits(),
-            result_bits: p.result.bits(),
-        });
+        bank.blocks = Some(block_shape(p, most, proof.planes.bits()));
     }
     if blocks.is_some() || coats.is_some() {
         bank.gated = Some(GatedShape {
@@ -283,6 +267,38 @@ pub(crate) fn shape(
         },
         bank,
     }
+}
+
+/// The unit of the binary quadratic blocks, for at most `most` of each dimension.
+fn block_shape(p: &BlockProof, most: Block, x_bits: u32) -> BlockShape {
+    let [r, t, s2, u] = p.scalars;
+    let mut shape = BlockShape {
+        x_bits,
+        t_bits: p.t.bits(),
+        inner: most.inner_less_1 + 1,
+        x_beats: most.x_beats_less_1 + 1,
+        x_sum_bits: p.x_sum.bits(),
+        t_sum_bits: p.t_sum.bits(),
+        constant_bits: p.constant.bits(),
+        ones_factor_bits: p.ones_factor.bits(),
+        row_bits: p.row.bits(),
+        r_bits: r.bits(),
+        t_factor_bits: t.bits(),
+        s_bits: s2.bits(),
+        u_bits: u.bits(),
+        result_bits: p.result.bits(),
+    };
+    if p.result.range == (0, 0) {
+        // Nothing but zeros: as wide as the operands, so that no bit of a product is left over.
+        shape.ones_factor_bits = shape.s_bits + shape.x_sum_bits;
+        shape.constant_bits =
+            (shape.t_factor_bits + shape.t_sum_bits).max(shape.u_bits + shape.x_sum_bits);
+        let ones = shape.ones_bits() + 1;
+        shape.result_bits = (shape.r_bits + shape.row_bits)
+            .max(shape.ones_factor_bits + ones)
+            .max(shape.constant_bits);
+    }
+    shape
 }
 
 /// The narrowest requantiser that does every requant of a model.
