@@ -486,10 +486,11 @@ impl Unit for BufferUnit {
                       clock earlier."
                     .into(),
             throughput: "A step per clock.".into(),
-            layout: format!(
-                "results_i holds the banks' results side by side, bank 0 lowest. What is written shows on write_en, a bit per element of the run from \
-                 write_addr on, and on write_data, the elements side by side, the first lowest."
-            ),
+            layout:
+                "results_i holds the banks' results side by side, bank 0 lowest. What is written shows \
+                 on write_en, a bit per element of the run from write_addr on, and on write_data, the \
+                 elements side by side, the first lowest."
+                    .into(),
             preconditions: "Operands are held until the next start_i, which comes after the last \
                             element is written and not before the last load leaves. The host port \
                             is used while busy_i is low."
