@@ -226,7 +226,7 @@ pub(crate) fn shape(
         bank.mac = Some(MacShape { acc_bits: proof.mac.bits() });
     }
     // A function without a matvec still runs on a channel, and a channel's banks have a data path:
-    // the smallest one, with what feeds and drains it.
+    // the smallest one, with what feeds it and takes its results.
     let idle = bank.modes().is_empty();
     if idle {
         bank.mac = Some(MacShape { acc_bits: 16 });

@@ -66,7 +66,7 @@ fn unit_sources(plan: &Plan, model: &Model) -> Vec<UnitSource> {
         units.push(("pimc_mac_row".into(), vec![mac]));
     }
     units.push(("pimc_bank_unit".into(), sums));
-    for module in ["pimc_sign_gen", "pimc_requantiser", "pimc_byte_packer", "pimc_drain_select"] {
+    for module in ["pimc_sign_gen", "pimc_requantiser", "pimc_byte_packer", "pimc_result_collect"] {
         units.push((module.into(), vec![]));
     }
     for module in ["pimc_vector_alu", "pimc_buffer_unit"] {
@@ -167,7 +167,7 @@ pub fn unit_ops(module: &str, model: &Model) -> Vec<usize> {
             matches!(weight, Some(WeightType::Pq { .. } | WeightType::Int { .. }))
         } else if is(&["block"]) {
             matches!(weight, Some(WeightType::Bqq { .. }))
-        } else if is(&["bank_unit", "column", "collect"]) {
+        } else if is(&["bank_unit", "column", "result"]) {
             weight.is_some()
         } else if is(&["requant"]) {
             matches!(kind, OpKind::Requant { .. })
