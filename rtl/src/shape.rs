@@ -71,8 +71,8 @@ impl ChannelShape {
             }
         };
         want(
-            self.banks.is_power_of_two() && (2..=64).contains(&self.banks),
-            "the banks are a power of two, 2 to 64",
+            self.banks.is_power_of_two() && (2..=1024).contains(&self.banks),
+            "the banks are a power of two, 2 to 1024",
         );
         want(self.beats > 0, "there is a beat");
         want((1..=64).contains(&self.beat_bits), "a beat has 1 to 64 bits");

@@ -73,7 +73,7 @@ impl<'a> Images<'a> {
 
     /// Beat `q` of matrix row `n` of a bank; zero past the row's end.
     fn beat(&self, place: &StreamPlace, bank: usize, n: usize, q: usize) -> u64 {
-        let banks = self.plan.target.banks as usize;
+        let banks = self.plan.target.units() as usize;
         let inputs = place.inputs as usize;
         // The row of the weight, and the first input of the share.
         let (row, start) = match place.split {
@@ -175,7 +175,7 @@ impl Banks for Images<'_> {
         let place = self.plan.streams.get(after.checked_sub(1)?)?;
         let cols = self.plan.target.columns;
         let within = row - place.first_row;
-        if within >= place.dram_rows(cols) || col >= cols || bank >= self.plan.target.banks {
+        if within >= place.dram_rows(cols) || col >= cols || bank >= self.plan.target.units() {
             return None;
         }
         Some(self.in_stream(place, bank, within * cols + col))

@@ -58,6 +58,7 @@ fn every_mistake_points_at_its_value() {
     one("rcd = 19", "rcd = -5", Code::P0603, "-5");
     one("rcd = 19", "rcd = 1.5", Code::P0603, "1.5");
     one("rcd = 19", "rcd = 99999999999999999999", Code::P0603, "99999999999999999999");
+    one("channels = 1 ", "channels = 3 ", Code::P0603, "3");
     one("banks = 16", "banks = 12", Code::P0603, "12");
     one("columns = 32", "columns = 33", Code::P0603, "33");
     one("column_bits = 256", "column_bits = 128", Code::P0603, "128");
@@ -67,6 +68,26 @@ fn every_mistake_points_at_its_value() {
     one("refi = 5070", "refi = 600", Code::P0603, "600");
     one("faw_all_bank = false", "faw_all_bank = 3", Code::P0603, "3");
     one("name = \"hbm3-pim\"", "name = \"\"", Code::P0603, "\"\"");
+}
+
+#[test]
+fn values_are_changed_in_the_text() {
+    let target = built_in("hbm3-pim");
+    let changed = target
+        .with(&[
+            ("stack", "channels", "8"),
+            ("mapping", "split", "\"rows\""),
+            ("timing", "cl", "20"),
+        ])
+        .expect("sound");
+    assert_eq!((changed.channels, changed.units(), changed.timing.cl), (8, 128, 20));
+    assert_eq!(changed.split, Some(pimc_lower::Split::Rows));
+    assert_eq!(Target::from_toml("t.toml", &changed.source).expect("the text says so"), changed);
+    // A second change replaces the first, also of a value that was not there.
+    let again = changed.with(&[("mapping", "split", "\"auto\"")]).expect("sound");
+    assert_eq!((again.split, again.source.matches("split").count()), (None, 1));
+    assert!(target.with(&[("mapping", "split", "\"diagonal\"")]).is_err());
+    assert!(target.with(&[("timing", "rcd", "0")]).is_err());
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Mapper<'_> {
         let (banks, slice) = match self.streams.get(stream).split {
             Split::Rows => (1, len),
             Split::Inputs => {
-                (self.streams.target().banks as usize, self.streams.get(stream).inputs as usize)
+                (self.streams.target().units() as usize, self.streams.get(stream).inputs as usize)
             }
         };
         // The first slice goes to every bank, so that a bank without one has inputs as well: what
@@ -127,7 +127,7 @@ impl Mapper<'_> {
     /// The inputs of the blocks of stream `stream` to the bank that each is in: those of a slot behind
     /// those of the one before. `shape`: bases, block rows, block columns; `cols` inputs to a block.
     fn load_blocks(&mut self, stream: usize, shape: (usize, usize, usize), x: u32, cols: usize) {
-        let banks = self.streams.target().banks as usize;
+        let banks = self.streams.target().units() as usize;
         let place = *self.streams.get(stream);
         for slot in 0..=place.block.slots_less_1 {
             let group = slot * cols.div_ceil(64) as u32;

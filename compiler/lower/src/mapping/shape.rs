@@ -88,7 +88,7 @@ impl<'a> Fit<'a> {
                 WeightType::Pq { cols, sub, k, .. } => {
                     let lookup = lookup_lanes(k, sub);
                     // Dealt out over the banks, a bank has that many of them.
-                    let inputs = cols.div_ceil(self.target.banks as usize);
+                    let inputs = cols.div_ceil(self.target.units() as usize);
                     let blocks = lookup_blocks(&lookup, inputs);
                     let entries = blocks as u128 * k as u128 * u128::from(lookup.lanes);
                     let have = u128::from(self.target.table_bytes);
@@ -246,7 +246,7 @@ pub(crate) fn shape(
     let mul_bits = if multiplies { proof.factor.bits() } else { 0 };
     let word_bits = signed_bits(proof.word.range).max(requant_bits).max(mul_bits);
     ChannelShape {
-        banks: target.banks,
+        banks: target.units(),
         beats: target.beats(),
         beat_bits: BEAT_BITS,
         read_latency: target.timing.cl,
@@ -260,7 +260,7 @@ pub(crate) fn shape(
             // Results and factors pass through words, so none is wider.
             word_bits: word_bits.max(bank.result_bits),
             // Every lane of vector memory has two words at least.
-            depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX).max(2 * target.banks),
+            depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX).max(2 * target.units()),
             requant,
             ops,
             mul_bits,

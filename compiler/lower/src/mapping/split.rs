@@ -32,6 +32,9 @@ pub(super) fn choose(ty: &WeightType, target: &Target) -> Split {
         WeightType::Supermask { .. } => Split::Rows,
         WeightType::Bqq { .. } => Split::Inputs,
         WeightType::Pq { .. } | WeightType::Int { .. } => {
+            if let Some(split) = target.split {
+                return split;
+            }
             let [rows, inputs] =
                 [Split::Rows, Split::Inputs].map(|split| stream_clocks(ty, split, target));
             if inputs < rows {
@@ -57,7 +60,7 @@ fn stream_clocks(ty: &WeightType, split: Split, target: &Target) -> u64 {
     // A load moves eight bytes a clock, and every load waits for the one before.
     let loads = match split {
         Split::Rows => 1,
-        Split::Inputs => u64::from(target.banks),
+        Split::Inputs => u64::from(target.units()),
     };
     streams + loads * u64::from(VEC_LATENCY) + (ty.cols() as u64).div_ceil(8)
 }

@@ -170,7 +170,7 @@ pub(super) struct Measure {
 impl Measure {
     /// The size of a part of a weight of type `ty` when `split` goes over the banks.
     pub(super) fn new(ty: &WeightType, content: Content, split: Split, target: &Target) -> Measure {
-        let banks = u64::from(target.banks);
+        let banks = u64::from(target.units());
         let bits = u64::from(BEAT_BITS);
         let one = |rows, inputs, beats| Measure {
             split,

@@ -178,7 +178,7 @@ fn target(plan: &Plan) -> TargetPart {
     let (t, limits) = (&plan.target, plan.target.limits());
     TargetPart {
         name: t.name.clone(),
-        banks: t.banks,
+        banks: t.units(),
         tck_ps: t.timing.tck_ps,
         peak_gb_s: limits.peak,
         after_rows_gb_s: limits.after_rows,
@@ -266,7 +266,7 @@ fn ops(plan: &Plan, model: &Model) -> Vec<OpPart> {
 }
 
 fn weights(plan: &Plan, model: &Model) -> Vec<WeightPart> {
-    let column = u64::from(plan.target.column_bits) / 8 * u64::from(plan.target.banks);
+    let column = u64::from(plan.target.column_bits) / 8 * u64::from(plan.target.units());
     let used = |op: &pimc_ir::Op| match op.kind {
         OpKind::Matvec { weight, .. } => Some(weight.0),
         _ => None,

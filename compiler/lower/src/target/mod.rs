@@ -8,6 +8,7 @@ mod read;
 
 pub use limits::Limits;
 
+use crate::mapping::Split;
 use itertools::Itertools;
 use pimc_ir::{Code, Diagnostics};
 use std::path::Path;
@@ -24,6 +25,8 @@ pub struct Target {
     pub name: String,
     /// The TOML text that it was read from.
     pub source: String,
+    /// Pseudo-channels that run one program in lock step.
+    pub channels: u32,
     /// Banks of a pseudo-channel; all of them take every command.
     pub banks: u32,
     /// Rows of a bank.
@@ -42,6 +45,9 @@ pub struct Target {
     pub vector_bytes: u64,
     /// Words of program memory.
     pub program_words: u32,
+    /// Which dimension of a matrix goes over the banks, where its format allows both; none leaves
+    /// it to the cost model.
+    pub split: Option<Split>,
 }
 
 /// Timing rules of the DRAM, in clocks unless said otherwise.
@@ -142,6 +148,24 @@ impl Target {
             Ok(Err(_)) => Err(unknown(name, &path, "not UTF-8 text")),
             Err(e) => Err(unknown(name, &path, &e.to_string())),
         }
+    }
+
+    /// The target with some values changed: section, key, and the value as TOML writes it. The
+    /// source text changes with them.
+    ///
+    /// # Errors
+    /// What is wrong with the target that results.
+    pub fn with(&self, changes: &[(&str, &str, &str)]) -> Result<Target, Diagnostics> {
+        let text = changes.iter().fold(self.source.clone(), |text, (section, key, value)| {
+            read::changed(&text, section, key, value)
+        });
+        Target::from_toml(&self.name, &text)
+    }
+
+    /// Banks of all channels, each with its unit. Bank b of channel c is number
+    /// `c * banks + b`.
+    pub fn units(&self) -> u32 {
+        self.channels * self.banks
     }
 
     /// Beats per column: the clocks that a bank unit takes to chew one.

@@ -3,6 +3,7 @@
 
 use super::{Target, Timing, BEAT_BITS};
 use crate::diag::{error, list};
+use crate::mapping::Split;
 use pimc_ir::{Code, Diagnostics, Span};
 use pimc_rtl::timing::SEED_CLOCKS;
 use std::collections::BTreeMap;
@@ -12,14 +13,20 @@ use toml::Spanned;
 /// What a value may be.
 #[derive(Clone, Copy)]
 enum Kind {
-    Int { min: u64, max: u64 },
+    Int {
+        min: u64,
+        max: u64,
+    },
     Bool,
     Text,
+    /// One of these words; the first where the value is not given.
+    Word(&'static [&'static str]),
 }
 
 /// Every value of a target: section (empty for the top), key, what it may be, what it says.
-const VALUES: [(&str, &str, Kind, &str); 21] = [
+const VALUES: [(&str, &str, Kind, &str); 23] = [
     ("", "name", Kind::Text, "the target's name"),
+    ("stack", "channels", int(1, 64), "pseudo-channels that run one program in lock step"),
     ("pseudo_channel", "banks", int(2, 64), "banks that work in lock step"),
     ("bank", "rows", int(2, 1 << 24), "rows of a bank"),
     ("bank", "columns", int(2, 4096), "columns of a row"),
@@ -40,7 +47,11 @@ const VALUES: [(&str, &str, Kind, &str); 21] = [
     ("unit", "input_bytes", int(1, 1 << 32), "input memories of a bank unit"),
     ("buffer", "vector_bytes", int(1, 1 << 32), "vector memory of the buffer unit"),
     ("sequencer", "program_words", int(16, 1 << 24), "words of program memory"),
+    ("mapping", "split", Kind::Word(&SPLITS), "which dimension of a matrix goes over the banks"),
 ];
+
+/// What `split` may be: by cost, or one way where the format allows both.
+const SPLITS: [&str; 3] = ["auto", "rows", "inputs"];
 
 const fn int(min: u64, max: u64) -> Kind {
     Kind::Int { min, max }
@@ -93,6 +104,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
     Ok(Target {
         name: values.texts.get(&("", "name")).cloned().unwrap_or_default(),
         source: text.to_string(),
+        channels: v("stack", "channels"),
         banks: v("pseudo_channel", "banks"),
         rows: v("bank", "rows"),
         columns: v("bank", "columns"),
@@ -115,7 +127,30 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
         input_bytes: values.int("unit", "input_bytes"),
         vector_bytes: values.int("buffer", "vector_bytes"),
         program_words: v("sequencer", "program_words"),
+        split: match values.texts.get(&("mapping", "split")).map(String::as_str) {
+            Some("rows") => Some(Split::Rows),
+            Some("inputs") => Some(Split::Inputs),
+            _ => None,
+        },
     })
+}
+
+/// The text with a value of it changed, or added where it is not given; `value` as TOML writes it.
+pub(super) fn changed(text: &str, section: &str, key: &str, value: &str) -> String {
+    let Ok(document) = DeTable::parse(text) else { return text.to_string() };
+    let document = document.get_ref();
+    let (before, change, after) = match document.get_key_value(section) {
+        None => (text.len(), format!("\n[{section}]\n{key} = {value}\n"), text.len()),
+        Some((header, table)) => match table.get_ref().as_table().and_then(|t| t.get(key)) {
+            Some(old) => (old.span().start, value.to_string(), old.span().end),
+            None => {
+                let rest = &text[header.span().end..];
+                let line = rest.find('\n').map_or(text.len(), |n| header.span().end + n + 1);
+                (line, format!("{key} = {value}\n"), line)
+            }
+        },
+    };
+    format!("{}{change}{}", &text[..before], &text[after..])
 }
 
 /// Takes every value of the document that the list knows, and reports the others.
@@ -185,12 +220,19 @@ fn take(
             values.texts.insert((s, k), text.to_string());
         }
         (Kind::Text, _) => found.push(wrong("a text of 1 to 200 bytes".into())),
+        (Kind::Word(words), DeValue::String(text)) if words.contains(&text.as_ref()) => {
+            values.texts.insert((s, k), text.to_string());
+        }
+        (Kind::Word(words), _) => found.push(wrong(format!("one of {}", words.join(", ")))),
     }
 }
 
-/// Reports the values that the document does not have at all.
+/// Reports the values that the document does not have at all, and must have.
 fn missing(document: &DeTable<'_>, text: &str, found: &mut Diagnostics) {
-    for (section, key, _, what) in VALUES {
+    for (section, key, kind, what) in VALUES {
+        if matches!(kind, Kind::Word(_)) {
+            continue;
+        }
         let table = document.get(section).and_then(|t| t.get_ref().as_table());
         let there = match section {
             "" => document.contains_key(key),
@@ -229,6 +271,14 @@ fn check(values: &Values, found: &mut Diagnostics) {
             "banks",
             format!("{} banks: not a power of two", v("pseudo_channel", "banks")),
             "matrix row r is in bank r mod banks, taken from the low bits of r",
+        );
+    }
+    if !v("stack", "channels").is_power_of_two() {
+        wrong(
+            "stack",
+            "channels",
+            format!("{} channels: not a power of two", v("stack", "channels")),
+            "their banks are numbered on from channel to channel, and a row's bank is in its low bits",
         );
     }
     if !v("bank", "columns").is_power_of_two() {

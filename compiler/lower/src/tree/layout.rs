@@ -22,14 +22,14 @@ pub(super) fn layout(plan: &Plan, model: &Model) -> Value {
     json!({
         "format_version": FORMAT_VERSION,
         "banks": {
-            "count": target.banks,
+            "count": target.units(),
             "rows": target.rows,
             "rows_used": plan.dram_rows,
             "columns": target.columns,
             "column_bits": target.column_bits,
             "beat_bits": shape.beat_bits,
             "rule": "rows over the banks: matrix row r is in bank r mod count, at index r / count; inputs over the banks: a slice of every row in each bank, the first in bank 0, or the blocks and bases of a block row, number n in bank n mod count; a line of a file is a column",
-            "files": (0..target.banks).map(bank_path).collect::<Vec<_>>(),
+            "files": (0..target.units()).map(bank_path).collect::<Vec<_>>(),
         },
         "streams": plan.streams.iter().map(|s| stream(s, plan, model)).collect::<Vec<_>>(),
         "vector_memory": {

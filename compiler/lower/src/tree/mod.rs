@@ -117,7 +117,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
     );
     put("schedule/target.toml", Contents::Text(plan.target.source.clone()));
     let images = std::rc::Rc::new(Images::new(model, plan));
-    for bank in 0..plan.target.banks {
+    for bank in 0..plan.target.units() {
         let images = images.clone();
         let write = move |to: &mut dyn Write| {
             writeln!(to, "// Bank {bank}: a column of 256 bits a line, from row 0, column 0.")?;

@@ -135,7 +135,7 @@ fn read_program(dir: &Path, plan: &Plan) -> Result<Vec<Instr>, Diagnostics> {
 
 fn read_banks(dir: &Path, plan: &Plan) -> Result<FileBanks, Diagnostics> {
     let count = plan.dram_rows as usize * plan.target.columns as usize;
-    let banks = (0..plan.target.banks)
+    let banks = (0..plan.target.units())
         .map(|bank| {
             let name = bank_path(bank);
             hex::read_columns(&name, &text(&dir.join(&name))?, count)
