@@ -83,7 +83,7 @@ pub struct PqView<'a> {
     codebook: &'a [u8],
 }
 
-impl PqView<'_> {
+impl<'a> PqView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -108,6 +108,16 @@ impl PqView<'_> {
         } else {
             usize::from(self.codes[at])
         }
+    }
+    /// The codes of row `r`, a byte each; none where k takes two.
+    pub fn code_bytes(&self, r: usize) -> Option<&'a [u8]> {
+        (self.k <= 256).then(|| &self.codes[r * self.parts..(r + 1) * self.parts])
+    }
+    /// Centroid `j` of sub-vector `s`'s codebook, an int8 a byte.
+    pub fn centroid_bytes(&self, s: usize, j: usize) -> &'a [u8] {
+        let book = if self.shared { 0 } else { s };
+        let at = (book * self.k + j) * self.sub;
+        &self.codebook[at..at + self.sub]
     }
     /// Component `d` of centroid `j` of sub-vector `s`'s codebook.
     pub fn centroid(&self, s: usize, j: usize, d: usize) -> i8 {
@@ -137,11 +147,17 @@ fn bit(bytes: &[u8], row: usize, bits_per_row: usize, at: usize) -> bool {
     bytes[row * bits_per_row.div_ceil(8) + at / 8] >> (at % 8) & 1 == 1
 }
 
+/// The bytes of a row of bits.
+fn row(bytes: &[u8], row: usize, bits_per_row: usize) -> &[u8] {
+    let size = bits_per_row.div_ceil(8);
+    &bytes[row * size..(row + 1) * size]
+}
+
 fn le16(bytes: &[u8], at: usize) -> i64 {
     signed_at(bytes, 2, at)
 }
 
-impl BqqView<'_> {
+impl<'a> BqqView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -177,6 +193,14 @@ impl BqqView<'_> {
     pub fn b(&self, i: usize, br: usize, bc: usize, k: usize, j: usize) -> bool {
         bit(self.z, self.block(i, br, bc) * self.l + k, self.n, j)
     }
+    /// Row `a` of A as stored, eight bits to a byte; bits behind the last may be anything.
+    pub fn a_bytes(&self, i: usize, br: usize, bc: usize, a: usize) -> &'a [u8] {
+        row(self.y, self.block(i, br, bc) * self.m + a, self.l)
+    }
+    /// Row `k` of B as stored, the same.
+    pub fn b_bytes(&self, i: usize, br: usize, bc: usize, k: usize) -> &'a [u8] {
+        row(self.z, self.block(i, br, bc) * self.l + k, self.n)
+    }
     /// Scalar r of basis `i`, block (`br`,`bc`).
     pub fn r(&self, i: usize, br: usize, bc: usize) -> i64 {
         le16(self.r, self.block(i, br, bc))
@@ -204,7 +228,7 @@ pub struct SupermaskView<'a> {
     mask: &'a [u8],
 }
 
-impl SupermaskView<'_> {
+impl<'a> SupermaskView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -216,6 +240,10 @@ impl SupermaskView<'_> {
     /// Mask planes.
     pub fn coats(&self) -> usize {
         self.coats
+    }
+    /// Row `r` of plane `coat` as stored, eight bits to a byte; bits behind the last may be anything.
+    pub fn bytes(&self, coat: usize, r: usize) -> &'a [u8] {
+        row(self.mask, coat * self.rows + r, self.cols)
     }
     /// Stored mask bit of plane `coat`, row `r`, column `c`.
     pub fn stored(&self, coat: usize, r: usize, c: usize) -> bool {
@@ -233,7 +261,7 @@ pub struct IntView<'a> {
     scale: &'a [u8],
 }
 
-impl IntView<'_> {
+impl<'a> IntView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -249,6 +277,10 @@ impl IntView<'_> {
     /// `q[r][c]`.
     pub fn q(&self, r: usize, c: usize) -> i64 {
         i64::from(self.q[r * self.cols + c] as i8)
+    }
+    /// Row `r` of q, an int8 a byte.
+    pub fn bytes(&self, r: usize) -> &'a [u8] {
+        &self.q[r * self.cols..(r + 1) * self.cols]
     }
     /// The scale of row `r`, group `g`; 1 when not grouped.
     pub fn scale(&self, r: usize, g: usize) -> i64 {
