@@ -66,6 +66,7 @@ pub use layout::{
     container, pack_bits, param_tensor, tensors_of_module, weight_tensors, TensorSpec,
 };
 pub use load::{load, load_from, read_source};
+pub use mapping::Stamp;
 pub use module::*;
 pub use parse::parse;
 pub use print::{format, print};

@@ -4,14 +4,25 @@
 
 use crate::diag::{line_col, Diagnostics};
 use crate::layout::signed_at;
+use crate::mapping::Stamp;
 use crate::module::{Module, ParamId, Span, ValueId, WeightId};
 use crate::ranges::Interval;
 use crate::types::{bqq_inner, WeightType};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The bytes of a tensor file: a mapping, or memory.
-pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub type Bytes = Arc<dyn Storage>;
+
+/// Where the bytes of a tensor file are.
+pub trait Storage: AsRef<[u8]> + Send + Sync {
+    /// Says that a part will not be looked at soon, so that its pages need not be resident. It can
+    /// still be read.
+    fn release(&self, _part: Range<usize>) {}
+}
+
+impl Storage for Vec<u8> {}
 
 /// A module with its tensors mapped and checked: what golden, lowering and cosim work on.
 /// A value of this type satisfies every rule of the verifier.
@@ -38,18 +49,25 @@ pub struct UsedFile {
     pub path: PathBuf,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+    /// The file as it was before it was read; none where there is no such file.
+    pub stamp: Option<Stamp>,
 }
 
 /// The data of one tensor: a part of a file.
 #[derive(Clone)]
 pub(crate) struct Slice {
     pub(crate) file: Bytes,
-    pub(crate) range: std::ops::Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 impl Slice {
     pub(crate) fn bytes(&self) -> &[u8] {
         &(*self.file).as_ref()[self.range.clone()]
+    }
+
+    /// See [`Storage::release`].
+    pub(crate) fn release(&self) {
+        self.file.release(self.range.clone());
     }
 }
 
@@ -333,6 +351,11 @@ impl Model {
                 scale: if group.is_some() { bytes(1) } else { &[] },
             }),
         }
+    }
+
+    /// Says that a weight will not be looked at soon, so that its pages need not be resident.
+    pub fn release(&self, id: WeightId) {
+        self.weights[id.0].iter().for_each(Slice::release);
     }
 
     /// The values of a parameter.

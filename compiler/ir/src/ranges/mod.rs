@@ -148,9 +148,14 @@ pub fn matvec_range(model: &Model, w: WeightId, x: &[Interval]) -> Vec<Wide> {
 }
 
 fn pq_range(v: &PqView<'_>, x: &[Interval]) -> Vec<Wide> {
-    let entry = |s: usize, j: usize| {
-        let x = &x[s * v.sub()..(s + 1) * v.sub()];
-        dot_range((0..v.sub()).map(|d| i64::from(v.centroid(s, j, d))), x)
+    // A component is a byte, and so is an input, so 64 bits hold the sums.
+    let entry = |s: usize, j: usize| -> Wide {
+        let terms = v.centroid_bytes(s, j).iter().zip(&x[s * v.sub()..]);
+        let ends = terms.fold((0, 0), |sum: Interval, (&c, x)| {
+            let (a, b) = (i64::from(c as i8) * x.0, i64::from(c as i8) * x.1);
+            (sum.0 + a.min(b), sum.1 + a.max(b))
+        });
+        (ends.0.into(), ends.1.into())
     };
     // A table pays when its entries are used more than once; and a table larger than the codes could
     // be larger than memory.
@@ -158,7 +163,10 @@ fn pq_range(v: &PqView<'_>, x: &[Interval]) -> Vec<Wide> {
         let row = |r| sum((0..v.parts()).map(|s| entry(s, v.code(r, s))));
         return (0..v.rows()).map(row).collect();
     }
-    let entries = (0..v.parts() * v.k()).map(|i| entry(i / v.k(), i % v.k())).collect::<Vec<_>>();
+    let entries = (0..v.parts() * v.k())
+        .into_par_iter()
+        .map(|i| entry(i / v.k(), i % v.k()))
+        .collect::<Vec<_>>();
     pq_rows(v, &entries, v.parts()).rows
 }
 
