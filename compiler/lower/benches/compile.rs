@@ -3,7 +3,8 @@
 //!
 //! Packed bytes are what the hardware has to hold: codes of as many bits as the codebook needs, where
 //! a tensor file has a byte for each. Speed is packed bytes over the time of all stages. Memory is the
-//! most that was resident, pages of mapped files included (`VmHWM`), during the case.
+//! most that was resident, pages of mapped files included (`VmHWM`), during the case. `cpu s` is what all
+//! threads computed together, system calls included, which other work on the machine disturbs less.
 //!
 //! Arguments after `--`: words that a case's name must contain, all of them; `--all` adds the 32 layers
 //! of LLaMA-2-7B (10 GB of disk while it runs); `--in FOLDER` makes the files there; `--read` reads each
@@ -75,6 +76,15 @@ fn peak() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Seconds that the threads of this process have computed; 0 where the system does not tell.
+fn computed() -> f64 {
+    let spent = |task: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        Some(text.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
+    };
+    std::fs::read_dir("/proc/self/task").map_or(0.0, |tasks| tasks.filter_map(spent).sum())
+}
+
 /// Forgets the peak so far, where the system can.
 fn reset_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
@@ -95,6 +105,7 @@ fn measure(case: &Case, folder: &Path, read: bool) -> Result<String, Box<dyn Err
     let target = Target::built_in().swap_remove(0).with(&changes).map_err(rendered)?;
     let out = dir.path().join("out");
     reset_peak();
+    let before = computed();
     let start = Instant::now();
     let model = pimc_ir::load(&path).map_err(rendered)?;
     let loaded = start.elapsed().as_secs_f64();
@@ -102,18 +113,19 @@ fn measure(case: &Case, folder: &Path, read: bool) -> Result<String, Box<dyn Err
     let lowered = start.elapsed().as_secs_f64();
     write_tree(&emit(&plan, &model).map_err(rendered)?, &out).map_err(rendered)?;
     let written = start.elapsed().as_secs_f64();
-    let peak = peak();
+    let (peak, computed) = (peak(), computed() - before);
     let mb = |bytes: u64| bytes as f64 / 1e6;
     let (packed, largest) = sizes(&model.module);
     let shown = peak.map_or("-".to_string(), |p| format!("{:.0}", mb(p)));
     let mut line = format!(
-        "{:32} {:>9.1} {:>9.1} {loaded:>8.3} {:>8.3} {:>8.3} {written:>8.3} {:>7.3} {shown:>8}",
+        "{:32} {:>9.1} {:>9.1} {loaded:>8.3} {:>8.3} {:>8.3} {written:>8.3} {:>7.3} {computed:>8.3} {:>7.3} {shown:>8}",
         case.name,
         mb(packed),
         mb(largest),
         lowered - loaded,
         written - lowered,
         mb(packed) / 1e3 / written,
+        mb(packed) / 1e3 / computed,
     );
     if read {
         drop((model, plan));
@@ -142,7 +154,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     println!(
-        "{:32} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8}{}",
+        "{:32} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>7} {:>8}{}",
         "model",
         "packed MB",
         "layer MB",
@@ -151,6 +163,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "write s",
         "all s",
         "GB/s",
+        "cpu s",
+        "per cpu",
         "peak MB",
         if read { "   read s" } else { "" },
     );

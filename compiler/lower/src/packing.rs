@@ -6,11 +6,14 @@
 use crate::images::{field, share, Images};
 use crate::mapping::{lookup_lanes, Content, Split, StreamPlace};
 use crate::supermask::MaskRow;
-use pimc_ir::ranges::bits_word;
+use pimc_ir::ranges::{bits_word, touch};
 use pimc_ir::{BqqView, IntView, PqView, SupermaskView, WeightType, WeightView};
 use pimc_rtl::shape::BlockShape;
 use std::ops::Range;
 
+/// Matrix rows that are brought into the cache before the first of them is packed: where a bank has a
+/// small piece of each, memory is much faster asked for many at a time.
+const AHEAD: usize = 64;
 /// Words of a column.
 const COLUMN: usize = 4;
 
@@ -48,6 +51,9 @@ impl Images<'_> {
             (view, content) => {
                 let ty = model.module.weights[place.weight.0].ty;
                 for n in 0..place.rows as usize {
+                    if n % AHEAD == 0 {
+                        (n..n + AHEAD).for_each(|n| packer.touch(&view, content, n));
+                    }
                     row.fill(0);
                     packer.row(&view, content, &ty, n, &mut row);
                     take(&row)?;
@@ -67,11 +73,19 @@ impl Images<'_> {
 }
 
 impl Packer<'_> {
-    /// The first input of the bank's share, and the row of the weight that its row `n` is.
-    fn origin(&self, n: usize) -> (usize, usize) {
+    /// The first input of the bank's share.
+    fn start(&self) -> usize {
         match self.place.split {
-            Split::Rows => (0, n * self.banks + self.bank),
-            Split::Inputs => (self.bank * self.place.inputs as usize, n),
+            Split::Rows => 0,
+            Split::Inputs => self.bank * self.place.inputs as usize,
+        }
+    }
+
+    /// The row of the weight that matrix row `n` of the bank is, or is of.
+    fn row_of(&self, n: usize) -> usize {
+        match self.place.split {
+            Split::Rows => n * self.banks + self.bank,
+            Split::Inputs => n,
         }
     }
 
@@ -84,9 +98,9 @@ impl Packer<'_> {
         n: usize,
         out: &mut [u64],
     ) {
-        let (start, row) = self.origin(n);
+        let row = self.row_of(n);
         match view {
-            WeightView::Pq(v) if row < v.rows() => self.codes(v, row, start, out),
+            WeightView::Pq(v) if row < v.rows() => self.codes(v, row, out),
             WeightView::Bqq(v) => {
                 let blocks = (v.bases(), v.rows() / v.block_rows(), v.cols() / v.block_cols());
                 if let Some(block) = self.place.block_of(n, self.bank, self.banks, blocks) {
@@ -94,18 +108,17 @@ impl Packer<'_> {
                 }
             }
             WeightView::Supermask(v) if row < v.rows() => self.mask(v, ty, row, out),
-            WeightView::Int(v) if row < v.rows() => self.ints(v, content, row, start, out),
+            WeightView::Int(v) if row < v.rows() => {
+                let bytes = self.int_bytes(v, content, row).chunks(8);
+                out.iter_mut().zip(bytes).for_each(|(word, bytes)| *word = little(bytes));
+            }
             _ => {}
         }
     }
 
     /// The sub-vectors of the bank.
     fn share(&self, v: &PqView<'_>) -> Range<usize> {
-        let start = match self.place.split {
-            Split::Rows => 0,
-            Split::Inputs => self.bank * self.place.inputs as usize,
-        };
-        share(start, self.place.inputs as usize, v.sub(), v.parts())
+        share(self.start(), self.place.inputs as usize, v.sub(), v.parts())
     }
 
     fn codebook<E>(
@@ -138,10 +151,10 @@ impl Packer<'_> {
         take(&words)
     }
 
-    fn codes(&self, v: &PqView<'_>, row: usize, start: usize, out: &mut [u64]) {
+    fn codes(&self, v: &PqView<'_>, row: usize, out: &mut [u64]) {
         let l = lookup_lanes(v.k(), v.sub());
         let lanes = l.lanes as usize / self.words;
-        let mine = share(start, self.place.inputs as usize, v.sub(), v.parts());
+        let mine = self.share(v);
         match v.code_bytes(row) {
             Some(codes) => pack_codes(&codes[mine], lanes, l.code_bits, out),
             None => {
@@ -156,6 +169,21 @@ impl Packer<'_> {
         }
     }
 
+    /// Brings the bytes of matrix row `n` of the bank into the cache, where it has but a piece of a row
+    /// of the weight.
+    fn touch(&self, view: &WeightView<'_>, content: Content, n: usize) {
+        let row = self.row_of(n);
+        match view {
+            WeightView::Pq(v) if row < v.rows() => {
+                if let Some(codes) = v.code_bytes(row) {
+                    touch(&codes[self.share(v)]);
+                }
+            }
+            WeightView::Int(v) if row < v.rows() => touch(self.int_bytes(v, content, row)),
+            _ => {}
+        }
+    }
+
     fn mask(&self, v: &SupermaskView<'_>, ty: &WeightType, row: usize, out: &mut [u64]) {
         let mut mask = MaskRow::new(v, ty, row);
         for group in 0..v.cols().div_ceil(64) {
@@ -167,17 +195,15 @@ impl Packer<'_> {
         }
     }
 
-    fn ints(&self, v: &IntView<'_>, content: Content, row: usize, start: usize, out: &mut [u64]) {
+    /// The weights of the bank's share of a row of the weight.
+    fn int_bytes<'v>(&self, v: &IntView<'v>, content: Content, row: usize) -> &'v [u8] {
         let size = v.group().unwrap_or(v.cols());
         let base = match content {
             Content::Int { group } => group * size,
             _ => 0,
         };
-        let end = size.min(start + self.place.inputs as usize);
-        let bytes = &v.bytes(row)[base + start.min(end)..base + end];
-        for (word, bytes) in out.iter_mut().zip(bytes.chunks(8)) {
-            *word = little(bytes);
-        }
+        let end = size.min(self.start() + self.place.inputs as usize);
+        &v.bytes(row)[base + self.start().min(end)..base + end]
     }
 
     fn block(&self, v: &BqqView<'_>, (i, br, bc): (usize, usize, usize), out: &mut [u64]) {

@@ -5,7 +5,7 @@
 //! (the method of four Russians), a tile of columns at a time, in bytes.
 
 use super::masks::bits_word;
-use super::{Interval, Wide};
+use super::{vectors, Interval, Wide};
 use crate::tensors::BqqView;
 use rayon::prelude::*;
 use std::ops::{Add, AddAssign, Mul};
@@ -38,6 +38,7 @@ pub struct Block {
 
 impl Block {
     /// Tile `q` of basis `i` of block (`br`, `bc`).
+    #[inline(always)]
     pub fn new(v: &BqqView<'_>, (i, br, bc): (usize, usize, usize), q: usize) -> Block {
         let width = TILE.min(v.block_cols() - TILE * q);
         let mut columns = [0; TILE];
@@ -69,6 +70,7 @@ impl Block {
     }
 
     /// A row of A, stored eight bits to a byte, times the columns.
+    #[inline(always)]
     pub fn product(&self, a: &[u8]) -> [i32; TILE] {
         let mut out = [0i32; TILE];
         for (n, sums) in self.sums.chunks(BYTE_SUMS).enumerate() {
@@ -88,6 +90,7 @@ impl Block {
 }
 
 /// The sum of `len` signs stored eight to a byte.
+#[inline(always)]
 pub fn sign_sum(bytes: &[u8], len: usize) -> i64 {
     let ones: u32 = (0..len.div_ceil(64)).map(|q| bits_word(bytes, q, len).count_ones()).sum();
     2 * i64::from(ones) - len as i64
@@ -109,12 +112,15 @@ macro_rules! number {
     ($ty:ty) => {
         impl Number for $ty {
             const ZERO: $ty = 0;
+            #[inline(always)]
             fn of(n: i64) -> $ty {
                 n as $ty
             }
+            #[inline(always)]
             fn size(self) -> $ty {
                 self.abs()
             }
+            #[inline(always)]
             fn wide(self) -> i128 {
                 self.into()
             }
@@ -178,6 +184,7 @@ impl<T: Number> Inputs<T> {
     }
 
     /// Range of the sum of the inputs of tile `q`, weighted.
+    #[inline(always)]
     pub fn sum(&self, q: usize, weights: &[T; TILE]) -> Wide {
         let (mut m, mut d) = (T::ZERO, T::ZERO);
         for (&w, (&sum, &difference)) in
@@ -201,24 +208,28 @@ pub(super) fn bqq_rows(v: &BqqView<'_>, x: &[Interval]) -> Vec<Wide> {
 }
 
 fn rows_of<T: Number>(v: &BqqView<'_>, x: &[Interval]) -> Vec<Wide> {
-    let (m, n) = (v.block_rows(), v.block_cols());
-    let inputs: Vec<Inputs<T>> = x.chunks(n).map(Inputs::new).collect();
-    let block_row = |br: usize| {
-        let mut rows: Vec<Wide> = vec![(0, 0); m];
-        for (bc, inputs) in inputs.iter().enumerate() {
-            for q in 0..n.div_ceil(TILE) {
-                for (row, weights) in rows.iter_mut().zip(dense::<T>(v, br, bc, q)) {
-                    let part = inputs.sum(q, &weights);
-                    *row = (row.0 + part.0, row.1 + part.1);
-                }
+    let inputs: Vec<Inputs<T>> = x.chunks(v.block_cols()).map(Inputs::new).collect();
+    let block_row = |br: usize| vectors(|| row_of_blocks(v, br, &inputs));
+    (0..v.rows() / v.block_rows()).into_par_iter().flat_map_iter(block_row).collect()
+}
+
+/// The rows of block row `br`, the inputs block column by block column.
+#[inline(always)]
+fn row_of_blocks<T: Number>(v: &BqqView<'_>, br: usize, inputs: &[Inputs<T>]) -> Vec<Wide> {
+    let mut rows: Vec<Wide> = vec![(0, 0); v.block_rows()];
+    for (bc, inputs) in inputs.iter().enumerate() {
+        for q in 0..v.block_cols().div_ceil(TILE) {
+            for (row, weights) in rows.iter_mut().zip(dense::<T>(v, br, bc, q)) {
+                let part = inputs.sum(q, &weights);
+                *row = (row.0 + part.0, row.1 + part.1);
             }
         }
-        rows
-    };
-    (0..v.rows() / m).into_par_iter().flat_map_iter(block_row).collect()
+    }
+    rows
 }
 
 /// Tile `q` of the dense matrix of a block.
+#[inline(always)]
 fn dense<T: Number>(v: &BqqView<'_>, br: usize, bc: usize, q: usize) -> Vec<[T; TILE]> {
     let mut rows = vec![[T::of(v.u(br, bc)); TILE]; v.block_rows()];
     for i in 0..v.bases() {

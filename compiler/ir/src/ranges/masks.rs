@@ -4,6 +4,7 @@ use super::Interval;
 
 /// Bits 64q .. of a row of `len` bits stored eight to a byte, the first one lowest; zero behind the
 /// row's end.
+#[inline(always)]
 pub fn bits_word(bytes: &[u8], q: usize, len: usize) -> u64 {
     let bytes = bytes.get(8 * q..).unwrap_or(&[]);
     let word = match bytes.first_chunk() {
@@ -33,6 +34,7 @@ impl MaskInputs {
 
     /// Adds the inputs of group `group` whose bits are set in `plus`, and takes away those of `minus`.
     /// Bits behind the last input are zero.
+    #[inline(always)]
     pub fn add(&self, group: usize, plus: u64, minus: u64, sum: &mut Interval) {
         if let Some((lo, hi)) = self.same[group] {
             let (p, m) = (i64::from(plus.count_ones()), i64::from(minus.count_ones()));

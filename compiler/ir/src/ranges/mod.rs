@@ -13,10 +13,12 @@
 mod blocks;
 mod masks;
 mod rows;
+mod vectors;
 
 pub use blocks::{sign_sum, width, Block, Inputs, Number, Width, TILE};
 pub use masks::{bits_word, MaskInputs};
-pub use rows::{int_rows, pq_rows, RowSums};
+pub use rows::{int_rows, pq_rows, touch, RowSums};
+pub use vectors::vectors;
 
 use crate::module::{OpKind, Operand, ParamId, Scalar, WeightId};
 use crate::tensors::{Model, PqView, SupermaskView, WeightView};

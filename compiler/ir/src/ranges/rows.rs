@@ -130,6 +130,8 @@ impl<'a> Tables<'a> {
             return rows.flat_map(|r| starts().map(move |start| bank(r, start))).collect();
         };
         let codes: Vec<&[u8]> = rows.filter_map(|r| v.code_bytes(r)).collect();
+        // In order, before they are read table by table, which memory would answer much slower.
+        codes.iter().for_each(|row| touch(row));
         let mut sums = vec![(0i64, 0i64); codes.len() * self.shares];
         for (n, start) in (0..self.parts).step_by(self.share).enumerate() {
             let end = self.parts.min(start + self.share);
@@ -178,6 +180,14 @@ fn pack(entries: &[Wide], k: usize, parts: usize, share: usize) -> Option<Packed
     let cached = (TABLE_BYTES / 8 / stride).max(LEAST_PARTS);
     let run = cached.min((u64::from(u32::MAX) / widest) as usize);
     Some(Packed { stride, words, base, run })
+}
+
+/// Brings bytes into the cache.
+pub fn touch(bytes: &[u8]) {
+    // Bytes of a cache line.
+    const LINE: usize = 64;
+    let lines = bytes.iter().step_by(LINE).chain(bytes.last());
+    std::hint::black_box(lines.fold(0, |all, b| all ^ b));
 }
 
 /// Adds up the words that the codes `parts` of each row choose, `STRIDE` words to a sub-vector. Codes

@@ -7,7 +7,9 @@
 
 use super::streams::{narrow, scaled, sum, Running};
 use super::{join, or_zero, plus, BlockProof, Extent, Prover, Wide};
-use pimc_ir::ranges::{bits_word, sign_sum, width, Block, Inputs, Interval, Number, Width, TILE};
+use pimc_ir::ranges::{
+    bits_word, sign_sum, vectors, width, Block, Inputs, Interval, Number, Width, TILE,
+};
 use pimc_ir::BqqView;
 use rayon::prelude::*;
 
@@ -108,17 +110,20 @@ fn block_rows<T: Number>(v: &BqqView<'_>, x: &[Wide]) -> Vec<(Reach, Vec<Running
     let block_row = |br: usize| {
         let mut reach = Reach::NONE;
         let mut totals = vec![Running::ZERO; v.block_rows()];
-        for (bc, column) in columns.iter().enumerate() {
-            for i in 0..v.bases() {
-                block(v, (i, br, bc), column, &mut reach, &mut totals);
+        vectors(|| {
+            for (bc, column) in columns.iter().enumerate() {
+                for i in 0..v.bases() {
+                    block(v, (i, br, bc), column, &mut reach, &mut totals);
+                }
             }
-        }
+        });
         (reach, totals)
     };
     (0..v.rows() / v.block_rows()).into_par_iter().map(block_row).collect()
 }
 
 /// Sums of a row of signs of a block, tile by tile.
+#[inline(always)]
 fn signed<T: Number>(signs: &[u8], cols: usize, x: &Inputs<T>) -> Wide {
     (0..cols.div_ceil(TILE)).fold((0, 0), |total, q| {
         let word = bits_word(signs, q, cols);
@@ -129,6 +134,7 @@ fn signed<T: Number>(signs: &[u8], cols: usize, x: &Inputs<T>) -> Wide {
 }
 
 /// One block and basis.
+#[inline(always)]
 fn block<T: Number>(
     v: &BqqView<'_>,
     (i, br, bc): (usize, usize, usize),
