@@ -228,3 +228,39 @@ pub fn read_columns(file_name: &str, text: &str, count: usize) -> Result<Vec<Col
         Err(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_formatter() {
+        let mut word = 0x0123_4567_89ab_cdefu64;
+        for _ in 0..2000 {
+            word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let column = [word, !word, word >> 7, 0];
+            let [a, b, c, d] = column;
+            let mut lines = Vec::new();
+            column_lines(&column, &mut lines);
+            let text = format!("{d:016x}{c:016x}{b:016x}{a:016x}\n");
+            assert_eq!(lines, text.as_bytes());
+            let file = format!("// head\n{text}{text}");
+            assert_eq!(plain_columns(file.as_bytes(), 2), Some(vec![column; 2]));
+            assert_eq!(plain_columns(file.as_bytes(), 3), None);
+        }
+    }
+
+    /// What no writer of ours writes is left to the reader that can say what is wrong with it, and
+    /// that takes capitals.
+    #[test]
+    fn only_plain_digits_are_read_at_once() {
+        for byte in 0..=255u8 {
+            let mut digits = *b"01234567";
+            digits[3] = byte;
+            let plain = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            assert_eq!(eight_digits_read(digits).is_some(), plain, "{byte}");
+        }
+        let text = "AB".repeat(32) + "\n";
+        assert_eq!(read_columns("c.hex", &text, 1).unwrap(), [[0xabab_abab_abab_abab; 4]]);
+    }
+}

@@ -5,7 +5,8 @@
 //! (the method of four Russians), a tile of columns at a time, in bytes.
 
 use super::masks::bits_word;
-use super::{vectors, Interval, Wide};
+use super::vectors::{vectors, Work};
+use super::{Interval, Wide};
 use crate::tensors::BqqView;
 use rayon::prelude::*;
 use std::ops::{Add, AddAssign, Mul};
@@ -209,23 +210,34 @@ pub(super) fn bqq_rows(v: &BqqView<'_>, x: &[Interval]) -> Vec<Wide> {
 
 fn rows_of<T: Number>(v: &BqqView<'_>, x: &[Interval]) -> Vec<Wide> {
     let inputs: Vec<Inputs<T>> = x.chunks(v.block_cols()).map(Inputs::new).collect();
-    let block_row = |br: usize| vectors(|| row_of_blocks(v, br, &inputs));
+    let block_row = |br: usize| vectors(BlockRow { v, br, inputs: &inputs });
     (0..v.rows() / v.block_rows()).into_par_iter().flat_map_iter(block_row).collect()
 }
 
-/// The rows of block row `br`, the inputs block column by block column.
-#[inline(always)]
-fn row_of_blocks<T: Number>(v: &BqqView<'_>, br: usize, inputs: &[Inputs<T>]) -> Vec<Wide> {
-    let mut rows: Vec<Wide> = vec![(0, 0); v.block_rows()];
-    for (bc, inputs) in inputs.iter().enumerate() {
-        for q in 0..v.block_cols().div_ceil(TILE) {
-            for (row, weights) in rows.iter_mut().zip(dense::<T>(v, br, bc, q)) {
-                let part = inputs.sum(q, &weights);
-                *row = (row.0 + part.0, row.1 + part.1);
+/// The rows of block row `br`, from the inputs of every block column.
+struct BlockRow<'a, T> {
+    v: &'a BqqView<'a>,
+    br: usize,
+    inputs: &'a [Inputs<T>],
+}
+
+impl<T: Number> Work for BlockRow<'_, T> {
+    type Out = Vec<Wide>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Wide> {
+        let v = self.v;
+        let mut rows: Vec<Wide> = vec![(0, 0); v.block_rows()];
+        for (bc, inputs) in self.inputs.iter().enumerate() {
+            for q in 0..v.block_cols().div_ceil(TILE) {
+                for (row, weights) in rows.iter_mut().zip(dense::<T>(v, self.br, bc, q)) {
+                    let part = inputs.sum(q, &weights);
+                    *row = (row.0 + part.0, row.1 + part.1);
+                }
             }
         }
+        rows
     }
-    rows
 }
 
 /// Tile `q` of the dense matrix of a block.

@@ -18,7 +18,7 @@ mod vectors;
 pub use blocks::{sign_sum, width, Block, Inputs, Number, Width, TILE};
 pub use masks::{bits_word, MaskInputs};
 pub use rows::{int_rows, pq_rows, touch, RowSums};
-pub use vectors::vectors;
+pub use vectors::{vectors, Work};
 
 use crate::module::{OpKind, Operand, ParamId, Scalar, WeightId};
 use crate::tensors::{Model, PqView, SupermaskView, WeightView};

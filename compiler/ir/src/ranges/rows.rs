@@ -281,3 +281,104 @@ impl Factors {
         sum
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ModelBuilder;
+    use crate::{Model, WeightId, WeightView};
+    use proptest::prelude::*;
+
+    /// Each share's term by term sum, and what follows from them.
+    fn plainly(
+        rows: usize,
+        terms: usize,
+        share: usize,
+        term: impl Fn(usize, usize) -> Wide,
+    ) -> RowSums {
+        let mut all = RowSums { rows: Vec::new(), share: (0, 0), total: (0, 0) };
+        for r in 0..rows {
+            let (mut end, mut any) = ((0, 0), (0, 0));
+            for first in (0..terms).step_by(share) {
+                let mine = || (first..terms.min(first + share)).map(|i| term(r, i));
+                all.share = join(all.share, mine().map(or_zero).fold((0, 0), plus));
+                let sum = mine().fold((0, 0), plus);
+                (end, any) = (plus(end, sum), plus(any, or_zero(sum)));
+            }
+            all.rows.push(end);
+            all.total = join(all.total, any);
+        }
+        all
+    }
+
+    fn model(
+        ty: &str,
+        rows: usize,
+        cols: usize,
+        of: impl Fn(ModelBuilder) -> ModelBuilder,
+    ) -> Model {
+        let text = format!(
+            "pimc 1\ntarget \"hbm3-pim\"\nweight @w : {ty} from \"w\"\nfunc @main(%x: i8<{cols}>) -> \
+             i64<{rows}> {{\n  %y = matvec @w, %x : i64<{rows}>\n  return %y\n}}\n"
+        );
+        of(ModelBuilder::new(text)).build().unwrap_or_else(|d| panic!("{d}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// More rows than a block, more sub-vectors than a table holds, every width of codes, entries to
+        /// one side of 0, and entries that no half word holds.
+        #[test]
+        fn codes_choose_sums(
+            seed: u64,
+            rows in 1..150usize,
+            parts in 1..150usize,
+            k in prop::sample::select(vec![2usize, 16, 17, 64, 65, 256, 300]),
+            share in 1..150usize,
+            bits in 3..34u32,
+            one_side: bool,
+        ) {
+            let mut word = seed;
+            let mut next = || {
+                word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                (word >> 33) as i64
+            };
+            let codes: Vec<u16> = (0..rows * parts).map(|_| (next() % k as i64) as u16).collect();
+            let entries: Vec<Wide> = (0..parts * k).map(|_| {
+                let (a, b) = (next() % (1 << bits), next() % (1 << bits));
+                let (a, b) = (i128::from(a.min(b)) << (bits / 8), i128::from(a.max(b)) << (bits / 8));
+                if one_side { (a, b) } else { (a - b, b) }
+            }).collect();
+            let ty = format!("pq<{rows}x{parts}, sub=1, k={k}>");
+            let model = model(&ty, rows, parts, |b| b.pq("w", &codes, &vec![0; parts * k]));
+            let WeightView::Pq(v) = model.weight(WeightId(0)) else { panic!("pq") };
+            let term = |r: usize, s: usize| entries[s * k + usize::from(codes[r * parts + s])];
+            prop_assert_eq!(pq_rows(&v, &entries, share), plainly(rows, parts, share, term));
+        }
+
+        #[test]
+        fn integers_weigh_sums(seed: u64, rows in 1..150usize, cols in 1..80usize, first in 0..20usize, share in 1..80usize, one_side: bool) {
+            let mut word = seed;
+            let mut next = || {
+                word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                (word >> 56) as i8
+            };
+            let all = first + cols;
+            let q: Vec<i8> = (0..rows * all).map(|_| next()).collect();
+            let x: Vec<Interval> = (0..cols).map(|_| {
+                let (a, b) = (i64::from(next()), i64::from(next()));
+                if one_side { (a.min(b), a.max(b)) } else { (-128, 127) }
+            }).collect();
+            let ty = format!("int<{rows}x{all}, bits=8>");
+            let model = model(&ty, rows, all, |b| b.int("w", &q, &[]));
+            let WeightView::Int(v) = model.weight(WeightId(0)) else { panic!("int") };
+            let term = |r: usize, c: usize| {
+                let w = i128::from(q[r * all + first + c]);
+                let (a, b) = (w * i128::from(x[c].0), w * i128::from(x[c].1));
+                (a.min(b), a.max(b))
+            };
+            prop_assert_eq!(int_rows(&v, first, &x, share), plainly(rows, cols, share, term));
+        }
+    }
+}

@@ -1,22 +1,30 @@
 //! Code for the vectors that this machine has.
 
-/// Runs `f`, compiled for AVX2 where the machine has it. That reaches what is inlined into `f`, so its
-/// loops are to be marked `inline(always)`. Integers come out the same either way.
-pub fn vectors<R>(f: impl FnOnce() -> R) -> R {
+/// Something to compute, whose loops are worth wide vectors.
+pub trait Work {
+    /// What comes out.
+    type Out;
+    /// Computes it. To be marked `inline(always)`, as are the functions with the loops that it calls:
+    /// what is not inlined is compiled for any machine.
+    fn run(self) -> Self::Out;
+}
+
+/// Runs `work`, compiled for AVX2 where the machine has it. Integers come out the same either way.
+pub fn vectors<W: Work>(work: W) -> W::Out {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx2")
             && std::arch::is_x86_feature_detected!("popcnt")
         {
             // SAFETY: the machine has what the function is compiled for.
-            return unsafe { with_avx2(f) };
+            return unsafe { with_avx2(work) };
         }
     }
-    f()
+    work.run()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,popcnt")]
-unsafe fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
-    f()
+unsafe fn with_avx2<W: Work>(work: W) -> W::Out {
+    work.run()
 }

@@ -8,7 +8,7 @@
 use super::streams::{narrow, scaled, sum, Running};
 use super::{join, or_zero, plus, BlockProof, Extent, Prover, Wide};
 use pimc_ir::ranges::{
-    bits_word, sign_sum, vectors, width, Block, Inputs, Interval, Number, Width, TILE,
+    bits_word, sign_sum, vectors, width, Block, Inputs, Interval, Number, Width, Work, TILE,
 };
 use pimc_ir::BqqView;
 use rayon::prelude::*;
@@ -47,7 +47,8 @@ fn add(reach: &mut Wide, range: Wide) {
 
 /// The inputs of a block column.
 struct Column<T> {
-    x: Vec<Wide>,
+    /// Their sum.
+    sum: Running,
     ends: Inputs<T>,
     /// Widened to contain 0, where any does not.
     prefixes: Option<Inputs<T>>,
@@ -58,7 +59,7 @@ impl<T: Number> Column<T> {
         let narrowed = narrow(x);
         let wider: Vec<Interval> = narrowed.iter().map(|x| (x.0.min(0), x.1.max(0))).collect();
         let prefixes = (wider != narrowed).then(|| Inputs::new(&wider));
-        Column { x: x.to_vec(), ends: Inputs::new(&narrowed), prefixes }
+        Column { sum: sum(x.iter().copied()), ends: Inputs::new(&narrowed), prefixes }
     }
 }
 
@@ -107,19 +108,31 @@ impl Prover<'_> {
 /// Block row by block row: what the values inside can be, and the sum of each row.
 fn block_rows<T: Number>(v: &BqqView<'_>, x: &[Wide]) -> Vec<(Reach, Vec<Running>)> {
     let columns: Vec<Column<T>> = x.chunks(v.block_cols()).map(Column::new).collect();
-    let block_row = |br: usize| {
-        let mut reach = Reach::NONE;
-        let mut totals = vec![Running::ZERO; v.block_rows()];
-        vectors(|| {
-            for (bc, column) in columns.iter().enumerate() {
-                for i in 0..v.bases() {
-                    block(v, (i, br, bc), column, &mut reach, &mut totals);
-                }
-            }
-        });
-        (reach, totals)
-    };
+    let block_row = |br: usize| vectors(BlockRow { v, br, columns: &columns });
     (0..v.rows() / v.block_rows()).into_par_iter().map(block_row).collect()
+}
+
+/// Block row `br`, from the inputs of every block column.
+struct BlockRow<'a, T> {
+    v: &'a BqqView<'a>,
+    br: usize,
+    columns: &'a [Column<T>],
+}
+
+impl<T: Number> Work for BlockRow<'_, T> {
+    type Out = (Reach, Vec<Running>);
+
+    #[inline(always)]
+    fn run(self) -> (Reach, Vec<Running>) {
+        let mut reach = Reach::NONE;
+        let mut totals = vec![Running::ZERO; self.v.block_rows()];
+        for (bc, column) in self.columns.iter().enumerate() {
+            for i in 0..self.v.bases() {
+                block(self.v, (i, self.br, bc), column, &mut reach, &mut totals);
+            }
+        }
+        (reach, totals)
+    }
 }
 
 /// Sums of a row of signs of a block, tile by tile.
@@ -142,12 +155,9 @@ fn block<T: Number>(
     reach: &mut Reach,
     totals: &mut [Running],
 ) {
-    let x = &column.x;
+    let (cols, ends) = (v.block_cols(), &column.ends);
     let tiles: Vec<Block> =
-        (0..x.len().div_ceil(TILE)).map(|q| Block::new(v, (i, br, bc), q)).collect();
-    let of = |weight: &dyn Fn(usize) -> i128| {
-        sum(x.iter().enumerate().map(|(j, &x)| scaled(weight(j), x)))
-    };
+        (0..cols.div_ceil(TILE)).map(|q| Block::new(v, (i, br, bc), q)).collect();
     let inner = v.inner() as i128;
     let scalars = (v.r(i, br, bc), v.s(i, br, bc), v.t(i, br, bc));
     let (r, s, t) = (i128::from(scalars.0), i128::from(scalars.1), i128::from(scalars.2));
@@ -161,25 +171,29 @@ fn block<T: Number>(
     let (mut t_any, mut t_most) = ((0, 0), 0);
     for k in 0..v.inner() {
         let signs = v.b_bytes(i, br, bc, k);
-        let end = signed(signs, x.len(), &column.ends);
-        let any = column.prefixes.as_ref().map_or(end, |x| signed(signs, v.block_cols(), x));
+        let end = signed(signs, cols, ends);
+        let any = column.prefixes.as_ref().map_or(end, |x| signed(signs, cols, x));
         add(&mut reach.acc, any);
         add(&mut reach.t, end);
         t_any = plus(t_any, or_zero(end));
         t_most += end.1.max(-end.0);
     }
-    let ones = of(&|_| 1);
+    let ones = column.sum;
     add(&mut reach.acc, ones.any);
     add(&mut reach.x_sum, ones.end);
     add(&mut reach.ones_factor, scaled(2 * s, ones.end));
 
     // T and the constant. T is summed row by row, in any order as far as its width is concerned.
-    let columns = |j: usize| i128::from(tiles[j / TILE].columns[j % TILE]);
-    let t_sum = of(&columns);
+    let (mut t_sum, mut constant) = ((0, 0), (0, 0));
+    for (q, tile) in tiles.iter().enumerate() {
+        let columns = tile.columns.map(|sum| T::of(sum.into()));
+        t_sum = plus(t_sum, ends.sum(q, &columns));
+        let weights =
+            columns.map(|sum| T::of(u - v.inner() as i64 * scalars.1) + T::of(scalars.2) * sum);
+        constant = plus(constant, ends.sum(q, &weights));
+    }
     add(&mut reach.t_sum, t_any);
-    for range in
-        [scaled(u_less, ones.end), scaled(t, t_sum.end), of(&|j| u_less + t * columns(j)).end]
-    {
+    for range in [scaled(u_less, ones.end), scaled(t, t_sum), constant] {
         add(&mut reach.constant, range);
     }
 
@@ -194,13 +208,13 @@ fn block<T: Number>(
         let (mut acc, mut result) = ((0, 0), (0, 0));
         for (q, tile) in tiles.iter().enumerate() {
             let products = tile.product(bytes).map(|p| T::of(p.into()));
-            acc = plus(acc, column.ends.sum(q, &products));
+            acc = plus(acc, ends.sum(q, &products));
             let weight = |j: usize| {
                 T::of(scalars.0) * products[j]
                     + own
                     + T::of(scalars.2) * T::of(tile.columns[j].into())
             };
-            result = plus(result, column.ends.sum(q, &std::array::from_fn(weight)));
+            result = plus(result, ends.sum(q, &std::array::from_fn(weight)));
         }
         if v.inner() <= 64 {
             add(&mut reach.acc, acc);

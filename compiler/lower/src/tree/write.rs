@@ -15,6 +15,16 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// SHA-256 of a file in hexadecimal.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut sum = Hashed { to: io::sink(), sha: Sha256::new(), bytes: 0 };
+    io::copy(&mut BufReader::with_capacity(1 << 18, fs::File::open(path)?), &mut sum)?;
+    Ok(hexadecimal(&sum.sha.finalize()))
+}
+
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -285,7 +295,30 @@ fn copy(
     {
         return Ok(Some(bytes));
     }
-    let mut sum = Hashed { to: io::sink(), sha: Sha256::new(), bytes: 0 };
-    io::copy(&mut BufReader::with_capacity(1 << 18, fs::File::open(to)?), &mut sum)?;
-    Ok((hexadecimal(&sum.sha.finalize()) == sha256).then_some(sum.bytes))
+    Ok((sha256_of(to)? == sha256).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stamp that is as it was spares the second look; one that is not does not.
+    #[test]
+    fn copies_are_what_was_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::write(&from, "weights").unwrap();
+        let sum = sha256(b"weights");
+        let stamp = Stamp::of(&fs::File::open(&from).unwrap()).ok();
+        let copied = |sum: &str, stamp, trusted| copy(&from, &to, sum, stamp, trusted).unwrap();
+        assert_eq!(copied(&sum, None, 0), Some(7));
+        assert_eq!(copied(&sum, stamp.as_ref(), 0), Some(7));
+        // Small files are looked at whatever their stamps say.
+        assert_eq!(copied("other", stamp.as_ref(), 8), None);
+        assert_eq!(fs::read(&to).unwrap(), b"weights");
+        fs::remove_file(&from).unwrap();
+        fs::write(&from, "Weights").unwrap();
+        assert_eq!(copied(&sum, stamp.as_ref(), 0), None);
+        assert_eq!(copied(&sha256(b"Weights"), stamp.as_ref(), 0), Some(7));
+    }
 }
