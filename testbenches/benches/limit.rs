@@ -8,7 +8,7 @@
 //! result counts: loads of the inputs, building of the tables, collection.
 //!
 //! Arguments after `--`: words that a case's name must contain, all of them; `--schedule` leaves the
-//! Verilog out; `--target NAME` takes another target.
+//! Verilog out; `--target NAME` takes another target, `--channels N` so many channels of it in lock step.
 
 use pimc_cosim::{cosim, Inputs, Level, Options, Quiet};
 use pimc_ir::generated::{self, Format};
@@ -60,6 +60,13 @@ fn settings() -> Result<Settings, Box<dyn Error>> {
                 let name = args.next().unwrap_or_default();
                 settings.target =
                     Target::find(&name, std::path::Path::new(".")).map_err(|d| d.render(false))?;
+            }
+            "--channels" => {
+                let count = args.next().unwrap_or_default();
+                settings.target = settings
+                    .target
+                    .with(&[("stack", "channels", &count)])
+                    .map_err(|d| d.render(false))?;
             }
             _ => settings.words.push(arg),
         }
