@@ -8,10 +8,10 @@
 //! result counts: loads of the inputs, building of the tables, collection.
 //!
 //! Arguments after `--`: words that a case's name must contain, all of them; `--schedule` leaves the
-//! Verilog out; `--target NAME` takes another target.
+//! Verilog out; `--target NAME` takes another target, `--channels N` so many channels of it in lock step.
 
 use pimc_cosim::{cosim, Inputs, Level, Options, Quiet};
-use pimc_ir::generated::{self, Format};
+use pimc_ir::generated::{self, Format, Transformer};
 use pimc_lower::{emit, lower, write_tree, Target};
 use std::error::Error;
 use std::process::ExitCode;
@@ -20,8 +20,30 @@ use std::time::Instant;
 /// What a design may take over the limit.
 const GOAL: f64 = 1.03;
 
-/// Sizes, with the formats measured at each.
-fn cases() -> Vec<(Format, usize, usize)> {
+/// A model to measure: its name, and its text for a target.
+struct Case {
+    name: String,
+    text: Box<dyn Fn(&str) -> String>,
+}
+
+/// One matrix.
+fn matrix(format: Format, rows: usize, cols: usize) -> Case {
+    Case {
+        name: format!("{format} {rows}x{cols}"),
+        text: Box::new(move |target| generated::matvec(target, format, rows, cols)),
+    }
+}
+
+/// The layers of a transformer, elementwise ops between the matrices included.
+fn layers(what: &str, format: Format, shape: Transformer) -> Case {
+    Case {
+        name: format!("{format} {what}"),
+        text: Box::new(move |target| generated::transformer(target, format, shape)),
+    }
+}
+
+/// Matrices of each size and format, then whole models.
+fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for (rows, cols) in [(4096, 4096), (11008, 4096)] {
         for format in [
@@ -30,14 +52,23 @@ fn cases() -> Vec<(Format, usize, usize)> {
             Format::Bqq { bases: 2, side: 128 },
             Format::Supermask { coats: 1 },
         ] {
-            all.push((format, rows, cols));
+            all.push(matrix(format, rows, cols));
         }
     }
     // Blocks of 384 do not divide 4096: the nearest sizes that they do, and those of MiniLM.
     let blocks = Format::Bqq { bases: 2, side: 384 };
-    all.extend(
-        [(4224, 4224), (11136, 4224), (1536, 384), (384, 1536)].map(|(r, c)| (blocks, r, c)),
-    );
+    let sizes = [(4224, 4224), (11136, 4224), (1536, 384), (384, 1536)];
+    all.extend(sizes.map(|(rows, cols)| matrix(blocks, rows, cols)));
+    for format in [
+        Format::Pq { k: 16, sub: 2 },
+        Format::Pq { k: 256, sub: 4 },
+        Format::Bqq { bases: 2, side: 128 },
+        Format::Supermask { coats: 1 },
+    ] {
+        all.push(layers("all-MiniLM-L6", format, generated::MINILM));
+        let layer = Transformer { layers: 1, ..generated::LLAMA_2_7B };
+        all.push(layers("layer of LLaMA-2-7B", format, layer));
+    }
     all
 }
 
@@ -61,6 +92,13 @@ fn settings() -> Result<Settings, Box<dyn Error>> {
                 settings.target =
                     Target::find(&name, std::path::Path::new(".")).map_err(|d| d.render(false))?;
             }
+            "--channels" => {
+                let count = args.next().unwrap_or_default();
+                settings.target = settings
+                    .target
+                    .with(&[("stack", "channels", &count)])
+                    .map_err(|d| d.render(false))?;
+            }
             _ => settings.words.push(arg),
         }
     }
@@ -68,12 +106,9 @@ fn settings() -> Result<Settings, Box<dyn Error>> {
 }
 
 /// One case: its line, and whether it keeps within the goal.
-fn measure(
-    (format, rows, cols): (Format, usize, usize),
-    settings: &Settings,
-) -> Result<(String, bool), Box<dyn Error>> {
+fn measure(case: &Case, settings: &Settings) -> Result<(String, bool), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
-    let text = generated::matvec(&settings.target.name, format, rows, cols);
+    let text = (case.text)(&settings.target.name);
     let rendered = |d: pimc_ir::Diagnostics| d.render(false);
     let (path, _) = generated::write(&text, dir.path()).map_err(rendered)?;
     let begun = Instant::now();
@@ -93,7 +128,7 @@ fn measure(
         let inputs = Inputs::Given(vec![vectors[2].clone()]);
         let report = cosim(&out, &Options { levels, ..Options::new(inputs) }, &Quiet)?;
         if let Some(d) = report.divergence {
-            return Err(format!("{format} {rows}x{cols}: the levels differ: {d}").into());
+            return Err(format!("{}: the levels differ: {d}", case.name).into());
         }
         if report.waves.vectors != 1 {
             return Err("the waveform was not checked".into());
@@ -104,9 +139,8 @@ fn measure(
     let ratio = clocks as f64 / limit;
     let seconds = begun.elapsed().as_secs_f64();
     let line = format!(
-        "{:30} {rows:>5}x{cols:<5} {limit:>10.0} {:>10} {simulated:>12} {ratio:>9.4} {compiled:>9.1} {seconds:>8.1}",
-        format.to_string(),
-        plan.cycles,
+        "{:40} {limit:>10.0} {:>10} {simulated:>12} {ratio:>9.4} {compiled:>9.1} {seconds:>8.1}",
+        case.name, plan.cycles,
     );
     Ok((line, ratio <= GOAL))
 }
@@ -115,16 +149,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let settings = settings()?;
     println!("target {}, {} banks", settings.target.name, settings.target.units());
     println!(
-        "{:30} {:>11} {:>10} {:>10} {:>12} {:>9} {:>9} {:>8}",
-        "format", "matrix", "limit", "schedule", "co-simulated", "of limit", "compile s", "cosim s"
+        "{:40} {:>10} {:>10} {:>12} {:>9} {:>9} {:>8}",
+        "model", "limit", "schedule", "co-simulated", "of limit", "compile s", "cosim s"
     );
     let mut over = 0;
     for case in cases() {
-        let name = format!("{} {}x{}", case.0, case.1, case.2);
-        if !settings.words.iter().all(|w| name.contains(w.as_str())) {
+        if !settings.words.iter().all(|w| case.name.contains(w.as_str())) {
             continue;
         }
-        let (line, good) = measure(case, &settings)?;
+        let (line, good) = measure(&case, &settings)?;
         println!("{line}{}", if good { "" } else { "  over" });
         over += usize::from(!good);
     }
