@@ -21,7 +21,7 @@ const SIGNS: [[i8; 8]; 256] = {
     let mut all = [[-1; 8]; 256];
     let mut at = 0;
     while at < 256 * 8 {
-        if at / 8 >> (at % 8) & 1 == 1 {
+        if ((at / 8) >> (at % 8)) & 1 == 1 {
             all[at / 8][at % 8] = 1;
         }
         at += 1;
