@@ -186,5 +186,5 @@ impl Mapper<'_> {
 
 /// An operation over `len` elements, with both steps 1.
 fn vector(op: VecOp, a: u32, b: u32, d: u32, len: usize) -> Vector {
-    Vector { op, a, a_step: 1, b, b_step: 1, d, len: len as u32, bank: 0 }
+    Vector { op, a, a_step: 1, b, b_step: 1, d, len: len as u32, bank: 0, last: 0 }
 }
