@@ -1,9 +1,12 @@
 //! The report of a plan: bytes, clocks, use of the columns, ranges and widths. `report.json` is this
 //! structure; `report.html` shows it.
 
+mod activity;
+mod cycles;
 mod html;
 mod timeline;
 
+pub use cycles::{Cycles, Parts};
 pub use html::html;
 
 use crate::assembly::one_line;
@@ -11,8 +14,9 @@ use crate::commands::{expand, Command, Expanded};
 use crate::mapping::Content;
 use crate::plan::Plan;
 use crate::ranges::{Extent, Wide};
+use crate::walk::collects;
 use pimc_ir::{weight_tensors, Model, OpKind};
-use pimc_rtl::isa::{Action, VecOp};
+use pimc_rtl::isa::Action;
 use pimc_rtl::timing::vec_clocks;
 use serde::Serialize;
 use timeline::Timeline;
@@ -359,14 +363,4 @@ fn memories(plan: &Plan) -> Vec<MemoryPart> {
             (u64::from(t.program_words) * u64::from(plan.shape.isa.word_bits())).div_ceil(8),
         ),
     ]
-}
-
-/// Whether an operation loads the inputs of the bank units.
-fn loads(op: VecOp) -> bool {
-    matches!(op, VecOp::LoadBytes | VecOp::LoadPlanes)
-}
-
-/// Whether an operation collects results, which takes as long as the stream that follows.
-fn collects(op: VecOp) -> bool {
-    matches!(op, VecOp::Collect | VecOp::CollectSum)
 }

@@ -1,8 +1,7 @@
 //! The timeline of a run: what the banks, the buffer unit and refresh do, as an inline SVG.
 
-use super::{collects, loads};
 use crate::plan::Plan;
-use crate::walk::Walk;
+use crate::walk::{collects, loads, Walk};
 use pimc_rtl::isa::Action;
 use pimc_rtl::timing::vec_clocks;
 use std::fmt::Write;
