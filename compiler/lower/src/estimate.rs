@@ -55,6 +55,14 @@ struct Clock<'a> {
 }
 
 impl Estimate {
+    /// How far the estimate is from `cycles`, as a share of them.
+    pub fn error(&self, cycles: u64) -> f64 {
+        if cycles == 0 {
+            return 0.0;
+        }
+        self.cycles as f64 / cycles as f64 - 1.0
+    }
+
     /// The estimate of a mapping on hardware of that shape.
     pub(crate) fn new(
         model: &Model,
