@@ -369,6 +369,9 @@ impl Run<'_> {
         };
         report.clocks_per_vector =
             (outcome.clocks).checked_div(outcome.results.len() as u64).unwrap_or(0);
+        if !outcome.results.is_empty() {
+            report.clocks.set_rtl(report.clocks_per_vector);
+        }
         let divergence = self.judge(&outcome, golden);
         if divergence.is_none() {
             report.levels.push(LevelRun { level: Level::Rtl, vectors: outcome.results.len() });

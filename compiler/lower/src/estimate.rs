@@ -121,7 +121,7 @@ impl Clock<'_> {
 
     fn stream(&mut self, place: &StreamPlace) {
         let t = &self.target.timing;
-        let (refi, rfc) = self.refresh();
+        let (_, rfc) = self.refresh();
         let mut interval = self.target.column_interval();
         if place.content == Content::Mask {
             interval = interval.max(SEED_CLOCKS.div_ceil(place.row_columns));
@@ -132,35 +132,41 @@ impl Clock<'_> {
         let opens = self.now.saturating_sub((self.shape.read_latency + t.rcd).into()).max(issued);
         let begin = opens.max(self.last_ref + rfc);
         let exposed = begin.saturating_sub(opens.max(self.now));
-        let columns = u64::from(place.columns.max(1));
-        let streaming = self.target.clocks_at(columns, interval);
-        let rows = columns.div_ceil(self.target.columns.into());
-        let row = self.target.clocks_at(self.target.columns.into(), interval);
-        // Whole rows until the next refresh, then windows of them.
-        let room = (self.last_ref + refi - REFRESH_MARGIN / 2).saturating_sub(begin) / row;
-        let window = ((refi - REFRESH_MARGIN).saturating_sub(rfc) / row).max(1);
-        let refreshes = rows.saturating_sub(room).div_ceil(window);
-        let end = begin + streaming + refreshes * rfc;
-        if refreshes > 0 {
-            let last = rows - room - (refreshes - 1) * window;
-            self.last_ref = end.saturating_sub(last * row + rfc);
-        }
+        let (columns, of_row) = (u64::from(place.columns.max(1)), u64::from(self.target.columns));
+        let (whole, rest) = ((columns - 1) / of_row, (columns - 1) % of_row + 1);
+        let (row, last_row) =
+            (self.target.clocks_at(of_row, interval), self.target.clocks_at(rest, interval));
+        let closed = self.rows(begin, whole, row);
+        let end = self.rows(closed, 1, last_row);
+        let refreshing = exposed + (end - begin) - whole * row - last_row;
         // The last row is closed while the results are waited for.
-        let last_columns = columns - (rows - 1) * u64::from(self.target.columns);
-        let last_row = self.target.clocks_at(last_columns, interval);
-        let last_read =
-            end - last_row + u64::from(t.rcd) + (last_columns - 1) * u64::from(interval);
+        let last_read = end - last_row + u64::from(t.rcd) + (rest - 1) * u64::from(interval);
         let mut done = last_read + u64::from(column_clocks(self.shape));
         if std::mem::take(&mut self.collecting) {
             done += u64::from(COLLECT_CLOCKS);
         }
         self.closed = end;
-        let (all, refreshing) = (done - self.now, exposed + refreshes * rfc);
+        let all = done - self.now;
         let drain = (done - last_read - u64::from(interval)).min(all - refreshing);
         self.parts.refresh += refreshing;
         self.parts.drains += drain;
         self.parts.streams += all - refreshing - drain;
         self.now = done;
+    }
+
+    /// The end of `count` rows of `row` clocks each from `at` on: as many as there is room for until the
+    /// next refresh is due, and then a refresh before every window of them.
+    fn rows(&mut self, at: u64, count: u64, row: u64) -> u64 {
+        let (refi, rfc) = self.refresh();
+        let room = (self.last_ref + refi - REFRESH_MARGIN / 2).saturating_sub(at) / row;
+        let window = ((refi - REFRESH_MARGIN).saturating_sub(rfc) / row).max(1);
+        let left = count.saturating_sub(room);
+        let refreshes = left.div_ceil(window);
+        let end = at + count * row + refreshes * rfc;
+        if refreshes > 0 {
+            self.last_ref = end - (left - (refreshes - 1) * window) * row - rfc;
+        }
+        end
     }
 
     fn end(mut self) -> Estimate {

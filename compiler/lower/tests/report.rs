@@ -3,9 +3,10 @@
 mod common;
 
 use common::*;
+use pimc_ir::testing::ModelBuilder;
 use pimc_ir::Model;
-use pimc_lower::report::{Cycles, Parts};
-use pimc_lower::{assembly, Content, Plan, Step, Target};
+use pimc_lower::report::{of_limit, physical_limit, stream_limit, Cycles, Parts, Report};
+use pimc_lower::{assembly, Choice, Content, Plan, Split, Step, Target, Why};
 use std::path::{Path, PathBuf};
 
 /// Every model in the tree that can be compiled: the examples and golden's vectors.
@@ -158,4 +159,163 @@ fn what_hides_what() {
     let end = Parts { refresh: 100, other: 11, ..Parts::default() };
     assert_eq!((cycles.ops[0], cycles.ops[1], cycles.end), (first, second, end));
     assert_eq!(summed(&cycles), 250);
+}
+
+/// Parts add up on random models and odd targets, where things overlap that do not elsewhere.
+#[test]
+fn parts_add_up_whatever_the_timing() {
+    let base = Target::named("hbm3-pim").expect("built in");
+    let mut targets = vec![base.clone(), base.clone(), base.clone(), base];
+    let t = &mut targets[1].timing;
+    (t.rcd, t.rp, t.ras, t.rc, t.rtp, t.ccd) = (101, 57, 333, 400, 29, 17);
+    let t = &mut targets[2].timing;
+    (t.rcd, t.rp, t.ras, t.rc, t.rtp, t.ccd, t.rfc) = (1, 1, 1, 2, 1, 1, 2);
+    (targets[3].timing.rfc, targets[3].timing.refi) = (3000, 3400);
+    for target in targets {
+        for seed in 0..40 {
+            let model = random(seed).build().unwrap_or_else(|d| panic!("{d}"));
+            let plan = plan(&model, &target);
+            let cycles = Cycles::new(&plan);
+            assert_eq!(cycles.total.total(), plan.cycles, "seed {seed}");
+            assert_eq!(summed(&cycles), plan.cycles, "seed {seed}");
+            let estimate = &plan.estimate;
+            let parts = [estimate.streams, estimate.refresh, estimate.loads, estimate.buffer];
+            assert_eq!(parts.iter().sum::<u64>() + estimate.drains, estimate.cycles);
+        }
+    }
+}
+
+/// The limit of a stream, by hand from the numbers of the built-in target.
+#[test]
+fn the_limit_by_hand() {
+    let target = Target::named("hbm3-pim").expect("built in");
+    let refresh = 5070.0 / (5070.0 - 456.0);
+    // rcd 19, rtp 8, rp 19, 31 intervals of 6; a row of one column takes rc, 63.
+    for (columns, clocks) in [(0, 0), (1, 63), (2, 63), (4, 64), (32, 232), (33, 295), (64, 464)] {
+        let got = stream_limit(&target, columns);
+        assert!((got - f64::from(clocks) * refresh).abs() < 1e-9, "{columns}: {got}");
+    }
+    // Slow units are no excuse: the limit is the DRAM's.
+    let mut fast = target.clone();
+    fast.timing.ccd = 2;
+    assert!((stream_limit(&fast, 32) - 108.0 * refresh).abs() < 1e-9);
+    assert_eq!((of_limit(10, 0.0), of_limit(30, 20.0)), (None, Some(1.5)));
+}
+
+/// A long stream comes close to the limit, and never below; so does the program of each example.
+#[test]
+fn no_program_beats_the_limit() {
+    on_examples(|name, model, plan| {
+        let limit = physical_limit(plan);
+        let report = Report::new(plan, model);
+        assert!(plan.cycles as f64 >= limit, "{name}: {} of {limit}", plan.cycles);
+        let ops: f64 = report.ops.iter().map(|o| o.limit_cycles).sum();
+        assert!((ops - limit).abs() < 1e-6, "{name}: the ops' limits are {ops} of {limit}");
+        let streams = plan.steps.iter().filter_map(|s| s.stream);
+        let columns: u64 = streams.map(|s| u64::from(plan.streams[s].columns)).sum();
+        assert_eq!((report.run.reads, limit > 0.0), (columns, columns > 0), "{name}");
+    });
+    let mut rng = Rng::new(2);
+    let model = int(&mut rng, 1024, 1024, None).build().unwrap_or_else(|d| panic!("{d}"));
+    let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+    let ratio = plan.cycles as f64 / physical_limit(&plan);
+    assert!((1.0..1.05).contains(&ratio), "{ratio}");
+}
+
+/// The report's words on matvecs whose banks and bits are counted by hand.
+#[test]
+fn what_a_matvec_wastes() {
+    let hbm = Target::named("hbm3-pim").expect("built in");
+    let part = |builder: &ModelBuilder, target: &Target| {
+        let model = builder.build().unwrap_or_else(|d| panic!("{d}"));
+        let report = Report::new(&plan(&model, target), &model);
+        report.ops[0].matvec.clone().expect("a matvec")
+    };
+    let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-9, "{got} is not {want}");
+    let rng = &mut Rng::new(3);
+
+    // 10 rows of 16 banks, a bit for each of 256 inputs: a column each, full.
+    let m = part(&supermask(rng, 10, 256, 1, ", seed=1", 50, 8), &hbm);
+    near(m.idle_banks, 6.0 / 16.0);
+    near(m.padding, 0.0);
+    assert_eq!((m.macs, m.bytes, m.bits_used), (2560, 16 * 32, 2560));
+    assert_eq!((m.split, m.why, m.inputs_cycles), (Split::Rows, Why::Format, None));
+    assert!(m.words[1].contains("37.5 %") && m.words[1].contains("10 rows"), "{:?}", m.words);
+    near(m.intensity(), 5.0);
+
+    // 32 rows of 24 bytes fill three beats of a column's four.
+    let rows = hbm.with(&[("mapping", "split", "\"rows\"")]).unwrap_or_else(|d| panic!("{d}"));
+    let m = part(&int(rng, 32, 24, None), &rows);
+    near(m.idle_banks, 0.0);
+    near(m.padding, 0.25);
+    assert_eq!((m.split, m.why), (Split::Rows, Why::Target));
+    assert!(m.words[0].contains("the target asks for it"), "{:?}", m.words);
+    // Eight MACs a clock of 769 ps in each of 16 units.
+    near(m.unit_gmacs, 8.0 * 16.0 / 0.769);
+
+    // A block row of one block and two bases: two of 16 banks.
+    let m = part(&bqq(rng, (1, 1), (64, 64), 2, 8), &hbm);
+    near(m.idle_banks, 14.0 / 16.0);
+    assert_eq!((m.split, m.why, m.rows_cycles), (Split::Inputs, Why::Format, None));
+    // l = 32: 32 * 128 signs and three scalars of 16 bits for each basis, u of 32 bits.
+    assert_eq!(m.bits_used, 2 * (32 * 128 + 48) + 32);
+}
+
+/// The choice between the splits and its costs are kept, forced or not.
+#[test]
+fn splits_keep_what_they_were_chosen_from() {
+    let mut rng = Rng::new(4);
+    let hbm = Target::named("hbm3-pim").expect("built in");
+    for (rows, parts) in [(16, 8), (2048, 512)] {
+        let model =
+            pq(&mut rng, rows, parts, 2, 16, false).build().unwrap_or_else(|d| panic!("{d}"));
+        let free = plan(&model, &hbm).splits[0];
+        let (r, i) = (free.rows.expect("clocks"), free.inputs.expect("clocks"));
+        let fewest = if i < r { Split::Inputs } else { Split::Rows };
+        assert_eq!((free.split, free.why), (fewest, Why::Clocks));
+        for (name, split) in [("\"rows\"", Split::Rows), ("\"inputs\"", Split::Inputs)] {
+            let target = hbm.with(&[("mapping", "split", name)]).unwrap_or_else(|d| panic!("{d}"));
+            let forced = plan(&model, &target);
+            assert_eq!(forced.splits.len(), 1);
+            let Choice { split: chosen, why, rows, inputs, .. } = forced.splits[0];
+            assert_eq!((chosen, why), (split, Why::Target));
+            assert_eq!((rows, inputs), (free.rows, free.inputs));
+            assert!(forced.streams.iter().all(|s| s.split == split));
+        }
+    }
+}
+
+/// The same of random models, long streams, many channels and other refresh intervals, where what
+/// the estimate leaves out could add up.
+#[test]
+fn the_estimate_holds_elsewhere() {
+    let hbm = Target::named("hbm3-pim").expect("built in");
+    let with = |changes: &[(&str, &str, &str)]| hbm.with(changes).unwrap_or_else(|d| panic!("{d}"));
+    let targets = [
+        hbm.clone(),
+        with(&[("stack", "channels", "4")]),
+        with(&[("mapping", "split", "\"inputs\"")]),
+        with(&[("refresh", "refi", "2000")]),
+        with(&[("bank", "columns", "64")]),
+    ];
+    let mut worst = 0f64;
+    let mut near = |builder: &ModelBuilder, target: &Target, name: &str| {
+        let model = builder.build().unwrap_or_else(|d| panic!("{d}"));
+        let plan = plan(&model, target);
+        let error = plan.estimate.error(plan.cycles);
+        worst = worst.max(error.abs());
+        assert!(error.abs() <= 0.03, "{name}: {:?} of {}", plan.estimate, plan.cycles);
+    };
+    for (n, target) in targets.iter().enumerate() {
+        for seed in 0..120 {
+            near(&random(seed), target, &format!("target {n}, seed {seed}"));
+        }
+        let mut rng = Rng::new(9);
+        near(&int(&mut rng, 700, 600, Some(60)), target, &format!("target {n}, groups"));
+        near(&int(&mut rng, 900, 1000, None), target, &format!("target {n}, integers"));
+        near(&pq(&mut rng, 512, 128, 4, 256, false), target, &format!("target {n}, codes"));
+        near(&bqq(&mut rng, (4, 4), (64, 64), 2, 8), target, &format!("target {n}, blocks"));
+        near(&supermask(&mut rng, 999, 700, 2, ", seed=1", 50, 8), target, "a mask");
+    }
+    eprintln!("at worst {:.2} %", 100.0 * worst);
 }

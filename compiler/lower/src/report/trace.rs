@@ -65,9 +65,9 @@ impl Events<'_> {
 pub fn write_trace(plan: &Plan, model: &Model, to: &mut dyn Write) -> io::Result<()> {
     let run = Activity::of(plan);
     let units = plan.target.units();
-    write!(
+    writeln!(
         to,
-        "{{\"displayTimeUnit\":\"ns\",\"otherData\":{},\"traceEvents\":[\n",
+        "{{\"displayTimeUnit\":\"ns\",\"otherData\":{},\"traceEvents\":[",
         header(plan, model)
     )?;
     let mut events = Events { to, tck: plan.target.timing.tck_ps.into(), first: true };
