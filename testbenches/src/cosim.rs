@@ -369,8 +369,8 @@ impl Run<'_> {
         };
         report.clocks_per_vector =
             (outcome.clocks).checked_div(outcome.results.len() as u64).unwrap_or(0);
-        if !outcome.results.is_empty() {
-            report.clocks.set_rtl(report.clocks_per_vector);
+        if let Some(clocks) = outcome.program.checked_div(outcome.results.len() as u64) {
+            report.clocks.set_rtl(clocks);
         }
         let divergence = self.judge(&outcome, golden);
         if divergence.is_none() {

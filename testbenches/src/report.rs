@@ -172,7 +172,7 @@ pub struct Clocks {
     pub estimate: u64,
     /// From the schedule's first command to its end.
     pub schedule: u64,
-    /// At the level rtl, from the host's start to the end; none when it was not run.
+    /// At the level rtl, from the first command on the port to the end; none when it was not run.
     pub rtl: Option<u64>,
     /// How far the estimate is from the schedule, as a share of that.
     pub estimate_error: f64,
@@ -214,7 +214,8 @@ pub struct Report {
     pub levels: Vec<LevelRun>,
     /// Clocks that the schedule takes.
     pub cycles: u64,
-    /// Clocks that the level rtl took per vector, from the start to the end.
+    /// Clocks that the level rtl took per vector, from the host's start to the end; a start during an
+    /// idle refresh waits for its end.
     pub clocks_per_vector: u64,
     /// The clocks of one run beside one another, with their errors.
     pub clocks: Clocks,

@@ -80,7 +80,7 @@ fn clocks(c: &Clocks) -> String {
     let error = |error: Option<f64>| error.map_or(String::new(), |e| format!(" ({})", percent(e)));
     match c.rtl {
         Some(rtl) => format!(
-            "  clocks    {} estimated{}, {} scheduled{}, {rtl} in rtl from start to end\n",
+            "  clocks    {} estimated{}, {} scheduled{}, {rtl} in rtl\n",
             c.estimate,
             error(c.estimate_rtl_error),
             c.schedule,
