@@ -77,8 +77,8 @@ pub(super) fn draw(r: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "<p class=\"sub\">A point is a matvec with all that it waits for; the ring is the whole run. \
-         Slanted roofs: {banks:.0} banks at their peak, after row turnaround, after refresh. Level \
-         roofs: the units of a format with a beat in every clock.</p>"
+         Slanted roofs: {banks:.0} banks at their peak, after row turnaround, after refresh \
+         (a matvec in whose time no refresh falls can pass the last). Level roofs: the units of a format with a beat in every clock.</p>"
     )?;
     writeln!(
         out,

@@ -5,7 +5,7 @@
   const ticks = document.getElementById("ticks");
   const told = document.getElementById("told");
   const run = JSON.parse(document.getElementById("run").textContent);
-  const space = "http://www.w3.org/2000/svg";
+  const space = svg.namespaceURI;
   const { cycles, left, width } = run;
   const shortest = Math.min(cycles, 40);
   let from = 0, to = cycles;
