@@ -124,6 +124,31 @@ fn a_stream_across_a_refresh() {
     assert_eq!((cycles.total, cycles.ops[0], cycles.end), (expected, expected, Parts::default()));
 }
 
+/// What passes between a closed row and the next one of its stream is the rows', behind the last one
+/// of a stream it is nobody's.
+#[test]
+fn rows_that_wait_for_one_another() {
+    // 4 act, 14 read, 24 pre, 40 act, 50 read, 60 pre, 80 stream, 84 act, 94 read, 104 pre, 150 end.
+    let text = format!(
+        "{STREAM}\nrow 3 0 +2\nact +10\nread +10\npre +16\nact +10\nread +10\npre +20\n\
+         {STREAM}\nrow 9 0 +2\nact +10\nread +10\npre +46\nend +2\n"
+    );
+    let steps = [(0, Some(0), Some(1)), (8, Some(1), Some(1)), (13, None, None)];
+    let cycles = Cycles::new(&by_hand(&text, &steps));
+    let first = Parts {
+        stream: 2 * 6,
+        // 4..14, 20..50; from 56 on it is the drain's, up to 69, and the row is closed at 68.
+        rows: 10 + 30,
+        drain: 13,
+        // 0..4 and 69..80.
+        other: 4 + 11,
+        ..Parts::default()
+    };
+    let second = Parts { stream: 6, rows: 10, drain: 13, other: 4 + 37, ..Parts::default() };
+    assert_eq!((cycles.ops[0], cycles.ops[1]), (first, second));
+    assert_eq!((cycles.end, summed(&cycles)), (Parts::default(), 150));
+}
+
 /// A load that hides most of a refresh and the opening of a row, a codebook, an operation of the
 /// buffer unit, and a program's end that belongs to no op.
 #[test]
@@ -252,6 +277,15 @@ fn what_a_matvec_wastes() {
     assert!(m.words[0].contains("the target asks for it"), "{:?}", m.words);
     // Eight MACs a clock of 769 ps in each of 16 units.
     near(m.unit_gmacs, 8.0 * 16.0 / 0.769);
+
+    // 32 rows of 32 codes of four bits: two beats of a column's four. The codebook of 32 sub-vectors
+    // has 16 centroids of two bytes each: whole columns, the same ones in every bank.
+    let m = part(&pq(rng, 32, 32, 2, 16, false), &rows);
+    assert_eq!((m.bytes, m.bits_used), (16 * 32 * (2 + 32), 32 * 32 * 4 + 16 * 32 * 16 * 2 * 8));
+    // 32 columns of codebook and two half-full ones of codes.
+    near(m.padding, 1.0 / 34.0);
+    // Sixteen codes of two inputs a beat.
+    near(m.unit_gmacs, 32.0 * 16.0 / 0.769);
 
     // A block row of one block and two bases: two of 16 banks.
     let m = part(&bqq(rng, (1, 1), (64, 64), 2, 8), &hbm);

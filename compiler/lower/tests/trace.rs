@@ -127,7 +127,10 @@ fn assert_true(plan: &Plan, model: &Model) {
 fn the_trace_is_the_program() {
     let hbm = Target::named("hbm3-pim").expect("built in");
     let two = hbm.with(&[("stack", "channels", "2")]).unwrap_or_else(|d| panic!("{d}"));
-    for target in [hbm, two] {
+    // A row of one column is closed before the column is through.
+    let short = hbm.with(&[("timing", "rtp", "2")]).unwrap_or_else(|d| panic!("{d}"));
+    let short = short.with(&[("timing", "ras", "20")]).unwrap_or_else(|d| panic!("{d}"));
+    for target in [hbm, two, short] {
         for seed in 0..40 {
             let model = random(seed).build().unwrap_or_else(|d| panic!("{d}"));
             assert_true(&plan(&model, &target), &model);
