@@ -61,7 +61,7 @@ pub struct BankUnit {
     pub plane: Vec<Wire<In>>,
     /// Plane memory: the group of `beat_bits` inputs.
     pub plane_group: Vec<Wire<In>>,
-    /// 64 bits for either memory.
+    /// A word of either memory.
     pub load_data: Wire<In>,
 
     /// A matrix row is done. There is one after the other, in the order of the stream.

@@ -31,7 +31,7 @@ pub struct BlockPlanes {
     mark: Vec<Wire<Local>>,
     write: Vec<Signal<Local, Bit>>,
     word: Vec<Reg>,
-    all: Const,
+    all: Ones,
     last_lane: Const,
     count: Const,
     _planes: usize,
@@ -82,7 +82,7 @@ impl Logic for BlockPlanes {
         comment!("---- the first t_k of a group clears the lanes behind it ----");
         self.one.next = 1.into();
         self.lane_bit.next = self.one.val() << self.lane.val();
-        self.kept.next = self.all.val().into();
+        self.kept.next = self.all.val();
         if self.lane.val() == 0 {
             self.kept.next = 0.into();
         }
@@ -142,7 +142,7 @@ impl BlockPlanes {
             mark: vec![Wire::new(word); planes],
             write: vec![Signal::default(); groups as usize],
             word: vec![Reg::data(word); planes * groups as usize],
-            all: Const::new(usize::MAX >> (64 - beat_bits)),
+            all: Ones::new(beat_bits),
             last_lane: Const::new(beat_bits as usize - 1),
             count: Const::new(planes),
             _planes: planes,

@@ -1,6 +1,6 @@
-//! Gated sum: one-bit weights choose +x, -x or 0 of 64 inputs per clock.
+//! Gated sum: one-bit weights choose +x, -x or 0 of a beat of inputs per clock.
 //!
-//! Inputs lie as bit planes, so a sum of 64 inputs is one count of ones per plane: -x is ~x + 1, so
+//! Inputs lie as bit planes, so a sum of them is one count of ones per plane: -x is ~x + 1, so
 //! the planes of a negated input are inverted and the negated inputs counted once more.
 
 use crate::hdl::prelude::*;
@@ -41,7 +41,7 @@ pub struct GatedSum {
     ones_count: Vec<Popcount>,
     ones_kept: Vec<Wire<Local>>,
     ones_acc: Vec<Reg>,
-    all: Const,
+    all: Ones,
     top: Const,
     _low_planes: usize,
     _planes: usize,
@@ -88,7 +88,7 @@ impl GatedSum {
             ones_count: vec![one_count(); ones],
             ones_kept: vec![Wire::new(u(ones_bits)); ones],
             ones_acc: vec![Reg::data(u(ones_bits)); ones],
-            all: Const::new(usize::MAX >> (64 - beat_bits)),
+            all: Ones::new(beat_bits),
             top: Const::new(planes - 1),
             _low_planes: planes - 1,
             _planes: planes,
@@ -111,7 +111,7 @@ impl Logic for GatedSum {
 
         comment!("---- which inputs take part, and which of them are negated ----");
         for _i in 0..self._signs_only {
-            self.enable.next = self.all.val().into();
+            self.enable.next = self.all.val();
             self.negate.next = !self.bits_e.q.val();
         }
         for i in 0..self._mask_only {
@@ -123,7 +123,7 @@ impl Logic for GatedSum {
                 self.enable.next = self.bits_e.q.val();
                 self.negate.next = self.signs[i].val();
             } else {
-                self.enable.next = self.all.val().into();
+                self.enable.next = self.all.val();
                 self.negate.next = !self.bits_e.q.val();
             }
         }
