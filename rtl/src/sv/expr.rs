@@ -121,6 +121,7 @@ impl Printer<'_> {
             bare = match bare {
                 Expr::Signed(inner) | Expr::Unsigned(inner) => inner,
                 Expr::Cast(inner, n) if *n == want.width => inner,
+                Expr::Ref(r) if self.is_all_ones(r, want) => break,
                 Expr::Ref(_) if self.ty(bare).is_some_and(|ty| ty.width == want.width) => {
                     return self.own(bare)
                 }
