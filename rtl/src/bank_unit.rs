@@ -48,7 +48,7 @@ pub struct BankUnit {
     pub col_last: Signal<In, Bit>,
     /// Beats of it that are used, less 1.
     pub col_beats: Wire<In>,
-    /// The column, `beats` words of `beat_bits`.
+    /// The column, `beats` beats of `beat_bits`.
     pub rd_data: Vec<Wire<In>>,
 
     /// Byte memory: write `load_data` to word `byte_addr`.

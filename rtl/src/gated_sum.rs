@@ -236,9 +236,10 @@ mod tests {
         p: &GatedShape,
         blocks: Option<&BlockShape>,
         masked: bool,
-        rows: &[Vec<(u64, u64, Vec<i64>)>],
+        rows: &[Vec<(u128, u128, Vec<i64>)>],
     ) {
-        let mut uut = Inst::new(GatedSum::new(p, blocks, 64));
+        let size = rows[0][0].2.len();
+        let mut uut = Inst::new(GatedSum::new(p, blocks, size as u32));
         if blocks.is_some() && p.generated_signs.is_some() {
             uut.masked[0].next = masked;
         }
@@ -251,7 +252,7 @@ mod tests {
                 clock(&mut uut);
                 uut.valid.next = false;
                 for (b, plane) in uut.planes.iter_mut().enumerate() {
-                    let word = (0..64).fold(0u64, |w, j| w | ((x[j] >> b & 1) as u64) << j);
+                    let word = (0..size).fold(0u128, |w, j| w | ((x[j] >> b & 1) as u128) << j);
                     plane.set(word as i128);
                 }
                 if !uut.signs.is_empty() {
@@ -274,16 +275,18 @@ mod tests {
         }
     }
 
-    fn rows(rng: &mut Rng, planes: u32) -> Vec<Vec<(u64, u64, Vec<i64>)>> {
+    fn rows(rng: &mut Rng, planes: u32, size: usize) -> Vec<Vec<(u128, u128, Vec<i64>)>> {
         let low = -(1i64 << (planes - 1));
+        let all = u128::MAX >> (128 - size);
+        let word = |rng: &mut Rng| (u128::from(rng.next()) << 64 | u128::from(rng.next())) & all;
         let mut rows = vec![];
-        for (bits, signs) in [(0, 0), (u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
-            rows.push(vec![(bits, signs, vec![low; 64]), (bits, signs, vec![-low - 1; 64])]);
+        for (bits, signs) in [(0, 0), (all, 0), (0, all), (all, all)] {
+            rows.push(vec![(bits, signs, vec![low; size]), (bits, signs, vec![-low - 1; size])]);
         }
         for beats in 1..4 {
             let beat = |rng: &mut Rng| {
-                let x = (0..64).map(|_| rng.below(1 << planes) as i64 + low).collect();
-                (rng.next(), rng.next(), x)
+                let x = (0..size).map(|_| rng.below(1 << planes) as i64 + low).collect();
+                (word(rng), word(rng), x)
             };
             rows.push((0..beats).map(|_| beat(rng)).collect());
         }
@@ -293,15 +296,15 @@ mod tests {
     #[test]
     fn sums_agree_with_plain_integers() {
         let mut rng = Rng::new(7);
-        for planes in [1u32, 2, 8, 16] {
+        for (planes, size) in [1u32, 2, 8, 16].into_iter().flat_map(|p| [(p, 64), (p, 128)]) {
             for (signs, mask) in [(true, false), (false, true), (true, true)] {
                 // With blocks the inputs may be the narrower: the tree is as wide as t_k.
                 let inputs = if signs { planes.div_ceil(2) } else { planes };
-                let p = shape(inputs, planes + 9, mask);
+                let p = shape(inputs, planes + 3 + size.ilog2(), mask);
                 let blocks = signs.then(|| blocks(planes));
                 for masked in [false, true] {
                     if (masked && mask) || (!masked && signs) {
-                        check(&p, blocks.as_ref(), masked, &rows(&mut rng, planes));
+                        check(&p, blocks.as_ref(), masked, &rows(&mut rng, planes, size));
                     }
                 }
             }

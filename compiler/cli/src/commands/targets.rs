@@ -8,14 +8,14 @@ pub fn run() -> Result<Outcome, Failure> {
     let targets = Target::built_in();
     let width = targets.iter().map(|t| t.name.len()).max().unwrap_or(0);
     let mut lines = format!(
-        "{:width$}                         columns of {} bits                GB/s of a bank, at most\n\
-         {:width$}  banks   row  clock ps  every clocks  beat bits      peak  after rows  after refresh\n",
-        "", targets.first().map_or(0, |t| t.column_bits), "target"
+        "{:width$}         bytes            clocks  bits a      GB/s of a bank, at most\n\
+         {:width$}  banks  a row  clock ps  a column   clock   peak  after rows  after refresh\n",
+        "", "target"
     );
     for t in &targets {
         let l = t.limits();
         lines += &format!(
-            "{:width$}  {:5}  {:4}  {:8}  {:12}  {:9}  {:8.2}  {:10.2}  {:13.2}\n",
+            "{:width$}  {:5}  {:5}  {:8}  {:8}  {:6}  {:5.2}  {:10.2}  {:13.2}\n",
             t.name,
             t.banks,
             t.row_bytes(),
