@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn sums_agree_with_plain_integers() {
         let mut rng = Rng::new(7);
-        for (planes, size) in [1u32, 2, 8, 16].into_iter().flat_map(|p| [(p, 64), (p, 128)]) {
+        for (planes, size) in [1u32, 2, 8, 16].into_iter().flat_map(|p| [(p, 64usize), (p, 128)]) {
             for (signs, mask) in [(true, false), (false, true), (true, true)] {
                 // With blocks the inputs may be the narrower: the tree is as wide as t_k.
                 let inputs = if signs { planes.div_ceil(2) } else { planes };
