@@ -48,7 +48,7 @@ pub struct BankUnit {
     pub col_last: Signal<In, Bit>,
     /// Beats of it that are used, less 1.
     pub col_beats: Wire<In>,
-    /// The column, `beats` words of `beat_bits`.
+    /// The column, `beats` beats of `beat_bits`.
     pub rd_data: Vec<Wire<In>>,
 
     /// Byte memory: write `load_data` to word `byte_addr`.
@@ -61,7 +61,7 @@ pub struct BankUnit {
     pub plane: Vec<Wire<In>>,
     /// Plane memory: the group of `beat_bits` inputs.
     pub plane_group: Vec<Wire<In>>,
-    /// 64 bits for either memory.
+    /// A word of either memory.
     pub load_data: Wire<In>,
 
     /// A matrix row is done. There is one after the other, in the order of the stream.

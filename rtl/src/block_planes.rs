@@ -31,7 +31,7 @@ pub struct BlockPlanes {
     mark: Vec<Wire<Local>>,
     write: Vec<Signal<Local, Bit>>,
     word: Vec<Reg>,
-    all: Const,
+    all: Ones,
     last_lane: Const,
     count: Const,
     _planes: usize,
@@ -82,7 +82,7 @@ impl Logic for BlockPlanes {
         comment!("---- the first t_k of a group clears the lanes behind it ----");
         self.one.next = 1.into();
         self.lane_bit.next = self.one.val() << self.lane.val();
-        self.kept.next = self.all.val().into();
+        self.kept.next = self.all.val();
         if self.lane.val() == 0 {
             self.kept.next = 0.into();
         }
@@ -142,7 +142,7 @@ impl BlockPlanes {
             mark: vec![Wire::new(word); planes],
             write: vec![Signal::default(); groups as usize],
             word: vec![Reg::data(word); planes * groups as usize],
-            all: Const::new(usize::MAX >> (64 - beat_bits)),
+            all: Ones::new(beat_bits),
             last_lane: Const::new(beat_bits as usize - 1),
             count: Const::new(planes),
             _planes: planes,
@@ -198,7 +198,7 @@ mod tests {
     use crate::testing::Rng;
 
     /// Feeds t_k with gaps, then compares the groups that they reach.
-    fn check(uut: &mut Inst<BlockPlanes>, t: &[i64], rng: &mut Rng) {
+    fn check(uut: &mut Inst<BlockPlanes>, t: &[i64], rng: &mut Rng, size: usize) {
         for (k, x) in t.iter().enumerate() {
             uut.valid.next = true;
             uut.first.next = k == 0;
@@ -212,15 +212,15 @@ mod tests {
                 clock(uut);
             }
         }
-        for (group, t) in t.chunks(64).enumerate() {
+        for (group, t) in t.chunks(size).enumerate() {
             if let Some(port) = uut.group.first_mut() {
                 port.set(group as i128);
             }
             settle(uut);
             for (p, plane) in uut.planes.iter().enumerate() {
-                let word = |w: u64, (j, t): (usize, &i64)| w | ((t >> p & 1) as u64) << j;
+                let word = |w: u128, (j, t): (usize, &i64)| w | ((t >> p & 1) as u128) << j;
                 let want = t.iter().enumerate().fold(0, word);
-                assert_eq!(plane.get() as u64, want, "plane {p} of group {group} of {}", t.len());
+                assert_eq!(plane.get() as u128, want, "plane {p} of group {group} of {}", t.len());
             }
         }
     }
@@ -228,10 +228,12 @@ mod tests {
     #[test]
     fn planes_hold_the_inner_sums_and_zeros_behind_them() {
         let mut rng = Rng::new(3);
-        for (t_bits, groups) in [(1, 1), (2, 1), (14, 3), (20, 4)] {
-            let mut uut = Inst::new(BlockPlanes::new(t_bits, groups, 64));
+        for (t_bits, groups, size) in
+            [(1, 1, 64), (2, 1, 64), (14, 3, 64), (20, 4, 64), (1, 1, 128), (20, 3, 128)]
+        {
+            let mut uut = Inst::new(BlockPlanes::new(t_bits, groups, size));
             let low = -(1i64 << (t_bits - 1));
-            let most = 64 * groups as usize;
+            let most = (size * groups) as usize;
             // After many t_k come fewer, down to one: nothing stale remains in their groups.
             for inner in [most, 192, 65, 64, 3, 1, most - 1, 70, 1] {
                 for fill in [Some(low), Some(-1), Some(-low - 1), None] {
@@ -239,7 +241,7 @@ mod tests {
                     let t: Vec<i64> = (0..inner.min(most))
                         .map(|_| fill.unwrap_or_else(|| any(&mut rng)))
                         .collect();
-                    check(&mut uut, &t, &mut rng);
+                    check(&mut uut, &t, &mut rng, size as usize);
                 }
             }
         }

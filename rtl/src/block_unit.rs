@@ -48,7 +48,7 @@ pub struct BlockUnit {
     inner: Inst<BlockPlanes>,
     rows: Inst<BlockRows>,
     unused_sum: Vec<Unused>,
-    all: Const,
+    all: Ones,
     common: Const,
     x_top: Const,
     t_top: Const,
@@ -84,7 +84,7 @@ impl Logic for BlockUnit {
         self.sum_first.next = self.control.sum_first.val();
         self.signs.next = self.word.val();
         if self.control.plus.val() {
-            self.signs.next = self.all.val().into();
+            self.signs.next = self.all.val();
         }
         for p in 0..self._common {
             self.planes[p].next = self.x_planes[p].val();
@@ -163,7 +163,7 @@ impl BlockUnit {
             rows: Inst::new(BlockRows::new(p)),
             _spare_sum: unused_sum.len(),
             unused_sum,
-            all: Const::new(usize::MAX >> (64 - beat_bits)),
+            all: Ones::new(beat_bits),
             common: Const::new(common as usize),
             x_top: Const::new(g.planes as usize - 1),
             t_top: Const::new(p.t_bits as usize - 1),

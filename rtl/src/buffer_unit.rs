@@ -400,7 +400,7 @@ impl BufferUnit {
             plane_we: vec![Signal::default(); planes],
             plane: vec![Wire::new(u(index_bits(plane_bits))); planes],
             plane_group: vec![Wire::new(u(index_bits(groups))); planes],
-            load_data: Wire::new(u(64)),
+            load_data: Wire::new(u(shape.load_bits())),
             steps: Inst::new(steps),
             s1_there: vec![Flop::default(); lanes],
             s1_first: vec![Flop::default(); reductions],

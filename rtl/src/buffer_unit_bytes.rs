@@ -4,7 +4,9 @@ use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape};
 
 /// Bytes of a word of byte memory.
-pub const WORD_BYTES: usize = 8;
+pub fn word_bytes(shape: &ChannelShape) -> usize {
+    shape.load_bits() as usize / 8
+}
 
 /// A step in per clock; a word out per step, or, when a word has more bytes than there are lanes,
 /// when it is full.
@@ -109,8 +111,9 @@ impl Logic for BytePacker {
 impl BytePacker {
     /// The packer of a channel's buffer unit.
     pub fn new(shape: &ChannelShape) -> Self {
-        let lanes = (shape.lanes() as usize).min(WORD_BYTES);
-        let parts = WORD_BYTES / lanes;
+        let word = word_bytes(shape);
+        let lanes = (shape.lanes() as usize).min(word);
+        let parts = word / lanes;
         let split = (parts > 1) as usize;
         let addr = u(index_bits(shape.bank.byte_words));
         let part = u(8 * lanes as u32);
@@ -120,7 +123,7 @@ impl BytePacker {
             there: vec![Signal::default(); lanes],
             x: vec![Wire::new(element); lanes],
             addr: Wire::new(addr),
-            data: Wire::new(u(8 * WORD_BYTES as u32)),
+            data: Wire::new(u(shape.load_bits())),
             entry: Join::new(8 * lanes, u(1)),
             part: vec![Reg::new(u(index_bits(parts as u32))); split],
             parts: vec![Reg::data(part); parts],

@@ -1,6 +1,6 @@
 //! Stage 0 of a vector operation: which elements are taken in which clock.
 
-use crate::buffer_unit_bytes::WORD_BYTES;
+use crate::buffer_unit_bytes::word_bytes;
 use crate::hdl::prelude::*;
 use crate::isa::VecOp;
 use crate::shape::{index_bits, ChannelShape};
@@ -259,7 +259,7 @@ impl VectorSteps {
         let lanes = shape.lanes() as usize;
         let addr = u(shape.isa.addr_bits);
         let bytes = has(VecOp::LoadBytes);
-        let split = bytes * (lanes < WORD_BYTES) as usize;
+        let split = bytes * (lanes < word_bytes(shape)) as usize;
         let loads = bytes.max(has(VecOp::LoadPlanes));
         let reductions = has(VecOp::Argmax).max(has(VecOp::Sum));
         let (steps, period) = (shape.group_steps(), shape.group_clocks());

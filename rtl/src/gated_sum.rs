@@ -1,6 +1,6 @@
-//! Gated sum: one-bit weights choose +x, -x or 0 of 64 inputs per clock.
+//! Gated sum: one-bit weights choose +x, -x or 0 of a beat of inputs per clock.
 //!
-//! Inputs lie as bit planes, so a sum of 64 inputs is one count of ones per plane: -x is ~x + 1, so
+//! Inputs lie as bit planes, so a sum of them is one count of ones per plane: -x is ~x + 1, so
 //! the planes of a negated input are inverted and the negated inputs counted once more.
 
 use crate::hdl::prelude::*;
@@ -41,7 +41,7 @@ pub struct GatedSum {
     ones_count: Vec<Popcount>,
     ones_kept: Vec<Wire<Local>>,
     ones_acc: Vec<Reg>,
-    all: Const,
+    all: Ones,
     top: Const,
     _low_planes: usize,
     _planes: usize,
@@ -88,7 +88,7 @@ impl GatedSum {
             ones_count: vec![one_count(); ones],
             ones_kept: vec![Wire::new(u(ones_bits)); ones],
             ones_acc: vec![Reg::data(u(ones_bits)); ones],
-            all: Const::new(usize::MAX >> (64 - beat_bits)),
+            all: Ones::new(beat_bits),
             top: Const::new(planes - 1),
             _low_planes: planes - 1,
             _planes: planes,
@@ -111,7 +111,7 @@ impl Logic for GatedSum {
 
         comment!("---- which inputs take part, and which of them are negated ----");
         for _i in 0..self._signs_only {
-            self.enable.next = self.all.val().into();
+            self.enable.next = self.all.val();
             self.negate.next = !self.bits_e.q.val();
         }
         for i in 0..self._mask_only {
@@ -123,7 +123,7 @@ impl Logic for GatedSum {
                 self.enable.next = self.bits_e.q.val();
                 self.negate.next = self.signs[i].val();
             } else {
-                self.enable.next = self.all.val().into();
+                self.enable.next = self.all.val();
                 self.negate.next = !self.bits_e.q.val();
             }
         }
@@ -236,9 +236,10 @@ mod tests {
         p: &GatedShape,
         blocks: Option<&BlockShape>,
         masked: bool,
-        rows: &[Vec<(u64, u64, Vec<i64>)>],
+        rows: &[Vec<(u128, u128, Vec<i64>)>],
     ) {
-        let mut uut = Inst::new(GatedSum::new(p, blocks, 64));
+        let size = rows[0][0].2.len();
+        let mut uut = Inst::new(GatedSum::new(p, blocks, size as u32));
         if blocks.is_some() && p.generated_signs.is_some() {
             uut.masked[0].next = masked;
         }
@@ -251,7 +252,7 @@ mod tests {
                 clock(&mut uut);
                 uut.valid.next = false;
                 for (b, plane) in uut.planes.iter_mut().enumerate() {
-                    let word = (0..64).fold(0u64, |w, j| w | ((x[j] >> b & 1) as u64) << j);
+                    let word = (0..size).fold(0u128, |w, j| w | ((x[j] >> b & 1) as u128) << j);
                     plane.set(word as i128);
                 }
                 if !uut.signs.is_empty() {
@@ -274,16 +275,18 @@ mod tests {
         }
     }
 
-    fn rows(rng: &mut Rng, planes: u32) -> Vec<Vec<(u64, u64, Vec<i64>)>> {
+    fn rows(rng: &mut Rng, planes: u32, size: usize) -> Vec<Vec<(u128, u128, Vec<i64>)>> {
         let low = -(1i64 << (planes - 1));
+        let all = u128::MAX >> (128 - size);
+        let word = |rng: &mut Rng| (u128::from(rng.next()) << 64 | u128::from(rng.next())) & all;
         let mut rows = vec![];
-        for (bits, signs) in [(0, 0), (u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
-            rows.push(vec![(bits, signs, vec![low; 64]), (bits, signs, vec![-low - 1; 64])]);
+        for (bits, signs) in [(0, 0), (all, 0), (0, all), (all, all)] {
+            rows.push(vec![(bits, signs, vec![low; size]), (bits, signs, vec![-low - 1; size])]);
         }
         for beats in 1..4 {
             let beat = |rng: &mut Rng| {
-                let x = (0..64).map(|_| rng.below(1 << planes) as i64 + low).collect();
-                (rng.next(), rng.next(), x)
+                let x = (0..size).map(|_| rng.below(1 << planes) as i64 + low).collect();
+                (word(rng), word(rng), x)
             };
             rows.push((0..beats).map(|_| beat(rng)).collect());
         }
@@ -293,15 +296,15 @@ mod tests {
     #[test]
     fn sums_agree_with_plain_integers() {
         let mut rng = Rng::new(7);
-        for planes in [1u32, 2, 8, 16] {
+        for (planes, size) in [1u32, 2, 8, 16].into_iter().flat_map(|p| [(p, 64usize), (p, 128)]) {
             for (signs, mask) in [(true, false), (false, true), (true, true)] {
                 // With blocks the inputs may be the narrower: the tree is as wide as t_k.
                 let inputs = if signs { planes.div_ceil(2) } else { planes };
-                let p = shape(inputs, planes + 9, mask);
+                let p = shape(inputs, planes + 3 + size.ilog2(), mask);
                 let blocks = signs.then(|| blocks(planes));
                 for masked in [false, true] {
                     if (masked && mask) || (!masked && signs) {
-                        check(&p, blocks.as_ref(), masked, &rows(&mut rng, planes));
+                        check(&p, blocks.as_ref(), masked, &rows(&mut rng, planes, size));
                     }
                 }
             }

@@ -61,6 +61,7 @@ pub mod gated_sum;
 pub mod hdl;
 pub mod isa;
 pub mod lookup_unit;
+pub mod lookup_word;
 pub mod mac_row;
 pub mod native;
 pub mod program;

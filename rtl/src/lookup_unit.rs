@@ -3,7 +3,8 @@
 //! Its ports have the widths of the bank unit, the same for every shape.
 
 use crate::hdl::prelude::*;
-use crate::shape::{index_bits, LookupShape};
+use crate::lookup_word::LookupWord;
+use crate::shape::{index_bits, LookupShape, WORD_BITS};
 use crate::table_build::{name_of, TableBuild};
 use crate::table_lookup::TableLookup;
 
@@ -45,6 +46,10 @@ pub struct LookupUnit {
     pub bytes: Wire<In>,
     /// Sum of the matrix row so far, two clocks after its beat.
     pub sum: Wire<Out>,
+    beat: Vec<Split>,
+    part: Vec<Inst<LookupWord>>,
+    centroids: Vec<Join>,
+    codes: Vec<Join>,
     build: Inst<TableBuild>,
     lookup: Inst<TableLookup>,
     unused_word: Vec<Unused>,
@@ -55,6 +60,9 @@ pub struct LookupUnit {
     _codes_bits: u32,
     _block_bits: u32,
     _chunk: usize,
+    _words: usize,
+    _one_word: usize,
+    _many_words: usize,
     _many_parts: usize,
     _many_blocks: usize,
     _spare_word: usize,
@@ -67,9 +75,14 @@ impl LookupUnit {
     pub fn new(p: &LookupShape, ports: &LookupPorts) -> Self {
         let centroid_bits = p.chunk * p.sub * 8;
         let codes_bits = p.lanes * p.code_bits;
-        let word_bits = centroid_bits.max(codes_bits);
+        // Words of a beat are self-contained; with several, each says what of it is not used.
+        let words = ports.beat_bits.div_ceil(WORD_BITS);
+        let many = (words > 1) as usize;
+        let word_bits = if many > 0 { ports.beat_bits } else { centroid_bits.max(codes_bits) };
         let block_bits = if p.blocks > 1 { index_bits(p.blocks) } else { 0 };
         let unused_word = Unused::above(u(ports.beat_bits), word_bits);
+        let part = || Inst::new(LookupWord::new(centroid_bits / words, codes_bits / words));
+        let join = |bits: u32| vec![Join::new(words as usize, u(bits / words)); many];
         let unused_bytes = Unused::above(u(ports.byte_bits), centroid_bits);
         let unused_step = Unused::above(u(ports.step_bits), block_bits);
         LookupUnit {
@@ -83,6 +96,10 @@ impl LookupUnit {
             byte_addr: Wire::new(u(index_bits(ports.byte_words))),
             bytes: Wire::new(u(ports.byte_bits)),
             sum: Wire::new(s(ports.sum_bits)),
+            beat: vec![Split::new(words as usize, WORD_BITS); many],
+            part: std::iter::repeat_with(part).take(many * words as usize).collect(),
+            centroids: join(centroid_bits),
+            codes: join(codes_bits),
             build: Inst::new(TableBuild::new(p, ports.byte_words)),
             lookup: Inst::new(TableLookup::new(p)),
             _spare_word: unused_word.len(),
@@ -96,6 +113,9 @@ impl LookupUnit {
             _codes_bits: codes_bits,
             _block_bits: block_bits,
             _chunk: p.chunk as usize,
+            _words: words as usize,
+            _one_word: 1 - many,
+            _many_words: many,
             _many_parts: (p.chunks() > 1) as usize,
             _many_blocks: (p.blocks > 1) as usize,
         }
@@ -105,11 +125,28 @@ impl LookupUnit {
 impl Logic for LookupUnit {
     #[hdl_gen]
     fn update(&mut self) {
+        for i in 0..self._many_words {
+            comment!("---- every word of the beat has its own centroids or codes ----");
+            self.beat[i].x.next = self.word.val();
+            for w in 0..self._words {
+                self.part[w].word.next = self.beat[i].y[w].val();
+            }
+            for w in 0..self._words {
+                self.centroids[i].x[w].next = self.part[w].centroids.val();
+                self.codes[i].x[w].next = self.part[w].codes.val();
+            }
+        }
+
         comment!("---- codebook beats: build the tables ----");
         self.build.clock.next = self.clock.val();
         self.build.restart.next = self.restart.val();
         self.build.valid.next = self.build_valid.val();
-        self.build.centroids.next = bit_cast(self.word.val(), self._centroid_bits);
+        for _i in 0..self._one_word {
+            self.build.centroids.next = bit_cast(self.word.val(), self._centroid_bits);
+        }
+        for i in 0..self._many_words {
+            self.build.centroids.next = self.centroids[i].y.val();
+        }
         self.build.bytes.next = bit_cast(self.bytes.val(), self._centroid_bits);
         self.byte_addr.next = self.build.byte_addr.val();
 
@@ -125,7 +162,12 @@ impl Logic for LookupUnit {
         }
         self.lookup.valid.next = self.lookup_valid.val();
         self.lookup.first.next = self.first.val();
-        self.lookup.codes.next = bit_cast(self.word.val(), self._codes_bits);
+        for _i in 0..self._one_word {
+            self.lookup.codes.next = bit_cast(self.word.val(), self._codes_bits);
+        }
+        for i in 0..self._many_words {
+            self.lookup.codes.next = self.codes[i].y.val();
+        }
         for i in 0..self._many_blocks {
             self.lookup.block[i].next = bit_cast(self.step.val(), self._block_bits);
         }

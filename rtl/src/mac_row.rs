@@ -1,12 +1,9 @@
-//! Multiply-add row: eight int8 weights of a beat times eight int8 inputs per clock.
+//! Multiply-add row: the int8 weights of a beat times as many int8 inputs per clock.
 
 use crate::hdl::prelude::*;
 use crate::shape::MacShape;
 
-/// Products per beat.
-pub const LANES: usize = 8;
-
-/// acc += sum of eight products.
+/// acc += sum of the products of a beat.
 #[derive(LogicBlock)]
 pub struct MacRow {
     /// Clock.
@@ -15,7 +12,7 @@ pub struct MacRow {
     pub valid: Signal<In, Bit>,
     /// It is the first of a matrix row.
     pub first: Signal<In, Bit>,
-    /// Eight weights, the first lowest.
+    /// Weights, the first lowest.
     pub weights: Wire<In>,
     /// Their inputs, one clock after `weights`.
     pub inputs: Wire<In>,
@@ -34,10 +31,11 @@ pub struct MacRow {
 }
 
 impl MacRow {
-    /// The row of a shape.
-    pub fn new(p: &MacShape) -> Self {
+    /// The row of a shape, for beats of `beat_bits`.
+    pub fn new(p: &MacShape, beat_bits: u32) -> Self {
         let acc_bits = Self::sum_bits(p);
-        let word = 8 * LANES as u32;
+        let lanes = beat_bits as usize / 8;
+        let word = 8 * lanes as u32;
         MacRow {
             clock: Signal::default(),
             valid: Signal::default(),
@@ -48,13 +46,13 @@ impl MacRow {
             valid_e: Flop::default(),
             first_e: Flop::default(),
             weights_e: Reg::data(u(word)),
-            weight: Split::signed(LANES, 8),
-            x: Split::signed(LANES, 8),
-            product: vec![Wire::new(s(acc_bits.min(16))); LANES],
+            weight: Split::signed(lanes, 8),
+            x: Split::signed(lanes, 8),
+            product: vec![Wire::new(s(acc_bits.min(16))); lanes],
             beat_sum: Wire::new(s(acc_bits)),
             kept: Wire::new(s(acc_bits)),
             acc: Reg::data(s(acc_bits)),
-            _lanes: LANES,
+            _lanes: lanes,
         }
     }
 
@@ -101,8 +99,14 @@ impl Unit for MacRow {
     }
 
     fn contract(&self) -> Contract {
+        let n = match self._lanes {
+            8 => "eight".to_string(),
+            n => n.to_string(),
+        };
         Contract {
-            summary: "Multiply-add row: eight int8 weights times eight int8 inputs per clock.".into(),
+            summary: format!(
+                "Multiply-add row: {n} int8 weights times {n} int8 inputs per clock."
+            ),
             formula: "sum += sum over j of weights[j] * inputs[j], from 0 at first_i.".into(),
             latency: "2 clocks from weights_i to sum_o.".into(),
             throughput: "A beat every clock.".into(),
@@ -137,8 +141,8 @@ mod tests {
     use super::*;
     use crate::testing::{pack, Rng};
 
-    fn check(acc_bits: u32, rows: &[Vec<([i8; 8], [i8; 8])>]) {
-        let mut uut = Inst::new(MacRow::new(&MacShape { acc_bits }));
+    fn check<const N: usize>(acc_bits: u32, rows: &[Vec<([i8; N], [i8; N])>]) {
+        let mut uut = Inst::new(MacRow::new(&MacShape { acc_bits }, 8 * N as u32));
         for row in rows {
             let mut sum = 0i64;
             for (at, (w, x)) in row.iter().enumerate() {
@@ -155,24 +159,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn products_of_the_extremes_and_of_random_bytes() {
+    fn extremes_and_random_bytes<const N: usize>(narrow: u32) {
         let mut rng = Rng::new(3);
         let mut rows = vec![
-            vec![([-128; 8], [-128; 8]); 3],
-            vec![([-128; 8], [127; 8]); 3],
-            vec![([0; 8], [-128; 8])],
+            vec![([-128; N], [-128; N]); 3],
+            vec![([-128; N], [127; N]); 3],
+            vec![([0; N], [-128; N])],
         ];
         for beats in [1, 2, 9] {
             let mut byte = || rng.below(256) as u8 as i8;
             rows.push(
                 (0..beats)
-                    .map(|_| ([0; 8].map(|_: i8| byte()), [0; 8].map(|_: i8| byte())))
+                    .map(|_| ([0; N].map(|_: i8| byte()), [0; N].map(|_: i8| byte())))
                     .collect(),
             );
         }
         check(24, &rows);
-        check(20, &rows);
+        check(narrow, &rows);
+    }
+
+    #[test]
+    fn products_of_the_extremes_and_of_random_bytes() {
+        extremes_and_random_bytes::<8>(20);
+        extremes_and_random_bytes::<16>(21);
     }
 
     #[test]

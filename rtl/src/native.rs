@@ -19,8 +19,8 @@ pub struct Inputs<'a> {
     pub host_write: Option<i64>,
     /// Starts the program.
     pub start: bool,
-    /// Columns of all banks: `beats` words of `beat_bits` each, bank 0 first. They stay on the pins
-    /// while this is `None`.
+    /// Columns of all banks, bank 0 first: the words of `beats` beats each, of 64 bits or of what a
+    /// narrower beat has. They stay on the pins while this is `None`.
     pub rd_data: Option<&'a [u64]>,
 }
 
@@ -86,7 +86,7 @@ impl NativeChannel {
     /// Sets the inputs of this clock.
     ///
     /// # Panics
-    /// If `rd_data` has not `banks * beats` words.
+    /// If `rd_data` has not the words of `banks * beats` beats.
     pub fn drive(&mut self, inputs: &Inputs<'_>) {
         let c = &mut *self.channel;
         c.prog_we.next = inputs.program.is_some();
@@ -101,9 +101,10 @@ impl NativeChannel {
         }
         c.start.next = inputs.start;
         if let Some(words) = inputs.rd_data {
-            assert_eq!(words.len(), c.rd_data.len(), "a word for every beat of every bank");
-            for (pin, word) in c.rd_data.iter_mut().zip(words) {
-                pin.set(i128::from(*word));
+            let beat = c.shape().beat_words() as usize;
+            assert_eq!(words.len(), beat * c.rd_data.len(), "a column for every bank");
+            for (pin, words) in c.rd_data.iter_mut().zip(words.chunks(beat)) {
+                pin.set(words.iter().rev().fold(0, |pin, word| pin << 64 | i128::from(*word)));
             }
         }
         settle(&mut self.channel);
@@ -156,7 +157,7 @@ impl NativeChannel {
     /// One whole clock: its inputs, and the outputs before its edge.
     ///
     /// # Panics
-    /// If `rd_data` has not `banks * beats` words.
+    /// If `rd_data` has not the words of `banks * beats` beats.
     pub fn step(&mut self, inputs: &Inputs<'_>) -> Outputs {
         self.drive(inputs);
         let outputs = self.outputs();

@@ -4,6 +4,9 @@
 use crate::isa::{IsaShape, VecOp};
 use crate::program::MAX_WORD_BITS;
 
+/// Bits of a word of a beat: the eight bytes of the longest sub-vector.
+pub const WORD_BITS: u32 = 64;
+
 /// Bits needed to number `n` things; at least 1.
 pub fn index_bits(n: u32) -> u32 {
     if n <= 2 {
@@ -29,7 +32,8 @@ pub struct ChannelShape {
     pub banks: u32,
     /// Beats per column: a column of `beats * beat_bits` bits is chewed in `beats` clocks.
     pub beats: u32,
-    /// Bits of a beat, at most 64.
+    /// Bits of a beat, at most 128. A beat of more than a word is so many self-contained words of
+    /// 64 bits, the lowest first: what does not fill a word leaves its top bits unused.
     pub beat_bits: u32,
     /// Clocks from a column read to its data.
     pub read_latency: u32,
@@ -75,7 +79,21 @@ impl ChannelShape {
             "the banks are a power of two, 2 to 1024",
         );
         want(self.beats > 0, "there is a beat");
-        want((1..=64).contains(&self.beat_bits), "a beat has 1 to 64 bits");
+        want(
+            (1..=WORD_BITS).contains(&self.beat_bits) || self.beat_bits == 2 * WORD_BITS,
+            "a beat has 1 to 64 bits, or 128",
+        );
+        want(
+            !masked || self.beat_bits % WORD_BITS == 0,
+            "a beat is whole words of 64 bits where signs are generated",
+        );
+        want(
+            bank.lookups.iter().all(|l| {
+                let words = self.beat_words();
+                l.lanes % words == 0 && l.chunk % words == 0
+            }),
+            "every word of a beat has as many lookups as the others, and as many centroids",
+        );
         want((1..=100).contains(&self.read_latency), "a read takes 1 to 100 clocks");
         want(
             !masked || self.read_latency >= crate::timing::SEED_CLOCKS,
@@ -169,6 +187,16 @@ impl ChannelShape {
         }
     }
 
+    /// Words of 64 bits of a beat; 1 where a beat is narrower.
+    pub fn beat_words(&self) -> u32 {
+        self.beat_bits.div_ceil(WORD_BITS)
+    }
+
+    /// Bits of a word of inputs on its way to the bank units: of a beat, at least 64.
+    pub fn load_bits(&self) -> u32 {
+        self.beat_bits.max(WORD_BITS)
+    }
+
     /// Elements that the buffer unit takes at once: one for each bank.
     pub fn lanes(&self) -> u32 {
         self.banks
@@ -222,7 +250,8 @@ pub struct BankShape {
     pub blocks: Option<BlockShape>,
     /// Multiply-add row for plain integer weights.
     pub mac: Option<MacShape>,
-    /// Words (of 8 bytes) of the byte-wise input memory of builders and multiply-add; 0 when unused.
+    /// Words (of the bytes of a beat, at least 8) of the byte-wise input memory of builders and
+    /// multiply-add; 0 when unused.
     pub byte_words: u32,
     /// Width of a result word: the widest accumulator.
     pub result_bits: u32,
@@ -252,9 +281,9 @@ impl BankShape {
 
 /// Table builder and lookup for one (k, sub).
 ///
-/// A beat of codes holds `lanes` codes of `code_bits`, the lowest first; code i of beat q of a
-/// matrix row belongs to sub-vector `q*lanes + i`. A beat of the codebook holds centroid j of
-/// `chunk` neighbouring sub-vectors, `sub` bytes each. Beats of the codebook come in the order
+/// A beat of codes holds `lanes` codes of `code_bits`, the lowest first, as many in each of its words;
+/// code i of beat q of a matrix row belongs to sub-vector `q*lanes + i`. A beat of the codebook holds
+/// centroid j of `chunk` neighbouring sub-vectors, `sub` bytes each, as many in each of its words. Beats of the codebook come in the order
 /// block (of `lanes` sub-vectors), centroid j, chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LookupShape {
@@ -264,9 +293,10 @@ pub struct LookupShape {
     pub sub: u32,
     /// Bits of a code: index_bits(k).
     pub code_bits: u32,
-    /// Lookups per beat: beat_bits / code_bits.
+    /// Lookups per beat: 64 / code_bits of each of its words.
     pub lanes: u32,
-    /// Sub-vectors per codebook beat: the largest divisor of `lanes` that is at most 8/sub.
+    /// Sub-vectors per codebook beat: of each of its words the largest divisor of a word's lanes that
+    /// is at most 8/sub.
     pub chunk: u32,
     /// Blocks of `lanes` sub-vectors that the tables hold, at most.
     pub blocks: u32,
@@ -283,7 +313,7 @@ impl LookupShape {
     }
 }
 
-/// Gated adder tree over one-bit weights: inputs lie as bit planes, 64 inputs to a plane word. Masks
+/// Gated adder tree over one-bit weights: inputs lie as bit planes, a beat of inputs to a plane word. Masks
 /// and binary quadratic blocks share it; the tree itself is as wide as the inner sums of blocks,
 /// where those have more bits than an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -307,9 +337,9 @@ pub struct GatedShape {
 ///
 /// | beats | hold |
 /// |---|---|
-/// | `inner` rows of `x_beats` | B: bit j of beat q is the sign of input 64q + j, 1 is +1 |
+/// | `inner` rows of `x_beats` | B: bit j of beat q is the sign of input `beat_bits`*q + j, 1 is +1 |
 /// | `scalar_beats(x_beats)` | beat 0: r (16 bits), t (16), 2s (32); beat 1: u' (64); zero beyond |
-/// | `rows` rows of `t_beats` | A: bit k of beat q is the sign of t_(64q + k) |
+/// | `rows` rows of `t_beats` | A: bit k of beat q is the sign of t_(`beat_bits`*q + k) |
 ///
 /// While the scalars pass, X is summed: their first `x_beats` beats run the inputs through the
 /// adder tree with every sign +1.
@@ -376,7 +406,10 @@ impl BlockShape {
         ];
         let sums = self.t_bits.max(self.x_sum_bits).max(self.row_bits);
         let rules = [
-            (shape.beat_bits == 64, "a beat has 64 bits where blocks are built"),
+            (
+                shape.beat_bits % WORD_BITS == 0,
+                "a beat is whole words of 64 bits where blocks are built",
+            ),
             (self.inner > 0 && self.x_beats > 0, "a block has an input and an inner sum"),
             (!widths.contains(&0), "no width of a block is 0"),
             (
@@ -406,7 +439,7 @@ impl BlockShape {
 /// Fewest beats of the scalars of a block: those that hold them.
 pub const SCALAR_BEATS: u32 = 2;
 
-/// Eight int8 multiply-adds per beat.
+/// An int8 multiply-add for every byte of a beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MacShape {
     /// Width of the accumulator (signed).

@@ -2,7 +2,8 @@
 //!
 //! Row r of a layer with key = seed ^ mix32(layer) has the seed
 //! `s0 = mix32(key ^ mix32(0x9E3779B9 * (r + 1)))`, 0 becoming 0x6D2B79F5; word i is the state of
-//! xorshift32 after i + 1 steps and holds the signs of inputs 32i to 32i+31, 1 for minus.
+//! xorshift32 after i + 1 steps and holds the signs of inputs 32i to 32i+31, 1 for minus. A group of
+//! inputs is a beat: two words, or four.
 
 use crate::hdl::prelude::*;
 use crate::shape::index_bits;
@@ -27,7 +28,7 @@ pub struct SignGen {
     pub load: Signal<In, Bit>,
     /// A group follows: the row's next one, or with `load` its first.
     pub advance: Signal<In, Bit>,
-    /// Signs of the 64 inputs of a group, from the clock after `load` or `advance`.
+    /// Signs of the inputs of a group, from the clock after `load` or `advance`.
     pub signs: Wire<Out>,
     second: Signal<Local, Bit>,
     operand: Wire<Local>,
@@ -49,19 +50,32 @@ pub struct SignGen {
     high_next: Wire<Local>,
     low: Reg,
     high: Reg,
+    third_a: Vec<Wire<Local>>,
+    third_b: Vec<Wire<Local>>,
+    third_next: Vec<Wire<Local>>,
+    fourth_a: Vec<Wire<Local>>,
+    fourth_b: Vec<Wire<Local>>,
+    fourth_next: Vec<Wire<Local>>,
+    third: Vec<Reg>,
+    fourth: Vec<Reg>,
     golden: Const,
     row_stride: Const,
     _banks: u32,
+    _two_words: usize,
+    _four_words: usize,
+    _beat_bits: u32,
 }
 
 impl SignGen {
-    /// For a channel of `banks` banks.
-    pub fn new(banks: u32) -> Self {
+    /// For a channel of `banks` banks and groups of `beat_bits` inputs, 64 or 128.
+    pub fn new(banks: u32, beat_bits: u32) -> Self {
         let word = || Wire::new(u(32));
+        let four = (beat_bits > 64) as usize;
+        let more = || vec![word(); four];
         SignGen {
             key: Wire::new(u(32)),
             bank: Wire::new(u(index_bits(banks))),
-            signs: Wire::new(u(64)),
+            signs: Wire::new(u(beat_bits)),
             operand: word(),
             factor: word(),
             product: word(),
@@ -81,9 +95,20 @@ impl SignGen {
             high_next: word(),
             low: Reg::data(u(32)),
             high: Reg::data(u(32)),
+            third_a: more(),
+            third_b: more(),
+            third_next: more(),
+            fourth_a: more(),
+            fourth_b: more(),
+            fourth_next: more(),
+            third: vec![Reg::data(u(32)); four],
+            fourth: vec![Reg::data(u(32)); four],
             golden: Const::new(GOLDEN as usize),
             row_stride: Const::new(GOLDEN.wrapping_mul(banks) as usize),
             _banks: banks,
+            _two_words: 1 - four,
+            _four_words: four,
+            _beat_bits: beat_bits,
             ..SignGen::default()
         }
     }
@@ -134,8 +159,16 @@ impl Logic for SignGen {
             self.row_hash.d.next = self.row_hash.q.val() + self.row_stride.val().into();
         }
 
-        comment!("---- two xorshift32 words per group of 64 inputs ----");
+        for _i in 0..self._two_words {
+            comment!("---- two xorshift32 words per group of 64 inputs ----");
+        }
+        for _i in 0..self._four_words {
+            comment!("---- four xorshift32 words per group of 128 inputs ----");
+        }
         self.state.next = self.high.q.val();
+        for i in 0..self._four_words {
+            self.state.next = self.fourth[i].q.val();
+        }
         if self.load.val() {
             self.state.next = self.seed.q.val();
         }
@@ -149,7 +182,30 @@ impl Logic for SignGen {
             self.low.d.next = self.low_next.val();
             self.high.d.next = self.high_next.val();
         }
-        self.signs.next = (bit_cast(self.high.q.val(), 64) << 32) | bit_cast(self.low.q.val(), 64);
+        for _i in 0..self._two_words {
+            self.signs.next =
+                (bit_cast(self.high.q.val(), 64) << 32) | bit_cast(self.low.q.val(), 64);
+        }
+        for i in 0..self._four_words {
+            self.third[i].clock.next = self.clock.val();
+            self.fourth[i].clock.next = self.clock.val();
+            self.third[i].d.next = self.third[i].q.val();
+            self.fourth[i].d.next = self.fourth[i].q.val();
+            self.third_a[i].next = self.high_next.val() ^ (self.high_next.val() << 13);
+            self.third_b[i].next = self.third_a[i].val() ^ (self.third_a[i].val() >> 17);
+            self.third_next[i].next = self.third_b[i].val() ^ (self.third_b[i].val() << 5);
+            self.fourth_a[i].next = self.third_next[i].val() ^ (self.third_next[i].val() << 13);
+            self.fourth_b[i].next = self.fourth_a[i].val() ^ (self.fourth_a[i].val() >> 17);
+            self.fourth_next[i].next = self.fourth_b[i].val() ^ (self.fourth_b[i].val() << 5);
+            if self.load.val() | self.advance.val() {
+                self.third[i].d.next = self.third_next[i].val();
+                self.fourth[i].d.next = self.fourth_next[i].val();
+            }
+            self.signs.next = (bit_cast(self.high.q.val(), 128) << 32)
+                | bit_cast(self.low.q.val(), 128)
+                | (self.third[i].q.val() << 64)
+                | (self.fourth[i].q.val() << 96);
+        }
     }
 }
 
@@ -159,6 +215,7 @@ impl Unit for SignGen {
     }
 
     fn contract(&self) -> Contract {
+        let words = if self._four_words > 0 { "four" } else { "two" };
         Contract {
             summary: "Sign generator: the signs of supermask weights, computed instead of stored."
                 .into(),
@@ -173,12 +230,14 @@ impl Unit for SignGen {
                 crate::timing::SEED_CLOCKS
             ),
             throughput: format!(
-                "A row every {} clocks, a group of 64 inputs every clock.",
-                crate::timing::SEED_CLOCKS
+                "A row every {} clocks, a group of {} inputs every clock.",
+                crate::timing::SEED_CLOCKS,
+                self._beat_bits
             ),
-            layout: "signs_o[j] is the sign of input j of the group: two words, the lower first. Row \
-                     r is bank_i + banks * index; start_i counts the index up."
-                .into(),
+            layout: format!(
+                "signs_o[j] is the sign of input j of the group: {words} words, the lower first. Row \
+                 r is bank_i + banks * index; start_i counts the index up."
+            ),
             preconditions: "restart_i and start_i not in one clock; key_i held from start_i on."
                 .into(),
         }
@@ -199,15 +258,20 @@ mod tests {
     use crate::testing::{mix32, signs_of};
     use crate::timing::SEED_CLOCKS;
 
-    /// The words of a row's signs.
-    fn words(key: u32, row: u32, groups: usize) -> Vec<u64> {
-        let word = |g: &[i64]| g.iter().rev().fold(0, |w, sign| w << 1 | u64::from(*sign < 0));
-        signs_of(key, row, 64 * groups).chunks(64).map(word).collect()
+    /// The signs of a row's groups of `size`.
+    fn words(key: u32, row: u32, groups: usize, size: usize) -> Vec<u128> {
+        let word = |g: &[i64]| g.iter().rev().fold(0, |w, sign| w << 1 | u128::from(*sign < 0));
+        signs_of(key, row, size * groups).chunks(size).map(word).collect()
     }
 
     /// Rows at the shortest interval: the next row's seed is started while this one is read.
     fn check(banks: u32, bank: u32, key: u32, rows: u32, groups: usize) {
-        let mut uut = Inst::new(SignGen::new(banks));
+        check_groups(64, banks, bank, key, rows, groups);
+        check_groups(128, banks, bank, key, rows, groups);
+    }
+
+    fn check_groups(size: u32, banks: u32, bank: u32, key: u32, rows: u32, groups: usize) {
+        let mut uut = Inst::new(SignGen::new(banks, size));
         uut.key.set(key as i128);
         uut.bank.set(bank as i128);
         uut.restart.next = true;
@@ -224,8 +288,8 @@ mod tests {
             clock(&mut uut);
             if let Some((row, group)) = at.filter(|(row, g)| *g < groups && *row < rows as usize) {
                 let r = bank + banks * row as u32;
-                let want = words(key, r, groups)[group];
-                assert_eq!(uut.signs.get() as u64, want, "row {r} group {group}");
+                let want = words(key, r, groups, size as usize)[group];
+                assert_eq!(uut.signs.get() as u128, want, "row {r} group {group} of {size}");
             }
         }
     }
@@ -241,7 +305,7 @@ mod tests {
     #[test]
     fn a_seed_is_ready_no_earlier_than_said() {
         let first_signs = |clocks: u32| {
-            let mut uut = Inst::new(SignGen::new(16));
+            let mut uut = Inst::new(SignGen::new(16, 64));
             uut.key.set(5);
             uut.restart.next = true;
             clock(&mut uut);
@@ -251,9 +315,9 @@ mod tests {
                 uut.load.next = cycle == clocks;
                 clock(&mut uut);
             }
-            uut.signs.get() as u64
+            uut.signs.get() as u128
         };
-        let want = words(5, 0, 1)[0];
+        let want = words(5, 0, 1, 64)[0];
         assert_eq!(first_signs(SEED_CLOCKS), want);
         assert_ne!(first_signs(SEED_CLOCKS - 1), want);
     }

@@ -98,6 +98,11 @@ pub fn lookup(k: u32, sub: u32, blocks: u32, (entry_bits, acc_bits): (u32, u32))
     LookupShape { k, sub, code_bits, lanes, chunk, blocks, entry_bits, acc_bits }
 }
 
+/// The same on beats of 128 bits, two words.
+pub fn wide(l: LookupShape) -> LookupShape {
+    LookupShape { lanes: 2 * l.lanes, chunk: 2 * l.chunk, ..l }
+}
+
 /// Binary quadratic blocks of up to 256 t_k of `t_bits` each, over up to 256 inputs.
 pub fn blocks(t_bits: u32) -> BlockShape {
     BlockShape {

@@ -44,6 +44,23 @@ fn plain_weights_alone_in_two_banks() {
     lint("plain_weights_alone_in_two_banks", &shapes::plain());
 }
 
+#[test]
+fn every_block_on_beats_of_128_bits() {
+    lint("every_block_on_beats_of_128_bits", &shapes::wide_beats(shapes::everything()));
+}
+
+/// A word of bytes takes two steps, a group of planes sixteen.
+#[test]
+fn beats_of_128_bits_in_eight_banks() {
+    let shape = ChannelShape { banks: 8, ..shapes::wide_beats(shapes::everything()) };
+    lint("beats_of_128_bits_in_eight_banks", &shape);
+}
+
+#[test]
+fn binary_quadratic_alone_on_beats_of_128_bits() {
+    lint("binary_quadratic_wide", &shapes::wide_beats(shapes::quadratic()));
+}
+
 /// A word of bytes takes two steps, a group of planes sixteen.
 #[test]
 fn every_block_in_four_banks() {

@@ -155,8 +155,8 @@ impl<'a> Native<'a> {
         let slots = bank_at(shape.lanes() as usize, banks);
         let mut checker = Checker::new(reference, vec![64; slots]);
         let mut values = vec![Bits { known: true, ..Bits::UNKNOWN }; slots];
-        let beats = shape.beats as usize;
-        let mut pins = vec![0u64; banks * beats];
+        let column_words = (shape.beats * shape.beat_words()) as usize;
+        let mut pins = vec![0u64; banks * column_words];
         let (mut commands, mut first, mut now) = (Vec::new(), None, 0);
         for clock in 0..limit {
             now = self.channel.cycle();
@@ -203,7 +203,8 @@ impl<'a> Native<'a> {
                 let seen = self.channel.bank(bank);
                 let at = bank_at(shape.lanes() as usize, bank);
                 values[at].words[0] = u64::from(seen.col_valid);
-                for (word, pin) in values[at + 1].words.iter_mut().zip(&pins[bank * beats..]) {
+                for (word, pin) in values[at + 1].words.iter_mut().zip(&pins[bank * column_words..])
+                {
                     *word = *pin;
                 }
                 values[at + 2].words[0] = u64::from(seen.column_acc.is_some());

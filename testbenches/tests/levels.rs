@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::{compile, compile_for, golden_cases, on_all, options, tool};
+use common::{cases_of_every_unit, compile, compile_for, golden_cases, on_all, options, tool};
 use pimc_cosim::{cosim, Inputs, Level, Options, Quiet, Report};
 use pimc_ir::generated::{self, Format};
-use pimc_ir::testing::ModelBuilder;
+use pimc_ir::testing::{BqqArrays, ModelBuilder};
+use pimc_ir::types::bqq_inner;
 use pimc_lower::Target;
 use std::path::Path;
 
@@ -39,12 +40,20 @@ fn flaw(report: &Report, vectors: usize, banks: u64) -> Option<String> {
     (!whole).then(|| format!("not everything was compared: {report:?}"))
 }
 
-/// Compiles the model in `case` and runs it on its vectors.
-fn run_case(name: &str, case: &Path, adjust: impl Fn(&mut Options)) -> Option<String> {
+/// Compiles the model in `case`, for `target` if it is given, and runs it on its vectors.
+fn run_case(
+    name: &str,
+    case: &Path,
+    target: Option<&Target>,
+    adjust: impl Fn(&mut Options),
+) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
     let tree = dir.path().join("out");
     let model = pimc_ir::load(&case.join("model.ir")).unwrap();
-    compile(&model, &tree);
+    match target {
+        Some(target) => compile_for(&model, target, &tree),
+        None => compile(&model, &tree),
+    }
     let inputs = Inputs::File(case.join("vectors.safetensors"));
     let vectors = inputs.vectors(&model.module.func).unwrap().len();
     let mut options = options(inputs);
@@ -59,7 +68,7 @@ fn run_case(name: &str, case: &Path, adjust: impl Fn(&mut Options)) -> Option<St
 
 #[test]
 fn golden_vectors_agree_on_every_level() {
-    let flaws = on_all(&golden_cases(), |(name, case)| run_case(name, case, |_| {}));
+    let flaws = on_all(&golden_cases(), |(name, case)| run_case(name, case, None, |_| {}));
     assert!(flaws.is_empty(), "{}", flaws.join("\n"));
 }
 
@@ -70,8 +79,93 @@ fn the_oldest_verilator_agrees_too() {
     let mut cases = golden_cases();
     cases.retain(|c| names.contains(&c.0.as_str()));
     assert_eq!(cases.len(), names.len());
+    let flaws = on_all(&cases, |(name, case)| {
+        run_case(name, case, None, |o| o.verilator = Some(old.clone()))
+    });
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+}
+
+#[test]
+fn columns_of_two_clocks_agree_on_every_level() {
+    let aim = Target::named("gddr6-aim").unwrap();
+    assert_eq!((aim.beat_bits, aim.column_interval()), (128, 2));
     let flaws =
-        on_all(&cases, |(name, case)| run_case(name, case, |o| o.verilator = Some(old.clone())));
+        on_all(&cases_of_every_unit(), |(name, case)| run_case(name, case, Some(&aim), |_| {}));
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+}
+
+/// Matrices of every format whose rows are several beats of 128 bits and no whole number of them.
+fn wide_models() -> Vec<(&'static str, ModelBuilder)> {
+    let mut state = 1u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % below
+    };
+    let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| random(256) as u8 as i8).collect() };
+    let matrix = |ty: &str, rows: usize, cols: usize| {
+        ModelBuilder::new(format!(
+            "pimc 1\ntarget \"hbm3-pim\"\nweight @w : {ty} from \"t.safetensors\"\n\
+             func @main(%x: i8<{cols}>) -> i64<{rows}> {{\n  %y = matvec @w, %x : i64<{rows}>\n  \
+             return %y\n}}"
+        ))
+    };
+    let books = [bytes(150 * 16 * 2), bytes(21 * 500 * 3), bytes(40 * 256 * 4)];
+    let weights = bytes(20 * 301);
+    let mut codes = |n: usize, k: u64| -> Vec<u16> { (0..n).map(|_| random(k) as u16).collect() };
+    let (few, many, whole) = (codes(40 * 150, 16), codes(20 * 21, 500), codes(17 * 40, 256));
+    let mut bits = |n: usize| -> Vec<bool> { (0..n).map(|_| random(2) == 1).collect() };
+    let first = bits(20 * 300);
+    let second = bits(20 * 300).into_iter().zip(&first).map(|(b, a)| b && *a).collect();
+    let (m, n) = (140, 150);
+    let l = bqq_inner(m, n);
+    let small = |at: i16| -> Vec<i16> { (0..4).map(|i| at - 77 * i).collect() };
+    let blocks = BqqArrays {
+        y: bits(4 * m * l),
+        z: bits(4 * l * n),
+        r: small(100),
+        s: small(-32000),
+        t: small(32767),
+        u: vec![i32::MAX, i32::MIN],
+    };
+    vec![
+        ("k16", matrix("pq<40x300, sub=2, k=16>", 40, 300).pq("w", &few, &books[0])),
+        ("k500", matrix("pq<20x63, sub=3, k=500>", 20, 63).pq("w", &many, &books[1])),
+        ("k256", matrix("pq<17x160, sub=4, k=256>", 17, 160).pq("w", &whole, &books[2])),
+        ("int", matrix("int<20x301, bits=8>", 20, 301).int("w", &weights, &[])),
+        (
+            "two coats",
+            matrix("supermask<20x300, coats=2, seed=0x5eed>", 20, 300)
+                .supermask("w", &[first, second].concat()),
+        ),
+        ("blocks", matrix("bqq<140x300, bases=2, block=140x150>", m, 300).bqq("w", &blocks)),
+    ]
+}
+
+/// Where columns come every two clocks, and where they come slower than beats of 128 bits or of 64.
+#[test]
+fn rows_of_many_beats_agree_on_every_level() {
+    let (aim, hbm) = (Target::named("gddr6-aim").unwrap(), Target::named("hbm3-pim").unwrap());
+    let with = |of: &Target, bits: &str| of.with(&[("unit", "beat_bits", bits)]).unwrap();
+    let targets = [aim.clone(), with(&aim, "64"), with(&hbm, "128")];
+    let models = wide_models();
+    // On the first target all of them, on the others one of every two.
+    let pairs: Vec<_> = (0..3 * models.len())
+        .map(|i| (&targets[i / models.len()], i / models.len(), &models[i % models.len()], i))
+        .filter(|(_, target, _, i)| *target == 0 || i % 2 == target % 2)
+        .collect();
+    let flaws = on_all(&pairs, |(target, _, (name, builder), _)| {
+        let dir = tempfile::tempdir().unwrap();
+        let path =
+            builder.write(dir.path(), "w.ir").unwrap_or_else(|d| panic!("{}", d.render(false)));
+        let model = pimc_ir::load(&path).unwrap_or_else(|d| panic!("{name}: {}", d.render(false)));
+        let tree = dir.path().join("out");
+        compile_for(&model, target, &tree);
+        let flaw = match cosim(&tree, &options(Inputs::Random { count: 4, seed: 3 }), &Quiet) {
+            Ok(report) => flaw(&report, 4),
+            Err(e) => Some(e.to_string()),
+        };
+        flaw.map(|f| format!("{name} on {} of {} bits: {f}", target.name, target.beat_bits))
+    });
     assert!(flaws.is_empty(), "{}", flaws.join("\n"));
 }
 

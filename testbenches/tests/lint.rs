@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::{compile, golden_cases, on_all, tool};
+use common::{cases_of_every_unit, compile, compile_for, golden_cases, on_all, tool};
 use pimc_cosim::bench::DRIVER;
 use pimc_cosim::testbench::{DRAM_BANK, TESTBENCH};
 use pimc_cosim::verilator::Toolchain;
+use pimc_lower::Target;
 use std::path::Path;
 use std::process::Command;
 
@@ -45,13 +46,22 @@ fn verilators() -> Vec<Toolchain> {
     [None, Some(old.as_path())].map(|p| Toolchain::find(p).unwrap()).to_vec()
 }
 
+/// Every case, and on beats of 128 bits those that have every unit.
 #[test]
 fn every_generated_file_pleases_every_front_end() {
     let tools = verilators();
-    let complaints: Vec<String> = on_all(&golden_cases(), |(name, case)| {
+    let narrow = golden_cases().into_iter().map(|case| ("", case));
+    let wide = cases_of_every_unit().into_iter().map(|case| ("gddr6-aim", case));
+    let all: Vec<_> = narrow.chain(wide).collect();
+    let complaints: Vec<String> = on_all(&all, |(target, (name, case))| {
         let dir = tempfile::tempdir().unwrap();
         let tree = dir.path().join("out");
-        compile(&pimc_ir::load(&case.join("model.ir")).unwrap(), &tree);
+        let model = pimc_ir::load(&case.join("model.ir")).unwrap();
+        match Target::named(target) {
+            Some(target) => compile_for(&model, &target, &tree),
+            None => compile(&model, &tree),
+        }
+        let name = format!("{name} {target}");
         let rtl = tree.join("rtl");
         let list = std::fs::read_to_string(rtl.join("pimc.f")).unwrap();
         let files: Vec<String> = list.lines().map(str::to_string).collect();

@@ -1,16 +1,16 @@
 //! Bank images: what every column of every bank holds.
 //!
 //! A stream starts at column 0 of a DRAM row; a matrix row starts on a column boundary and takes a
-//! whole number of columns. A column is four beats of 64 bits, the lowest first, and no code
-//! straddles a beat. Padding is zero. Which rows and which of their inputs a bank holds, its share,
+//! whole number of columns. A column is four words of 64 bits, the lowest first, and no code
+//! straddles a word; a beat is one word or `words` that follow one another. Padding is zero. Which rows and which of their inputs a bank holds, its share,
 //! [`Split`] says.
 //!
-//! | stream | beat q of a matrix row, over the inputs of the bank's share |
+//! | stream | word q of a matrix row, which is word q mod `words` of beat q / `words`, over the inputs of the bank's share |
 //! |---|---|
 //! | codebook | block, centroid j, chunk in that order: centroid j of `chunk` sub-vectors, byte by byte |
-//! | codes | `lanes` codes of `code_bits`: sub-vectors q*lanes .. |
+//! | codes | as many codes of `code_bits` as a word has: sub-vectors q*(lanes / words) .. |
 //! | blocks | as [`pimc_rtl::shape::BlockShape`] says: B, scalars, A of one block and basis |
-//! | mask | coat q mod coats of inputs 64*(q / coats) .. |
+//! | mask | of beat b coat b mod coats of the inputs from `beat_bits`*(b / coats) on |
 //! | int | weights of inputs 8q .., a byte each |
 
 use crate::hex;
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-/// One column of one bank: its beats, the lowest first.
+/// One column of one bank: its words, the lowest first.
 pub type Column = [u64; 4];
 
 /// Something that answers column reads.
@@ -98,17 +98,18 @@ impl<'a> Images<'a> {
             return column;
         }
         let first = c % place.row_columns * column.len() as u32;
-        for (i, beat) in column.iter_mut().enumerate() {
+        for (i, word) in column.iter_mut().enumerate() {
             let q = first as usize + i;
-            *beat = self.beat(place, bank as usize, (c / place.row_columns) as usize, q);
+            *word = self.word(place, bank as usize, (c / place.row_columns) as usize, q);
         }
         column
     }
 
-    /// Beat `q` of matrix row `n` of a bank; zero past the row's end.
-    fn beat(&self, place: &StreamPlace, bank: usize, n: usize, q: usize) -> u64 {
+    /// Word `q` of matrix row `n` of a bank; zero past the row's end.
+    fn word(&self, place: &StreamPlace, bank: usize, n: usize, q: usize) -> u64 {
         let banks = self.plan.target.units() as usize;
         let inputs = place.inputs as usize;
+        let (beat_bits, words) = (self.plan.shape.beat_bits, self.plan.shape.beat_words() as usize);
         // The row of the weight, and the first input of the share.
         let (row, start) = match place.split {
             Split::Rows => (n * banks + bank, 0),
@@ -116,9 +117,9 @@ impl<'a> Images<'a> {
         };
         match (self.model.weight(place.weight), place.content) {
             (WeightView::Pq(v), Content::Codebook) => {
-                let l = lookup_lanes(v.k(), v.sub());
-                let (chunks, chunk, lanes) =
-                    (l.chunks() as usize, l.chunk as usize, l.lanes as usize);
+                let l = lookup_lanes(v.k(), v.sub(), beat_bits);
+                let (chunk, lanes) = (l.chunk as usize / words, l.lanes as usize);
+                let chunks = lanes / chunk;
                 let (block, j, part) = (q / chunks / v.k(), q / chunks % v.k(), q % chunks);
                 let mine = share(start, inputs, v.sub(), v.parts());
                 let first = mine.start + block * lanes + part * chunk;
@@ -132,20 +133,24 @@ impl<'a> Images<'a> {
                 }))
             }
             (WeightView::Pq(v), _) if row < v.rows() => {
-                let l = lookup_lanes(v.k(), v.sub());
+                let l = lookup_lanes(v.k(), v.sub(), beat_bits);
+                let lanes = l.lanes as usize / words;
                 let mine = share(start, inputs, v.sub(), v.parts());
-                let first = mine.start + q * l.lanes as usize;
-                let last = (first + l.lanes as usize).min(mine.end);
+                let first = mine.start + q * lanes;
+                let last = (first + lanes).min(mine.end);
                 (first..last).enumerate().fold(0, |word, (lane, s)| {
                     word | (v.code(row, s) as u64) << (lane as u32 * l.code_bits)
                 })
             }
             (WeightView::Bqq(v), _) => {
                 let blocks = (v.bases(), v.rows() / v.block_rows(), v.cols() / v.block_cols());
-                place.block_of(n, bank, banks, blocks).map_or(0, |block| block_beat(&v, block, q))
+                place
+                    .block_of(n, bank, banks, blocks)
+                    .map_or(0, |block| block_word(&v, block, q, words))
             }
             (WeightView::Supermask(v), _) if row < v.rows() => {
-                let (group, coat) = (q / v.coats(), q % v.coats());
+                let (beat, at) = (q / words, q % words);
+                let (group, coat) = (beat / v.coats() * words + at, beat % v.coats());
                 let ty = &self.model.module.weights[place.weight.0].ty;
                 let mask = |m: &OnceLock<EffectiveMask>| {
                     m.get_or_init(|| EffectiveMask::new(&v, ty)).word(row, group, coat)
@@ -180,29 +185,30 @@ pub(crate) fn share(
     (start / sub).min(parts)..((start + inputs) / sub).min(parts)
 }
 
-/// Beat `q` of one block and basis.
-fn block_beat(v: &BqqView<'_>, (i, br, bc): (usize, usize, usize), q: usize) -> u64 {
+/// Word `q` of one block and basis, `words` to a beat.
+fn block_word(v: &BqqView<'_>, (i, br, bc): (usize, usize, usize), q: usize, words: usize) -> u64 {
     let (n, l) = (v.block_cols(), v.inner());
-    let (x_beats, t_beats) = (n.div_ceil(64), l.div_ceil(64));
-    let scalars = BlockShape::scalar_beats(x_beats as u32) as usize;
-    if q < l * x_beats {
-        return bits(q % x_beats, n, |j| v.b(i, br, bc, q / x_beats, j));
+    let (x_beats, t_beats) = (n.div_ceil(64 * words), l.div_ceil(64 * words));
+    let scalars = BlockShape::scalar_beats(x_beats as u32) as usize * words;
+    let (x_words, t_words) = (x_beats * words, t_beats * words);
+    if q < l * x_words {
+        return bits(q % x_words, n, |j| v.b(i, br, bc, q / x_words, j));
     }
-    let q = q - l * x_beats;
+    let q = q - l * x_words;
     if q < scalars {
         let s = v.s(i, br, bc);
-        return match q {
-            0 => {
+        return match (q / words, q % words) {
+            (0, 0) => {
                 field(v.r(i, br, bc), 0, 16) | field(v.t(i, br, bc), 16, 16) | field(2 * s, 32, 32)
             }
             // u stands once in the sum over the bases.
-            1 => (if i == 0 { v.u(br, bc) } else { 0 } - l as i64 * s) as u64,
+            (1, 0) => (if i == 0 { v.u(br, bc) } else { 0 } - l as i64 * s) as u64,
             _ => 0,
         };
     }
     let q = q - scalars;
-    if q < v.block_rows() * t_beats {
-        return bits(q % t_beats, l, |k| v.a(i, br, bc, q / t_beats, k));
+    if q < v.block_rows() * t_words {
+        return bits(q % t_words, l, |k| v.a(i, br, bc, q / t_words, k));
     }
     0
 }

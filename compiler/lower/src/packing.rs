@@ -126,7 +126,7 @@ impl Packer<'_> {
         v: &PqView<'_>,
         take: &mut impl FnMut(&[u64]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let l = lookup_lanes(v.k(), v.sub());
+        let l = lookup_lanes(v.k(), v.sub(), 64 * self.words as u32);
         let (lanes, chunk) = (l.lanes as usize, l.chunk as usize / self.words);
         let mine = self.share(v);
         let mut words = Vec::new();
@@ -152,7 +152,7 @@ impl Packer<'_> {
     }
 
     fn codes(&self, v: &PqView<'_>, row: usize, out: &mut [u64]) {
-        let l = lookup_lanes(v.k(), v.sub());
+        let l = lookup_lanes(v.k(), v.sub(), 64 * self.words as u32);
         let lanes = l.lanes as usize / self.words;
         let mine = self.share(v);
         match v.code_bytes(row) {

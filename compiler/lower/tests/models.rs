@@ -191,10 +191,11 @@ fn a_long_stream_is_a_short_program() {
     let mut rng = Rng::new(6);
     let builder = int(&mut rng, 1024, 1024, None);
     let model = builder.build().unwrap();
-    for name in ["hbm3-pim", "hbm3-pim-uncapped"] {
+    // Where columns come every two clocks, the reads of a row are no loop: 64 instructions.
+    for (name, most) in [("hbm3-pim", 100), ("hbm3-pim-uncapped", 100), ("gddr6-aim", 250)] {
         let plan = plan(&model, &Target::named(name).unwrap());
         let end = assert_legal(&plan);
-        assert!(plan.program.len() < 100, "{} instructions", plan.program.len());
+        assert!(plan.program.len() < most, "{} instructions", plan.program.len());
         // 64 rows a bank of 32 columns.
         let bytes = 64.0 * 32.0 * 32.0;
         let seconds = end as f64 * f64::from(plan.target.timing.tck_ps) * 1e-12;

@@ -36,6 +36,17 @@ fn odd_targets() -> Vec<Target> {
     push(&|t| (t.timing.rtp, t.timing.ccd) = (7, 6));
     push(&|t| (t.banks, t.columns, t.rows) = (4, 8, 4096));
     push(&|t| (t.timing.rfc, t.timing.refi) = (3000, 3400));
+    // Beats as the columns come, faster than they come, and slower.
+    let aim = Target::named("gddr6-aim").expect("built in");
+    for (of, section, key, value) in [
+        (&aim, "unit", "beat_bits", "128"),
+        (&aim, "unit", "beat_bits", "64"),
+        (&base, "unit", "beat_bits", "128"),
+        (&base, "timing", "ccd_all_bank", "3"),
+        (&base, "timing", "ccd_all_bank", "1"),
+    ] {
+        all.push(of.with(&[(section, key, value)]).expect("sound"));
+    }
     all
 }
 

@@ -10,9 +10,6 @@ use crate::shape::{index_bits, ChannelShape, StreamMode};
 use crate::sign_gen::SignGen;
 use crate::table_lookup::TableLookup;
 
-/// Bits of the load bus.
-const WORD: u32 = 64;
-
 /// Widths that follow from a shape.
 struct Widths {
     step: u32,
@@ -80,12 +77,13 @@ impl BankUnit {
             sum_bits: w.lookup_sum,
         };
         let lookup = bank.lookups.iter().map(|l| Inst::new(LookupUnit::new(l, &ports))).collect();
+        let word = shape.load_bits();
         let load_bits = match (gated, bytes) {
-            (true, _) => WORD,
+            (true, _) => word,
             (false, true) => w.byte,
             (false, false) => 0,
         };
-        let unused_load = Unused::above(u(WORD), load_bits);
+        let unused_load = Unused::above(u(word), load_bits);
         let unused_acc = Unused::above(s(w.acc), bank.result_bits);
         let no_start = bank.lookups.is_empty() && !mask && !blocks;
         let blocks_alone = modes == [StreamMode::Blocks];
@@ -111,7 +109,7 @@ impl BankUnit {
             plane_we: vec_of(gated, Signal::default),
             plane: vec_of(gated, || Wire::new(u(index_bits(plane_count)))),
             plane_group: vec_of(gated, || Wire::new(u(index_bits(groups)))),
-            load_data: Wire::new(u(WORD)),
+            load_data: Wire::new(u(word)),
             row_valid: Signal::default(),
             row_value: Wire::new(s(bank.result_bits)),
 
@@ -149,13 +147,13 @@ impl BankUnit {
             lookup,
             group: vec_of(gated, || Wire::new(u(index_bits(groups)))),
             planes: (0..plane_count).map(|_| memory(groups, beat)).collect(),
-            signs: vec_of(mask, || Inst::new(SignGen::new(shape.banks))),
+            signs: vec_of(mask, || Inst::new(SignGen::new(shape.banks, shape.beat_bits))),
             blocks: gated_blocks.into_iter().map(block_unit).collect(),
             sum_valid: flag(gated),
             sum_first: flag(gated),
             sum_bits: vec_of(gated, || Wire::new(beat)),
             gated: bank.gated.iter().map(|g| Inst::new(gated_sum(g))).collect(),
-            mac: bank.mac.iter().map(|m| Inst::new(MacRow::new(m))).collect(),
+            mac: bank.mac.iter().map(|m| Inst::new(MacRow::new(m, shape.beat_bits))).collect(),
 
             column_end: Flop::default(),
             row_end: Flop::default(),

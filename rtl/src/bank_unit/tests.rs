@@ -21,10 +21,26 @@ fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
     testing::lookup(k, sub, blocks, (19, 23))
 }
 
+/// Bits of a beat, each with the beats of a column of 256.
+const FOLDS: [(u32, u32); 2] = [(64, 4), (128, 2)];
+
+/// The lookup unit on beats of `size` bits.
+fn folded(l: LookupShape, size: u32) -> LookupShape {
+    if size > 64 {
+        testing::wide(l)
+    } else {
+        l
+    }
+}
+
 /// A bank unit with the columns of a stream on their way to it, and what it has reported.
 struct Bench {
     uut: Inst<BankUnit>,
     interval: usize,
+    /// Bits of a beat.
+    size: usize,
+    /// Beats of a column.
+    beats: usize,
     mode: StreamMode,
     /// `column_acc` at every `column_done`.
     columns: Vec<i128>,
@@ -34,8 +50,16 @@ struct Bench {
 
 impl Bench {
     fn new(bank: BankShape) -> Bench {
-        let uut = Inst::new(BankUnit::new(&channel(bank)));
-        Bench { uut, interval: 4, mode: StreamMode::Mac, columns: vec![], results: vec![] }
+        Bench::folded(bank, FOLDS[0])
+    }
+
+    /// With beats of so many bits, and so many of them to a column, as far apart as those take.
+    fn folded(bank: BankShape, (beat_bits, beats): (u32, u32)) -> Bench {
+        let shape = ChannelShape { beat_bits, beats, ..channel(bank) };
+        let uut = Inst::new(BankUnit::new(&shape));
+        let (size, beats) = (beat_bits as usize, beats as usize);
+        let (mode, columns, results) = (StreamMode::Mac, vec![], vec![]);
+        Bench { uut, interval: beats, size, beats, mode, columns, results }
     }
 
     fn clock(&mut self) {
@@ -62,14 +86,14 @@ impl Bench {
 
     /// Streams matrix rows of beats, each row from a column boundary, columns `interval` apart. Beats
     /// that are not used are filled with ones: they must not count.
-    fn rows(&mut self, rows: &[Vec<u64>]) {
+    fn rows(&mut self, rows: &[Vec<u128>]) {
         self.columns.clear();
         self.results.clear();
         let masked = !self.uut.sign_start.is_empty();
         let mut columns = vec![];
         for row in rows {
-            let last = row.len().div_ceil(4) - 1;
-            for (at, beats) in row.chunks(4).enumerate() {
+            let last = row.len().div_ceil(self.beats) - 1;
+            for (at, beats) in row.chunks(self.beats).enumerate() {
                 columns.push((at == 0, at == last, beats.to_vec()));
             }
         }
@@ -89,7 +113,7 @@ impl Bench {
                 self.uut.col_last.next = *last;
                 self.uut.col_beats.set(beats.len() as i128 - 1);
                 for (b, port) in self.uut.rd_data.iter_mut().enumerate() {
-                    port.set(beats.get(b).map_or(u64::MAX, |x| *x) as i128);
+                    port.set(beats.get(b).map_or(u128::MAX, |x| *x) as i128);
                 }
             }
             self.clock();
@@ -99,7 +123,7 @@ impl Bench {
             self.uut.sign_start[0].next = false;
         }
         // The last column entered `interval` clocks ago; its result is still to come.
-        let beats = columns.last().map_or(4, |c| c.2.len());
+        let beats = columns.last().map_or(self.beats, |c| c.2.len());
         for _ in self.interval..beats + row_clocks(self.mode) as usize {
             self.clock();
         }
@@ -120,10 +144,10 @@ impl Bench {
     }
 
     fn load_planes(&mut self, x: &[i64], planes: usize) {
-        for (group, x) in x.chunks(64).enumerate() {
+        for (group, x) in x.chunks(self.size).enumerate() {
             for p in 0..planes {
                 let word =
-                    x.iter().enumerate().fold(0u64, |w, (j, x)| w | ((x >> p & 1) as u64) << j);
+                    x.iter().enumerate().fold(0u128, |w, (j, x)| w | ((x >> p & 1) as u128) << j);
                 self.uut.plane_we[0].next = true;
                 self.uut.plane[0].set(p as i128);
                 self.uut.plane_group[0].set(group as i128);
@@ -135,9 +159,17 @@ impl Bench {
     }
 }
 
-fn bits(row: &[bool]) -> Vec<u64> {
-    let word = |c: &[bool]| c.iter().enumerate().fold(0u64, |w, (j, b)| w | (*b as u64) << j);
-    row.chunks(64).map(word).collect()
+/// Bits to beats of `size`, the first lowest.
+fn bits(row: &[bool], size: usize) -> Vec<u128> {
+    let word = |c: &[bool]| c.iter().enumerate().fold(0u128, |w, (j, b)| w | (*b as u128) << j);
+    row.chunks(size).map(word).collect()
+}
+
+/// Fields of `bits` to a beat: as many to each of its words of 64 bits, from the lowest bit on.
+fn beat_of(fields: &[u64], bits: u32, words: usize) -> u128 {
+    let in_word = fields.len().div_ceil(words).max(1);
+    let at = |i: usize| (i / in_word * 64) as u32 + (i % in_word) as u32 * bits;
+    fields.iter().enumerate().fold(0, |beat, (i, field)| beat | u128::from(*field) << at(i))
 }
 
 fn inputs(rng: &mut Rng, n: usize) -> Vec<i8> {
@@ -149,7 +181,7 @@ fn run_lookup(bench: &mut Bench, unit: u32, vectors: usize, rows: usize, seed: u
     let mut rng = Rng::new(seed);
     let p = bench.uut._shape.bank.lookups[unit as usize];
     let (lanes, chunk, sub) = (p.lanes as usize, p.chunk as usize, p.sub as usize);
-    let blocks = vectors.div_ceil(lanes);
+    let (blocks, words) = (vectors.div_ceil(lanes), bench.size.div_ceil(64));
     let x = inputs(&mut rng, vectors * sub);
     let book: Vec<Vec<Vec<i8>>> =
         (0..vectors).map(|_| (0..p.k).map(|_| inputs(&mut rng, sub)).collect()).collect();
@@ -158,15 +190,13 @@ fn run_lookup(bench: &mut Bench, unit: u32, vectors: usize, rows: usize, seed: u
     for block in 0..blocks {
         for j in 0..p.k as usize {
             for c in 0..lanes / chunk {
-                let mut word = 0u64;
-                for i in (0..chunk).rev() {
-                    for byte in (0..sub).rev() {
-                        let centroid = book.get(block * lanes + c * chunk + i);
-                        let value = centroid.map_or(0, |b| b[j][byte]);
-                        word = word << 8 | (value as u8) as u64;
-                    }
+                let mut bytes = vec![];
+                for i in 0..chunk {
+                    let centroid = book.get(block * lanes + c * chunk + i);
+                    let byte = |b| u64::from(centroid.map_or(0, |c| c[j][b]) as u8);
+                    bytes.extend((0..sub).map(byte));
                 }
-                beats.push(word);
+                beats.push(beat_of(&bytes, 8, words));
             }
         }
     }
@@ -176,8 +206,12 @@ fn run_lookup(bench: &mut Bench, unit: u32, vectors: usize, rows: usize, seed: u
 
     let codes: Vec<Vec<u64>> =
         (0..rows).map(|_| (0..vectors).map(|_| rng.below(p.k as u64)).collect()).collect();
-    let beat = |c: &[u64]| c.iter().rev().fold(0u64, |w, c| w << p.code_bits | c);
-    let stream: Vec<Vec<u64>> =
+    let beat = |c: &[u64]| {
+        let mut c = c.to_vec();
+        c.resize(lanes, 0);
+        beat_of(&c, p.code_bits, words)
+    };
+    let stream: Vec<Vec<u128>> =
         codes.iter().map(|row| row.chunks(lanes).map(beat).collect()).collect();
     let term = |v: usize, code: u64| -> i64 {
         let c = &book[v][code as usize];
@@ -190,7 +224,7 @@ fn run_lookup(bench: &mut Bench, unit: u32, vectors: usize, rows: usize, seed: u
         let mut sum = 0;
         for (v, code) in row.iter().enumerate() {
             sum += term(v, *code);
-            if (v + 1) % (4 * lanes) == 0 || v + 1 == vectors {
+            if (v + 1) % (bench.beats * lanes) == 0 || v + 1 == vectors {
                 partial.push(sum as i128);
             }
         }
@@ -205,31 +239,35 @@ fn lookups_of_every_shape() {
     for (k, sub, blocks) in
         [(16, 2, 3), (2, 1, 2), (512, 8, 1), (512, 1, 2), (2, 8, 1), (5, 3, 2), (256, 4, 5)]
     {
-        let l = lookup(k, sub, blocks);
-        let bank = BankShape { lookups: vec![l], byte_words: blocks * l.chunks(), ..empty() };
-        let mut bench = Bench::new(bank);
-        let vectors = (l.lanes * blocks) as usize;
-        run_lookup(&mut bench, 0, vectors, 3, k as u64);
-        // Fewer sub-vectors than the tables hold, and a single row; the tables are overwritten.
-        run_lookup(&mut bench, 0, (vectors - l.lanes as usize / 2).max(1), 1, k as u64 + 1);
-        run_lookup(&mut bench, 0, 1, 5, k as u64 + 2);
+        for fold in FOLDS {
+            let l = folded(lookup(k, sub, blocks), fold.0);
+            let bank = BankShape { lookups: vec![l], byte_words: blocks * l.chunks(), ..empty() };
+            let mut bench = Bench::folded(bank, fold);
+            let vectors = (l.lanes * blocks) as usize;
+            run_lookup(&mut bench, 0, vectors, 3, k as u64);
+            // Fewer sub-vectors than the tables hold, and a single row; the tables are overwritten.
+            run_lookup(&mut bench, 0, (vectors - l.lanes as usize / 2).max(1), 1, k as u64 + 1);
+            run_lookup(&mut bench, 0, 1, 5, k as u64 + 2);
+        }
     }
 }
 
 #[test]
 fn two_codebooks_and_integer_weights_share_a_bank() {
-    let (a, b) = (lookup(16, 2, 2), lookup(256, 4, 3));
-    let bank = BankShape {
-        byte_words: (2 * a.chunks()).max(3 * b.chunks()),
-        lookups: vec![a, b],
-        mac: Some(MacShape { acc_bits: 22 }),
-        ..empty()
-    };
-    let mut bench = Bench::new(bank);
-    for seed in 0..2 {
-        run_lookup(&mut bench, 0, 32, 2, seed);
-        run_lookup(&mut bench, 1, 24, 2, seed + 10);
-        run_mac(&mut bench, 61, 3, seed);
+    for fold in FOLDS {
+        let (a, b) = (folded(lookup(16, 2, 2), fold.0), folded(lookup(256, 4, 3), fold.0));
+        let bank = BankShape {
+            byte_words: (2 * a.chunks()).max(3 * b.chunks()),
+            lookups: vec![a, b],
+            mac: Some(MacShape { acc_bits: 22 }),
+            ..empty()
+        };
+        let mut bench = Bench::folded(bank, fold);
+        for seed in 0..2 {
+            run_lookup(&mut bench, 0, 32, 2, seed);
+            run_lookup(&mut bench, 1, 24, 2, seed + 10);
+            run_mac(&mut bench, 61, 3, seed);
+        }
     }
 }
 
@@ -237,9 +275,11 @@ fn run_mac(bench: &mut Bench, cols: usize, rows: usize, seed: u64) {
     let mut rng = Rng::new(seed);
     let x = inputs(&mut rng, cols);
     let weights: Vec<Vec<i8>> = (0..rows).map(|_| inputs(&mut rng, cols)).collect();
-    bench.load_bytes(&x, 8, 8);
-    let beat = |c: &[i8]| c.iter().rev().fold(0u64, |w, b| w << 8 | (*b as u8) as u64);
-    let stream: Vec<Vec<u64>> = weights.iter().map(|w| w.chunks(8).map(beat).collect()).collect();
+    let bytes = bench.size / 8;
+    bench.load_bytes(&x, bytes, bytes);
+    let beat = |c: &[i8]| c.iter().rev().fold(0u128, |w, b| w << 8 | u128::from(*b as u8));
+    let stream: Vec<Vec<u128>> =
+        weights.iter().map(|w| w.chunks(bytes).map(beat).collect()).collect();
     bench.start(StreamMode::Mac);
     // The last word of x holds bytes of an earlier, longer x; the weights there are zero.
     bench.rows(&stream);
@@ -252,15 +292,17 @@ fn run_mac(bench: &mut Bench, cols: usize, rows: usize, seed: u64) {
 #[test]
 fn integer_weights_alone() {
     for cols in [1, 8, 9, 32, 33, 100, 256] {
-        let bank = BankShape {
-            byte_words: (cols as u32).div_ceil(8),
-            mac: Some(MacShape { acc_bits: 24 }),
-            ..empty()
-        };
-        let mut bench = Bench::new(bank);
-        run_mac(&mut bench, cols, 4, cols as u64);
-        bench.interval = 6;
-        run_mac(&mut bench, cols, 4, cols as u64 + 1);
+        for fold in FOLDS {
+            let bank = BankShape {
+                byte_words: (cols as u32).div_ceil(fold.0 / 8),
+                mac: Some(MacShape { acc_bits: 24 }),
+                ..empty()
+            };
+            let mut bench = Bench::folded(bank, fold);
+            run_mac(&mut bench, cols, 4, cols as u64);
+            bench.interval = 6;
+            run_mac(&mut bench, cols, 4, cols as u64 + 1);
+        }
     }
 }
 
@@ -284,17 +326,23 @@ fn run_mask(
     if let Some(c) = bench.uut.coats_less_1.first_mut() {
         c.set(coats as i128 - 1);
     }
-    let stream: Vec<Vec<u64>> = weights
+    let size = bench.size;
+    let stream: Vec<Vec<u128>> = weights
         .iter()
         .map(|row| {
-            let group = |g: &[usize]| -> Vec<u64> {
-                (0..coats).map(|c| bits(&g.iter().map(|w| *w > c).collect::<Vec<_>>())[0]).collect()
+            let group = |g: &[usize]| -> Vec<u128> {
+                let coat = |c| g.iter().map(|w| *w > c).collect::<Vec<_>>();
+                (0..coats).map(|c| bits(&coat(c), size)[0]).collect()
             };
-            row.chunks(64).flat_map(group).collect()
+            row.chunks(size).flat_map(group).collect()
         })
         .collect();
     bench.start(StreamMode::Mask);
+    // The first columns of two rows are at least a seed apart.
+    let (interval, columns) = (bench.interval, stream[0].len().div_ceil(bench.beats));
+    bench.interval = interval.max((SEED_CLOCKS as usize).div_ceil(columns));
     bench.rows(&stream);
+    bench.interval = interval;
     for (r, row) in weights.iter().enumerate() {
         let signs = signs_of(key, bank + 16 * r as u32, row.len());
         let want: i64 = row.iter().zip(&signs).zip(x).map(|((w, s), x)| *w as i64 * s * x).sum();
@@ -315,12 +363,14 @@ fn masks_with_generated_signs() {
                 (0..cols).map(|_| rng.below(coats as u64 + 1) as usize).collect::<Vec<_>>()
             }),
         );
-        let mut bench = Bench::new(masked(most, (cols as u32).div_ceil(64)));
-        for (bank, key) in [(0, 0), (15, 0xdead_beef)] {
-            run_mask(&mut bench, bank, key, coats, &rows, &x);
+        for fold in FOLDS {
+            let mut bench = Bench::folded(masked(most, (cols as u32).div_ceil(fold.0)), fold);
+            for (bank, key) in [(0, 0), (15, 0xdead_beef)] {
+                run_mask(&mut bench, bank, key, coats, &rows, &x);
+            }
+            bench.interval = 7;
+            run_mask(&mut bench, 3, 1, coats, &rows[2..3], &x);
         }
-        bench.interval = 7;
-        run_mask(&mut bench, 3, 1, coats, &rows[2..3], &x);
     }
 }
 

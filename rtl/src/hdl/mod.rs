@@ -15,14 +15,14 @@ mod word;
 
 pub use cells::{Flop, Join, Popcount, Ram, Reg, Split, Unused};
 pub use unit::{clock, settle, Card, Contract, Inst, ProvenWidth, Unit};
-pub use wire::{Const, Signal, Wire};
+pub use wire::{Const, Ones, Signal, Wire};
 pub use word::{bit_cast, s, signed_cast, u, unsigned_cast, Ty, Word};
 
 /// All that a unit needs: `use crate::hdl::prelude::*;` and nothing from rust-hdl.
 pub mod prelude {
     pub use super::{
         bit_cast, clock, s, settle, signed_cast, u, unsigned_cast, Const, Contract, Flop, Inst,
-        Join, Popcount, ProvenWidth, Ram, Reg, Signal, Split, Ty, Unit, Unused, Wire, Word,
+        Join, Ones, Popcount, ProvenWidth, Ram, Reg, Signal, Split, Ty, Unit, Unused, Wire, Word,
     };
     pub use crate::{comment, dff_setup};
     pub use rust_hdl_core::prelude::{

@@ -76,6 +76,8 @@ pub enum NetKind {
     Local,
     /// [`super::Const`].
     Constant(usize),
+    /// Every bit is 1.
+    Ones,
 }
 
 /// A signal of a block; a `Vec` of signals is one net with a count.
@@ -297,6 +299,7 @@ impl Probe for Elaborator {
             AtomKind::InputParameter => NetKind::Input,
             AtomKind::OutputParameter => NetKind::Output,
             AtomKind::LocalSignal => NetKind::Local,
+            AtomKind::Constant if d.name == super::wire::ONES => NetKind::Ones,
             AtomKind::Constant => NetKind::Constant(literal(&atom.verilog()) as usize),
             other => panic!("{name}: a signal of kind {other:?}"),
         };

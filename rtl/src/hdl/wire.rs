@@ -313,6 +313,80 @@ impl Const {
     }
 }
 
+/// A word of ones: a constant that, unlike a [`Const`], may be as wide as a word can be.
+#[derive(Clone, Debug)]
+pub struct Ones {
+    bits: u32,
+    id: usize,
+}
+
+impl Ones {
+    /// `bits` ones.
+    pub fn new(bits: u32) -> Self {
+        Ones { bits, id: get_signal_id() }
+    }
+
+    /// The word.
+    #[inline]
+    pub fn val(&self) -> Word {
+        Word::new(u(self.bits), -1)
+    }
+}
+
+impl Default for Ones {
+    fn default() -> Self {
+        Ones::new(1)
+    }
+}
+
+impl Logic for Ones {
+    fn update(&mut self) {}
+}
+
+impl Block for Ones {
+    fn connect_all(&mut self) {}
+    fn update_all(&mut self) {}
+    fn has_changed(&self) -> bool {
+        false
+    }
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        probe.visit_atom(name, self);
+    }
+}
+
+impl Atom for Ones {
+    fn bits(&self) -> usize {
+        self.bits as usize
+    }
+    fn connected(&self) -> bool {
+        true
+    }
+    fn changed(&self) -> bool {
+        false
+    }
+    fn kind(&self) -> AtomKind {
+        AtomKind::Constant
+    }
+    fn descriptor(&self) -> TypeDescriptor {
+        TypeDescriptor { name: ONES.into(), kind: TypeKind::Bits(self.bits as usize) }
+    }
+    fn vcd(&self) -> VCDValue {
+        VCDValue::Vector((0..self.bits).map(|_| true.into()).collect())
+    }
+    fn id(&self) -> usize {
+        self.id
+    }
+    fn verilog(&self) -> VerilogLiteral {
+        (self.val().get() as u128).into()
+    }
+    fn constraints(&self) -> Vec<PinConstraint> {
+        vec![]
+    }
+}
+
+/// The name by which a tree knows [`Ones`] from a [`Const`].
+pub(super) const ONES: &str = "ones";
+
 impl Default for Const {
     fn default() -> Self {
         Const::new(0)

@@ -25,8 +25,8 @@ pub const fn s(width: u32) -> Ty {
 const LITERAL: Ty = u(0);
 
 impl Ty {
-    /// The value in this type's range that is congruent to `x` modulo 2^width. Exact up to 128 bits
-    /// signed and 127 bits unsigned, the most an `i128` holds.
+    /// The value in this type's range that is congruent to `x` modulo 2^width. An unsigned word of 128
+    /// bits is the `i128` of the same bits, whose sign says nothing; shifts and comparisons know.
     #[inline]
     pub fn wrap(self, x: i128) -> i128 {
         // Nearly every word has at most 64 bits, and 64-bit shifts are much the faster.
@@ -36,6 +36,17 @@ impl Ty {
             (1..=64, false) => ((x as u64) << (64 - self.width) >> (64 - self.width)).into(),
             (_, true) => (x << (128 - self.width)) >> (128 - self.width),
             (_, false) => ((x << (128 - self.width)) as u128 >> (128 - self.width)) as i128,
+        }
+    }
+
+    /// How two values of this type compare.
+    #[inline]
+    fn compare(self, a: i128, b: i128) -> Ordering {
+        let (a, b) = (self.wrap(a), self.wrap(b));
+        if self.signed || self.width == 0 {
+            a.cmp(&b)
+        } else {
+            (a as u128).cmp(&(b as u128))
         }
     }
 
@@ -177,8 +188,7 @@ impl PartialEq for Word {
 impl PartialOrd for Word {
     #[inline]
     fn partial_cmp(&self, o: &Word) -> Option<Ordering> {
-        let ty = self.meet(*o);
-        ty.wrap(self.x).partial_cmp(&ty.wrap(o.x))
+        Some(self.meet(*o).compare(self.x, o.x))
     }
 }
 
@@ -233,7 +243,13 @@ impl Shr<usize> for Word {
     type Output = Word;
     #[inline]
     fn shr(self, n: usize) -> Word {
-        Word { x: self.get() >> n.min(127), ty: self.ty }
+        let x = self.get();
+        let x = match (self.ty.signed || self.ty.width == 0, n) {
+            (true, n) => x >> n.min(127),
+            (false, 0..=127) => (x as u128 >> n) as i128,
+            (false, _) => 0,
+        };
+        Word { x, ty: self.ty }
     }
 }
 
@@ -303,6 +319,19 @@ mod tests {
         assert_eq!((Word::new(u(8), 128) >> 7).get(), 1);
         assert_eq!((Word::new(s(8), -1) >> 500).get(), -1);
         assert_eq!((Word::new(u(8), 255) << 200).get(), 0);
+    }
+
+    #[test]
+    fn unsigned_words_of_128_bits_have_no_sign() {
+        let (ones, top) = (Word::new(u(128), -1), Word::new(u(128), 1 << 127));
+        assert_eq!((ones >> 127).get(), 1);
+        assert_eq!((ones >> 128).get(), 0);
+        assert_eq!(bit_cast(top >> 64, 64).get(), 1 << 63);
+        assert!(top > Word::new(u(128), 1) && ones > top);
+        assert!(ones.all() && !top.all() && top.any() && top.get_bit(127));
+        assert_eq!(((top << 1) | Word::new(u(128), 3)).get(), 3);
+        assert_eq!((!top).get(), i128::MAX);
+        assert_eq!(bit_cast(ones, 64).get(), u64::MAX.into());
     }
 
     #[test]

@@ -60,6 +60,7 @@ impl Printer<'_> {
             Expr::Ref(r) => match self.names.get(r)? {
                 Entry::Signal(s) => Some(s.ty),
                 Entry::Constant(_) => None,
+                Entry::Ones(ty) => Some(*ty),
                 Entry::State(_, ty) => Some(*ty),
             },
             Expr::Lit(_) => None,
@@ -120,6 +121,7 @@ impl Printer<'_> {
             bare = match bare {
                 Expr::Signed(inner) | Expr::Unsigned(inner) => inner,
                 Expr::Cast(inner, n) if *n == want.width => inner,
+                Expr::Ref(r) if self.is_all_ones(r, want) => break,
                 Expr::Ref(_) if self.ty(bare).is_some_and(|ty| ty.width == want.width) => {
                     return self.own(bare)
                 }
@@ -200,6 +202,7 @@ impl Printer<'_> {
             Some(Entry::Constant(x)) => {
                 *x as i128 == u(want.width).wrap(-1) && self.names.label(r, want).is_none()
             }
+            Some(Entry::Ones(ty)) => ty.width == want.width,
             _ => false,
         }
     }
@@ -241,6 +244,9 @@ impl Printer<'_> {
                     Some(label) => atom(label),
                     None => atom(self.literal(*x as i128, want)),
                 },
+                Some(Entry::Ones(ty)) => {
+                    self.widen(format!("{{{}{{1'b1}}}}", ty.width), ty.width, want)
+                }
                 Some(Entry::State(label, _)) => atom(label.clone()),
                 Some(Entry::Signal(s)) => self.widen(self.select(r), s.ty.width, want),
             },

@@ -11,6 +11,8 @@ pub enum Entry {
     Signal(Signal),
     /// A constant.
     Constant(usize),
+    /// A word of ones.
+    Ones(Ty),
     /// A state of an enum: its label, and the enum's net type.
     State(String, Ty),
 }
@@ -123,6 +125,10 @@ impl Names {
                 self.labels.insert(key.clone(), (label, net.ty.width, x));
             }
             self.entries.insert(key, Entry::Constant(x));
+            return;
+        }
+        if net.kind == NetKind::Ones {
+            self.entries.insert(key, Entry::Ones(net.ty));
             return;
         }
         let mut states = None;

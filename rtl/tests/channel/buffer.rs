@@ -16,8 +16,8 @@ pub struct Bench {
     /// Vector memory, as it should be.
     pub memory: Vec<i64>,
     /// What the unit loaded into the banks: words by address, planes by (group, plane).
-    bytes: BTreeMap<i128, u64>,
-    pub planes: BTreeMap<(i128, i128), u64>,
+    bytes: BTreeMap<i128, u128>,
+    pub planes: BTreeMap<(i128, i128), u128>,
 }
 
 impl Bench {
@@ -51,7 +51,7 @@ impl Bench {
     /// One clock with the banks' memories answering.
     pub fn step(&mut self) {
         settle(&mut self.uut);
-        let load = self.uut.load_data.get() as u64;
+        let load = self.uut.load_data.get() as u128;
         if self.uut.byte_we.first().is_some_and(|we| we.val()) {
             self.bytes.insert(self.uut.byte_addr[0].get(), load);
         }
@@ -355,15 +355,15 @@ fn an_end_one_clock_earlier_loses_the_last_step() {
 }
 
 /// The words of byte memory that a load must write.
-fn byte_words(bytes: &[u8], d: u32, b: u32) -> Vec<u64> {
+fn byte_words(bytes: &[u8], d: u32, b: u32) -> Vec<u128> {
     let mut words = vec![];
     for block in bytes.chunks(b as usize) {
         let mut block = block.to_vec();
         block.resize(b as usize, 0);
         for word in block.chunks(d as usize) {
-            let mut padded = [0u8; 8];
+            let mut padded = [0u8; 16];
             padded[..word.len()].copy_from_slice(word);
-            words.push(u64::from_le_bytes(padded));
+            words.push(u128::from_le_bytes(padded));
         }
     }
     words
@@ -371,11 +371,15 @@ fn byte_words(bytes: &[u8], d: u32, b: u32) -> Vec<u64> {
 
 #[test]
 fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
-    for lanes in [2, 4, 8, 16, 64] {
-        let mut bench = Bench::new(wide(lanes), 100);
+    let narrow = [(8, 64), (8, 8), (6, 12), (1, 3), (4, 16), (3, 9), (5, 5), (7, 14), (2, 2)];
+    let of_two = [(16, 64), (16, 16), (12, 24), (2, 6), (9, 9), (15, 30), (8, 8), (14, 14)];
+    for (lanes, beat_bits) in [2, 4, 8, 16, 64].into_iter().flat_map(|l| [(l, 64), (l, 128)]) {
+        let shape = ChannelShape { beat_bits, ..wide(lanes) };
+        let mut bench = Bench::new(shape, 100);
         let mut rng = Rng(7);
         // Bytes of a word, bytes of a block.
-        for (d, b) in [(8, 64), (8, 8), (6, 12), (1, 3), (4, 16), (3, 9), (5, 5), (7, 14), (2, 2)] {
+        let of_a_word = narrow.into_iter().chain(of_two.into_iter().filter(|_| beat_bits > 64));
+        for (d, b) in of_a_word {
             for len in [1, 2, 5, 7, 8, 9, 15, 16, 17, 30, 35, 40] {
                 let a = rng.below(300);
                 let a_step = (rng.below(5) > 0) as u32;
@@ -393,7 +397,7 @@ fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
                 });
                 let byte = |i: u32| bench.memory[(a + i * a_step) as usize].to_le_bytes()[0];
                 let bytes: Vec<u8> = (0..len).map(byte).collect();
-                let got: Vec<u64> = bench.bytes.values().copied().collect();
+                let got: Vec<u128> = bench.bytes.values().copied().collect();
                 // Words beyond the memory wrap: the address has bits for 20 words.
                 let mut want = byte_words(&bytes, d, b);
                 let excess = want.len().saturating_sub(32);
@@ -403,7 +407,7 @@ fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
                 }
                 assert_eq!(
                     got, want,
-                    "{lanes} lanes, {len} from {a} in words of {d}, blocks of {b}"
+                    "{lanes} lanes, {len} from {a} in words of {d}, blocks of {b}, {beat_bits}"
                 );
             }
         }
@@ -423,6 +427,10 @@ fn planes_are_transposed_and_filled_up_with_zeros() {
         (8, 16, 2),
         (64, 64, 1),
         (64, 64, 9),
+        (16, 128, 9),
+        (2, 128, 3),
+        (64, 128, 1),
+        (16, 128, 1),
     ] {
         let mut shape = wide(lanes);
         shape.beat_bits = beat_bits;
@@ -430,7 +438,7 @@ fn planes_are_transposed_and_filled_up_with_zeros() {
             (gated.planes, gated.groups) = (planes, 20);
         }
         let mut bench = Bench::new(shape, u64::from(beat_bits + lanes));
-        for (n, len) in lengths(lanes).chain([128, 150]).enumerate() {
+        for (n, len) in lengths(lanes).chain([128, 129, 150]).enumerate() {
             let (a, a_step) = (7 + len, (n % 5 > 0) as u32);
             bench.planes.clear();
             bench.load(Vector {
@@ -447,11 +455,11 @@ fn planes_are_transposed_and_filled_up_with_zeros() {
             let what = format!("{lanes} lanes, {planes} planes of {beat_bits}, {len} inputs");
             assert_eq!(bench.planes.len() as u32, len.div_ceil(beat_bits) * planes, "{what}");
             for ((group, plane), word) in &bench.planes {
-                for lane in 0..64 {
+                for lane in 0..128 {
                     let at = *group as u32 * beat_bits + lane;
                     let there = lane < beat_bits && at < len;
                     let x = if there { bench.memory[(a + at * a_step) as usize] } else { 0 };
-                    let want = (x >> plane & 1) as u64;
+                    let want = (x >> plane & 1) as u128;
                     assert_eq!(word >> lane & 1, want, "{what}: {group} {plane} {lane}");
                 }
             }
@@ -489,10 +497,11 @@ fn loads_may_follow_at_once_and_begin_anew() {
     }
     let byte = |i: usize| bench.memory[200 + i].to_le_bytes()[0];
     let word: [u8; 8] = std::array::from_fn(byte);
+    let word = u64::from_le_bytes(word);
     assert_eq!(bench.bytes.len(), 2);
-    assert_eq!(bench.bytes[&0], u64::from_le_bytes(word));
+    assert_eq!(bench.bytes[&0], word.into());
     assert_eq!(bench.bytes[&1] >> 24, 0, "three bytes are left for the second word");
-    let low: u64 = (0..3).map(|i| (bench.memory[200 + i] as u64 & 1) << i).sum();
+    let low: u128 = (0..3).map(|i| (bench.memory[200 + i] as u128 & 1) << i).sum();
     assert_eq!(bench.planes[&(0, 0)], low);
 }
 
@@ -519,7 +528,7 @@ fn a_load_one_clock_earlier_disturbs_the_one_before() {
             let mut alone = Bench::new(wide(lanes), 31);
             let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len, bank: 0, last: 0 };
             alone.run_for(v, vec_clocks(&v, &alone.shape) + 20);
-            let beyond = |(bytes, planes): (BTreeMap<i128, u64>, BTreeMap<(i128, i128), u64>)| {
+            let beyond = |(bytes, planes): (BTreeMap<i128, u128>, BTreeMap<(i128, i128), u128>)| {
                 let words = if op == VecOp::LoadBytes { b / d } else { 0 };
                 let bytes: Vec<_> =
                     bytes.into_iter().filter(|w| w.0 >= i128::from(words)).collect();

@@ -128,7 +128,7 @@ fn planes_may_begin_at_a_later_group() {
     let groups: Vec<i128> = bench.planes.keys().map(|at| at.0).collect();
     assert_eq!((groups[0], *groups.last().unwrap()), (1, 2));
     let low: u64 = (0..64).map(|i| (bench.memory[5 + i] as u64 & 1) << i).sum();
-    assert_eq!(bench.planes[&(1, 0)], low);
+    assert_eq!(bench.planes[&(1, 0)], u128::from(low));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// Streams laid into the banks, and the program that reads them.
 pub struct Job {
     pub shape: ChannelShape,
-    /// Columns by (DRAM row, column): `beats` words for each bank.
+    /// Columns by (DRAM row, column): the words of `beats` beats for each bank.
     columns: BTreeMap<(u32, u32), Vec<u64>>,
     next_row: u32,
     pub program: Vec<Instr>,
@@ -51,7 +51,7 @@ impl Job {
             for bank in 0..self.shape.banks as usize {
                 let column = banks.get(bank).and_then(|b| b.get(c as usize));
                 let mut column = column.cloned().unwrap_or_default();
-                column.resize(self.shape.beats as usize, 0);
+                column.resize(column_words(&self.shape), 0);
                 words.extend(column);
             }
             self.columns.insert((row + c / cols, c % cols), words);
@@ -156,7 +156,8 @@ struct Dram<'a> {
 impl Dram<'_> {
     /// One clock; garbage is on the pins whenever no column is due.
     fn step(&mut self, channel: &mut NativeChannel, inputs: Inputs) -> pimc_rtl::native::Outputs {
-        let garbage = vec![u64::MAX >> (64 - self.shape.beat_bits); channel_words(self.shape)];
+        let word = u64::MAX >> (64 - self.shape.beat_bits.min(64));
+        let garbage = vec![word; self.shape.banks as usize * column_words(self.shape)];
         let due = self.data.front().is_some_and(|d| d.0 == channel.cycle());
         let words = if due { self.data.pop_front().unwrap().1 } else { garbage };
         let cycle = channel.cycle();
@@ -187,6 +188,7 @@ impl Dram<'_> {
     }
 }
 
-fn channel_words(shape: &ChannelShape) -> usize {
-    (shape.banks * shape.beats) as usize
+/// Words of a column.
+pub fn column_words(shape: &ChannelShape) -> usize {
+    (shape.beats * shape.beat_words()) as usize
 }

@@ -119,6 +119,18 @@ pub fn fit(shape: &ChannelShape, program: &[Instr]) -> ChannelShape {
     ChannelShape { isa, program_depth: program.len() as u32, ..shape.clone() }
 }
 
+/// `shape` on beats of 128 bits, two to a column.
+pub fn wide_beats(shape: ChannelShape) -> ChannelShape {
+    let lookups = shape.bank.lookups.iter().map(|l| pimc_rtl::testing::wide(*l)).collect();
+    ChannelShape {
+        beats: 2,
+        beat_bits: 128,
+        isa: IsaShape { beats_bits: 1, ..shape.isa },
+        bank: BankShape { lookups, ..shape.bank },
+        ..shape
+    }
+}
+
 /// Two banks that look codes up, and the operations that such a layer needs.
 pub fn product_quantized() -> ChannelShape {
     ChannelShape {

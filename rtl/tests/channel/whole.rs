@@ -1,23 +1,24 @@
 //! Whole channels, programs written by hand, against the arithmetic of the formats.
 
-use crate::dram::Job;
-use crate::shapes::{everything, masked, plain, product_quantized, quadratic, Rng};
+use crate::dram::{column_words, Job};
+use crate::shapes::{everything, masked, plain, product_quantized, quadratic, wide_beats, Rng};
 use pimc_rtl::isa::{Block, Stream, VecOp, Vector};
 use pimc_rtl::shape::{BlockShape, ChannelShape, StreamMode};
 use pimc_rtl::testing::signs_of;
 use pimc_rtl::timing::column_clocks;
 
-/// Beats of matrix rows to columns: `rows[r]` in bank r mod banks, each row from a column boundary.
+/// Words of matrix rows to columns: `rows[r]` in bank r mod banks, each row from a column boundary.
 fn lay(rows: &[Vec<u64>], shape: &ChannelShape) -> Vec<Vec<Vec<u64>>> {
     let mut banks = vec![vec![]; shape.banks as usize];
-    for (r, beats) in rows.iter().enumerate() {
+    for (r, words) in rows.iter().enumerate() {
         let bank = &mut banks[r % shape.banks as usize];
-        bank.extend(beats.chunks(shape.beats as usize).map(<[u64]>::to_vec));
+        bank.extend(words.chunks(column_words(shape)).map(<[u64]>::to_vec));
     }
     banks
 }
 
-fn stream(shape: &ChannelShape, mode: StreamMode, beats: usize) -> Stream {
+fn stream(shape: &ChannelShape, mode: StreamMode, words: usize) -> Stream {
+    let beats = words.div_ceil(shape.beat_words() as usize);
     let per_column = shape.beats as usize;
     Stream {
         mode: shape.bank.modes().iter().position(|m| *m == mode).unwrap() as u32,
@@ -50,6 +51,7 @@ fn a_product_quantized_matrix_with_bias_and_requantisation() {
     for (rows, subs) in [(20, 50), (1, 1), (80, 33), (16, 32)] {
         let at = Places { extra: 300, result: 150 };
         product_quantized_layer(&everything(), (rows, subs), at, (12345, 17));
+        product_quantized_layer(&wide_beats(everything()), (rows, subs), at, (12345, 17));
     }
     for (rows, subs) in [(3, 8), (1, 1), (4, 5)] {
         let at = Places { extra: 8, result: 16 };
@@ -72,6 +74,8 @@ fn product_quantized_layer(
 ) {
     let l = shape.bank.lookups[0];
     let (k, sub, lanes, chunk) = (l.k as usize, l.sub as usize, l.lanes as usize, l.chunk as usize);
+    let words = shape.beat_words() as usize;
+    let in_word = chunk / words;
     let mut rng = Rng(rows as u64);
     let x = bytes(&mut rng, subs * sub);
     let codebook: Vec<Vec<Vec<i64>>> =
@@ -84,10 +88,10 @@ fn product_quantized_layer(
     let mut build = vec![];
     for block in 0..blocks {
         for j in 0..k {
-            for c in 0..lanes / chunk {
+            for c in 0..lanes / in_word {
                 let mut beat = [0u8; 8];
-                for i in 0..chunk {
-                    let s = block * lanes + c * chunk + i;
+                for i in 0..in_word {
+                    let s = block * lanes + c * in_word + i;
                     for e in 0..sub {
                         let value = codebook.get(s).map_or(0, |s| s[j][e]);
                         beat[i * sub + e] = value as i8 as u8;
@@ -101,7 +105,7 @@ fn product_quantized_layer(
         let word = |c: &[usize]| {
             c.iter().enumerate().map(|(i, c)| (*c as u64) << (i as u32 * l.code_bits)).sum()
         };
-        codes.chunks(lanes).map(word).collect()
+        codes.chunks(lanes / words).map(word).collect()
     };
     let coded: Vec<Vec<u64>> = codes.iter().map(|c| pack(c)).collect();
 
@@ -112,11 +116,11 @@ fn product_quantized_layer(
     let mut job = Job::new(shape.clone());
     let word = chunk * sub;
     job.vector(vector(VecOp::LoadBytes, 0, (lanes * sub) as u32, word as u32, x.len()));
-    let columns: Vec<Vec<u64>> = build.chunks(shape.beats as usize).map(<[u64]>::to_vec).collect();
+    let columns: Vec<Vec<u64>> = build.chunks(column_words(shape)).map(<[u64]>::to_vec).collect();
     let every = vec![columns; shape.banks as usize];
     job.stream(stream(shape, StreamMode::Build(0), build.len()), &every, 4);
     job.collect(vector(VecOp::Collect, 0, 0, at.result as u32, rows));
-    job.stream(stream(shape, StreamMode::Lookup(0), blocks), &lay(&coded, shape), 4);
+    job.stream(stream(shape, StreamMode::Lookup(0), coded[0].len()), &lay(&coded, shape), 4);
     let (bias_at, y_at) = (at.extra as u32, at.result as u32);
     job.vector(Vector { b_step: 1, ..vector(VecOp::Add, at.result, bias_at, y_at, rows) });
     job.vector(vector(VecOp::Requant, at.result, bias_at + rows as u32, y_at, rows));
@@ -134,10 +138,12 @@ fn product_quantized_layer(
     }
 }
 
-/// Bits to beats of 64, the first lowest.
-fn beats(bits: &[bool]) -> Vec<u64> {
+/// Bits to the words of whole beats, the first lowest.
+fn beats(bits: &[bool], shape: &ChannelShape) -> Vec<u64> {
     let word = |c: &[bool]| c.iter().enumerate().map(|(i, b)| u64::from(*b) << i).sum();
-    bits.chunks(64).map(word).collect()
+    let mut words: Vec<u64> = bits.chunks(64).map(word).collect();
+    words.resize(words.len().next_multiple_of(shape.beat_words() as usize), 0);
+    words
 }
 
 #[test]
@@ -148,6 +154,9 @@ fn a_supermask_of_one_to_three_coats() {
         (everything(), 80, 192, 3),
         (everything(), 33, 64, 1),
         (masked(), 33, 130, 1),
+        (wide_beats(masked()), 33, 130, 1),
+        (wide_beats(everything()), 20, 100, 2),
+        (wide_beats(everything()), 40, 257, 3),
     ] {
         let mut rng = Rng(rows * 7 + cols as u64);
         let x = bytes(&mut rng, cols);
@@ -157,8 +166,10 @@ fn a_supermask_of_one_to_three_coats() {
             .map(|_| (0..coats).map(|_| (0..cols).map(&mut bit).collect()).collect())
             .collect();
         let row = |coats: &Vec<Vec<bool>>| -> Vec<u64> {
-            let coats: Vec<Vec<u64>> = coats.iter().map(|c| beats(c)).collect();
-            (0..cols.div_ceil(64)).flat_map(|g| coats.iter().map(move |c| c[g])).collect()
+            let coats: Vec<Vec<u64>> = coats.iter().map(|c| beats(c, &shape)).collect();
+            let words = shape.beat_words() as usize;
+            let group = |g: usize| coats.iter().flat_map(move |c| c[g * words..][..words].to_vec());
+            (0..coats[0].len() / words).flat_map(group).collect()
         };
         let laid: Vec<Vec<u64>> = masks.iter().map(row).collect();
 
@@ -195,8 +206,11 @@ fn quadratic_blocks_with_inputs_of_all_banks_and_of_some() {
         (everything(), 128, 70, 5, 1, 2),
         (quadratic(), 64, 64, 3, 3, 4),
         (everything(), 64, 3, 9, 2, 1),
+        (wide_beats(everything()), 128, 70, 5, 1, 2),
+        (wide_beats(quadratic()), 128, 64, 3, 1, 4),
     ] {
-        let mut rng = Rng(inner as u64 + 99);
+        let (mut rng, size) = (Rng(inner as u64 + 99), shape.beat_bits as usize);
+        let x_beats = usize::div_ceil(cols, size) as u32;
         let (x, own) = (bytes(&mut rng, cols * slots), bytes(&mut rng, cols * slots));
         let mut signs = |rows: usize, cols: usize| -> Vec<Vec<bool>> {
             (0..rows).map(|_| (0..cols).map(|_| rng.below(2) == 1).collect()).collect()
@@ -221,14 +235,17 @@ fn quadratic_blocks_with_inputs_of_all_banks_and_of_some() {
                         + constant
                 };
                 results.extend(a.iter().map(row));
-                let mut words: Vec<u64> = b.iter().flat_map(|b| beats(b)).collect();
-                let scalars = BlockShape::scalar_beats(cols as u32 / 64) as usize;
+                let mut words: Vec<u64> = b.iter().flat_map(|b| beats(b, &shape)).collect();
+                let scalars = BlockShape::scalar_beats(x_beats) as usize;
                 let rts = r as u64 & 0xffff | (t as u64 & 0xffff) << 16 | (2 * s as u64) << 32;
-                words.extend([rts, (u - inner as i64 * s) as u64]);
-                words.resize(words.len() + scalars - 2, 0);
-                words.extend(a.iter().flat_map(|a| beats(a)));
+                let in_beat = shape.beat_words() as usize;
+                let first = words.len();
+                words.resize(first + scalars * in_beat, 0);
+                words[first] = rts;
+                words[first + in_beat] = (u - inner as i64 * s) as u64;
+                words.extend(a.iter().flat_map(|a| beats(a, &shape)));
                 count = words.len();
-                columns.extend(words.chunks(shape.beats as usize).map(<[u64]>::to_vec));
+                columns.extend(words.chunks(column_words(&shape)).map(<[u64]>::to_vec));
             }
             banks.push(columns);
             want.push(results);
@@ -238,9 +255,9 @@ fn quadratic_blocks_with_inputs_of_all_banks_and_of_some() {
         let load = vector(VecOp::LoadPlanes, 200, 0, 0, cols * slots);
         job.vector(Vector { bank: 6, last: 8, ..load });
         let block = Block {
-            x_beats_less_1: cols as u32 / 64 - 1,
+            x_beats_less_1: x_beats - 1,
             inner_less_1: inner as u32 - 1,
-            t_beats_less_1: inner.div_ceil(64) as u32 - 1,
+            t_beats_less_1: inner.div_ceil(size) as u32 - 1,
             rows_less_1: rows as u32 - 1,
             slots_less_1: slots as u32 - 1,
         };
@@ -259,14 +276,21 @@ fn quadratic_blocks_with_inputs_of_all_banks_and_of_some() {
         };
         let sums: Vec<i64> = (0..elements).map(element).collect();
         assert_eq!(got.memory[430..430 + elements], sums);
-        let spare = (count as u32).next_multiple_of(shape.beats) - count as u32;
+        let count = count as u32 / shape.beat_words();
+        let spare = count.next_multiple_of(shape.beats) - count;
         assert_eq!(got.last_row_clocks, u64::from(column_clocks(&shape) - spare));
     }
 }
 
 #[test]
 fn plain_weights_in_sixteen_banks_and_in_two() {
-    for (shape, rows, cols) in [(everything(), 18, 130), (plain(), 1, 8), (plain(), 5, 29)] {
+    for (shape, rows, cols) in [
+        (everything(), 18, 130),
+        (plain(), 1, 8),
+        (plain(), 5, 29),
+        (wide_beats(everything()), 18, 130),
+        (wide_beats(plain()), 5, 29),
+    ] {
         let mut rng = Rng(rows as u64 + 7);
         let x = bytes(&mut rng, cols);
         let weights: Vec<Vec<i64>> = (0..rows).map(|_| bytes(&mut rng, cols)).collect();
@@ -278,7 +302,8 @@ fn plain_weights_in_sixteen_banks_and_in_two() {
         let laid: Vec<Vec<u64>> = weights.iter().map(|w| w.chunks(8).map(word).collect()).collect();
 
         let mut job = Job::new(shape.clone());
-        job.vector(vector(VecOp::LoadBytes, 0, 8, 8, cols));
+        let bytes = shape.beat_bits / 8;
+        job.vector(vector(VecOp::LoadBytes, 0, bytes, bytes, cols));
         job.collect(vector(VecOp::Collect, 0, 0, 310, rows));
         job.stream(stream(&shape, StreamMode::Mac, laid[0].len()), &lay(&laid, &shape), 4);
         let got = job.run(&memory(&shape, &x, (300, &[])));

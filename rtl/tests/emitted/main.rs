@@ -13,13 +13,13 @@ use pimc_rtl::block_unit::BlockUnit;
 use pimc_rtl::gated_sum::GatedSum;
 use pimc_rtl::hdl::{Inst, Unit};
 use pimc_rtl::mac_row::MacRow;
-use pimc_rtl::shape::{LookupShape, MacShape};
+use pimc_rtl::shape::{ChannelShape, LookupShape, MacShape};
 use pimc_rtl::sign_gen::SignGen;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
 use pimc_rtl::testing::channel;
-use shapes::{banks, blocks, gated, lookup};
+use shapes::{banks, blocks, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
@@ -28,7 +28,11 @@ fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
 
 /// Every bank, and so every unit in it.
 fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
-    banks().into_iter().map(|(name, bank)| (name, printed(BankUnit::new(&channel(bank))))).collect()
+    let narrow = banks().into_iter().map(|(name, bank)| (name, channel(bank)));
+    let wide = wide_banks()
+        .into_iter()
+        .map(|(name, bank)| (name, ChannelShape { beats: 2, beat_bits: 128, ..channel(bank) }));
+    narrow.chain(wide).map(|(name, shape)| (name, printed(BankUnit::new(&shape)))).collect()
 }
 
 fn top(files: &[SvFile]) -> &str {
@@ -45,7 +49,7 @@ fn the_tools_have_nothing_to_say() {
 #[test]
 #[should_panic(expected = "WIDTH")]
 fn a_fault_in_the_text_is_complained_about() {
-    let mut files = printed(MacRow::new(&MacShape { acc_bits: 20 }));
+    let mut files = printed(MacRow::new(&MacShape { acc_bits: 20 }, 64));
     let (right, wrong) = ("logic signed [AccW-1:0] kept;", "logic signed [AccW-2:0] kept;");
     assert!(files[0].text.contains(right), "{}", files[0].text);
     files[0].text = files[0].text.replace(right, wrong);
@@ -102,8 +106,8 @@ fn small_shapes_read_as_committed() {
     snapshot(BlockControl::new(&blocks(130), 9, 4, 3));
     snapshot(BlockPlanes::new(3, 2, 64));
     snapshot(BlockRows::new(&blocks(130)));
-    snapshot(SignGen::new(16));
-    snapshot(MacRow::new(&MacShape { acc_bits: 20 }));
+    snapshot(SignGen::new(16, 64));
+    snapshot(MacRow::new(&MacShape { acc_bits: 20 }, 64));
     let (_, bank) = banks().swap_remove(1);
     snapshot(BankUnit::new(&channel(bank)));
 }

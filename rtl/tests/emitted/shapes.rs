@@ -118,3 +118,25 @@ pub fn banks() -> Vec<(&'static str, BankShape)> {
         ("nothing", bank(vec![], None, None)),
     ]
 }
+
+/// Banks on beats of 128 bits: every block, and lookups that leave bits of each word over.
+pub fn wide_banks() -> Vec<(&'static str, BankShape)> {
+    let wide = |k, sub, blocks| testing::wide(lookup(k, sub, blocks));
+    let one = |k, sub, blocks| bank(vec![wide(k, sub, blocks)], None, None);
+    vec![
+        (
+            "wide_all",
+            with_blocks(
+                blocks(192),
+                bank(vec![wide(16, 2, 2), wide(512, 1, 3)], Some(gated(Some(3))), Some(20)),
+            ),
+        ),
+        ("wide_k512_sub8", one(512, 8, 1)),
+        ("wide_k512_sub1", one(512, 1, 1)),
+        ("wide_k5_sub3", one(5, 3, 4)),
+        ("wide_k2_sub1", one(2, 1, 2)),
+        ("wide_blocks", with_blocks(blocks(129), bank(vec![], Some(gated(None)), None))),
+        ("wide_mask", bank(vec![], Some(gated(Some(1))), None)),
+        ("wide_mac", bank(vec![], None, Some(21))),
+    ]
+}

@@ -29,12 +29,12 @@ pub fn tool(variable: &str) -> PathBuf {
     }
 }
 
-/// Compiles a model into `dir`.
+/// Compiles a model into `dir`, for the target that it names.
 pub fn compile(model: &Model, dir: &Path) {
     compile_for(model, &Target::named(&model.module.target.text).unwrap(), dir);
 }
 
-/// Compiles a model for a target into `dir`.
+/// Compiles a model into `dir` for another target than it names.
 pub fn compile_for(model: &Model, target: &Target, dir: &Path) {
     let plan = lower(model, target).unwrap_or_else(|d| panic!("{}", d.render(false)));
     let tree = emit(&plan, model).unwrap_or_else(|d| panic!("{}", d.render(false)));
@@ -53,6 +53,25 @@ pub fn golden_cases() -> Vec<(String, PathBuf)> {
         .collect();
     cases.sort();
     assert!(cases.len() > 30, "golden's vectors were not found");
+    cases
+}
+
+/// Those of the golden cases that between them have every kind of unit, each with codes or sums of
+/// several widths: for what would take too long on all of them.
+pub fn cases_of_every_unit() -> Vec<(String, PathBuf)> {
+    let names = [
+        "bqq_grid",
+        "int_4_grouped",
+        "network",
+        "pq_k16_sub2",
+        "pq_k256_sub4",
+        "pq_k3_sub3",
+        "pq_k512_sub8",
+        "supermask_frozen_coats",
+    ];
+    let mut cases = golden_cases();
+    cases.retain(|c| names.contains(&c.0.as_str()));
+    assert_eq!(cases.len(), names.len());
     cases
 }
 

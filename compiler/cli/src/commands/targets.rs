@@ -7,26 +7,26 @@ use serde_json::json;
 pub fn run() -> Result<Outcome, Failure> {
     let targets = Target::built_in();
     let width = targets.iter().map(|t| t.name.len()).max().unwrap_or(0);
-    let lines: String = targets
-        .iter()
-        .map(|t| {
-            let l = t.limits();
-            format!(
-                "{:width$}  {} banks, rows of {} bytes, {}-bit columns every {} clocks of {} ps\n\
-                 {:width$}  GB/s of a bank: {:.2} peak, {:.2} after rows, {:.2} after refresh\n",
-                t.name,
-                t.banks,
-                t.row_bytes(),
-                t.column_bits,
-                t.column_interval(),
-                t.timing.tck_ps,
-                "",
-                l.peak,
-                l.after_rows,
-                l.after_refresh
-            )
-        })
-        .collect();
+    let mut lines = format!(
+        "{:width$}         bytes            clocks  bits a      GB/s of a bank, at most\n\
+         {:width$}  banks  a row  clock ps  a column   clock   peak  after rows  after refresh\n",
+        "", "target"
+    );
+    for t in &targets {
+        let l = t.limits();
+        lines += &format!(
+            "{:width$}  {:5}  {:5}  {:8}  {:8}  {:6}  {:5.2}  {:10.2}  {:13.2}\n",
+            t.name,
+            t.banks,
+            t.row_bytes(),
+            t.timing.tck_ps,
+            t.column_interval(),
+            t.beat_bits,
+            l.peak,
+            l.after_rows,
+            l.after_refresh
+        );
+    }
     let list: Vec<_> = targets
         .iter()
         .map(|t| {
@@ -37,7 +37,7 @@ pub fn run() -> Result<Outcome, Failure> {
                 },
                 "name": t.name, "banks": t.banks, "rows": t.rows, "columns": t.columns,
                 "column_bits": t.column_bits, "column_interval": t.column_interval(),
-                "tck_ps": t.timing.tck_ps, "toml": t.source,
+                "beat_bits": t.beat_bits, "tck_ps": t.timing.tck_ps, "toml": t.source,
             })
         })
         .collect();

@@ -124,6 +124,24 @@ fn the_target_can_be_chosen_by_name_and_by_file() {
 }
 
 #[test]
+fn targets_are_a_table_of_limits() {
+    let text = out(&run(&["targets"]));
+    let list = object(&run(&["targets", "--json"]));
+    let targets = list["targets"].as_array().unwrap();
+    assert_eq!(text.lines().count(), 2 + targets.len());
+    let width = text.lines().last().unwrap().len();
+    for target in targets {
+        let name = target["name"].as_str().unwrap();
+        let line = text.lines().find(|l| l.split(' ').next() == Some(name)).unwrap();
+        assert_eq!(line.len(), width, "{line}");
+        for limit in ["peak", "after_rows", "after_refresh"] {
+            let gb_per_s = target["bank_gb_per_s"][limit].as_f64().unwrap();
+            assert!(line.contains(&format!(" {gb_per_s:.2}")), "{line}");
+        }
+    }
+}
+
+#[test]
 fn report_sums_up_a_tree_and_refuses_what_is_none() {
     let dir = tempfile::tempdir().unwrap();
     let tree = dir.path().join("out");

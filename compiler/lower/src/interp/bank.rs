@@ -14,6 +14,8 @@ pub(super) struct Streaming {
     /// Column within the matrix row.
     column: u32,
     beats: u32,
+    /// Words of a beat.
+    words: usize,
     acc_bits: u32,
     lookup: Option<LookupShape>,
     pub(super) blocks: Option<BlockShape>,
@@ -31,8 +33,8 @@ impl Streaming {
             StreamMode::Blocks | StreamMode::Mask => bank.gated.map_or(1, |g| g.acc_bits),
             StreamMode::Mac => bank.mac.map_or(1, |m| m.acc_bits),
         };
-        let (beats, blocks) = (shape.beats, bank.blocks);
-        Streaming { fields, mode, column: 0, beats, acc_bits, lookup, blocks }
+        let (beats, words, blocks) = (shape.beats, shape.beat_words() as usize, bank.blocks);
+        Streaming { fields, mode, column: 0, beats, words, acc_bits, lookup, blocks }
     }
 
     pub(super) fn fields(&self) -> &Stream {
@@ -80,11 +82,14 @@ pub(super) struct Outcome {
     pub(super) rows: Vec<i64>,
 }
 
+/// Most bytes of a word of byte memory.
+pub(super) const MOST_BYTES: usize = 16;
+
 /// One bank unit.
 pub(super) struct BankUnit {
     bank: u32,
     banks: u32,
-    bytes: Vec<[i8; 8]>,
+    bytes: Vec<[i8; MOST_BYTES]>,
     /// Inputs as numbers; the bit planes hold the same.
     planes: Vec<i64>,
     /// Per lookup unit and lane: table entries.
@@ -96,7 +101,8 @@ pub(super) struct BankUnit {
     beat: usize,
     index: u32,
     generator: RowGenerator,
-    signs: u64,
+    /// Signs of a group, a word for each of a beat.
+    signs: Vec<u64>,
 }
 
 impl BankUnit {
@@ -107,7 +113,7 @@ impl BankUnit {
         BankUnit {
             bank,
             banks: shape.banks,
-            bytes: vec![[0; 8]; shape.bank.byte_words as usize],
+            bytes: vec![[0; MOST_BYTES]; shape.bank.byte_words as usize],
             planes: vec![0; inputs as usize],
             tables: shape.bank.lookups.iter().map(table).collect(),
             blocks: BlockUnit::default(),
@@ -116,7 +122,7 @@ impl BankUnit {
             beat: 0,
             index: 0,
             generator: RowGenerator::new(0, 0),
-            signs: 0,
+            signs: Vec::new(),
         }
     }
 
@@ -135,7 +141,7 @@ impl BankUnit {
     pub(super) fn load_byte(&mut self, word: usize, at: usize, byte: i8) -> Result<(), String> {
         let slot = self.bytes.get_mut(word).ok_or("inputs past the end of the byte memory")?;
         if at == 0 {
-            *slot = [0; 8];
+            *slot = [0; MOST_BYTES];
         }
         slot[at] = byte;
         Ok(())
@@ -149,10 +155,10 @@ impl BankUnit {
 
     /// Takes a column.
     pub(super) fn column(&mut self, s: &Streaming, column: &Column) -> Result<Outcome, String> {
-        let beats = column.iter().take(s.used() as usize);
+        let beats = column.chunks(s.words).take(s.used() as usize);
         if s.mode == StreamMode::Blocks {
             let mut outcome = Outcome::default();
-            for &beat in beats {
+            for beat in beats {
                 outcome.rows.extend(self.blocks.beat(s, beat, &self.planes)?);
             }
             outcome.acc = Some(self.blocks.acc(s));
@@ -165,7 +171,7 @@ impl BankUnit {
             let row = self.index.wrapping_mul(self.banks).wrapping_add(self.bank);
             self.generator = RowGenerator::new(s.fields.sign_key, row);
         }
-        for &beat in beats {
+        for beat in beats {
             match s.mode {
                 StreamMode::Build(i) => self.build(s, i as usize, beat)?,
                 StreamMode::Lookup(i) => self.look_up(s, i as usize, beat)?,
@@ -194,15 +200,18 @@ impl BankUnit {
     }
 
     /// Beats of the codebook come in the order block, centroid, chunk.
-    fn build(&mut self, s: &Streaming, unit: usize, beat: u64) -> Result<(), String> {
+    fn build(&mut self, s: &Streaming, unit: usize, beat: &[u64]) -> Result<(), String> {
         let l = s.lookup.ok_or("there is no such lookup unit")?;
         let (chunks, chunk, sub) = (l.chunks() as usize, l.chunk as usize, l.sub as usize);
         let (part, j) = (self.beat % chunks, self.beat / chunks % l.k as usize);
         let block = self.beat / chunks / l.k as usize;
         let x = self.bytes.get(block * chunks + part).ok_or("a codebook longer than the inputs")?;
         for c in 0..chunk {
-            let dot: i64 = (c * sub..(c + 1) * sub)
-                .map(|i| i64::from((beat >> (8 * i)) as u8 as i8) * i64::from(x[i]))
+            // Every word of the beat has as many centroids.
+            let in_word = chunk / s.words;
+            let (word, first) = (beat[c / in_word], c % in_word * sub);
+            let dot: i64 = (0..sub)
+                .map(|i| i64::from(byte(word, first + i)) * i64::from(x[c * sub + i]))
                 .sum();
             if !fits(dot.into(), l.entry_bits) {
                 return Err(format!("table entry {dot} is wider than {} bits", l.entry_bits));
@@ -215,10 +224,12 @@ impl BankUnit {
         Ok(())
     }
 
-    fn look_up(&mut self, s: &Streaming, unit: usize, beat: u64) -> Result<(), String> {
+    fn look_up(&mut self, s: &Streaming, unit: usize, beat: &[u64]) -> Result<(), String> {
         let l = s.lookup.ok_or("there is no such lookup unit")?;
         for lane in 0..l.lanes {
-            let code = beat >> (lane * l.code_bits) & ((1 << l.code_bits) - 1);
+            let in_word = l.lanes / s.words as u32;
+            let word = beat[(lane / in_word) as usize];
+            let code = word >> (lane % in_word * l.code_bits) & ((1 << l.code_bits) - 1);
             let at = self.beat * l.k as usize + code as usize;
             let entry = self.tables[unit][lane as usize]
                 .get(at)
@@ -228,37 +239,49 @@ impl BankUnit {
         Ok(())
     }
 
-    /// The 64 inputs of a group.
-    fn group(&self, group: usize) -> Result<&[i64], String> {
+    /// The inputs of a group, of beats of `words`.
+    fn group(&self, group: usize, words: usize) -> Result<&[i64], String> {
+        let size = 64 * words;
         self.planes
-            .get(64 * group..64 * group + 64)
+            .get(size * group..size * (group + 1))
             .ok_or_else(|| "a matrix row longer than the inputs".to_string())
     }
 
     /// Beats of a row come in the order group, coat; the signs of a group are held over its coats.
-    fn add_mask(&mut self, s: &Streaming, beat: u64) -> Result<(), String> {
+    fn add_mask(&mut self, s: &Streaming, beat: &[u64]) -> Result<(), String> {
         let coats = s.fields.coats_less_1 as usize + 1;
         if self.beat % coats == 0 {
-            self.signs = self.generator.group();
+            self.signs = (0..s.words).map(|_| self.generator.group()).collect();
         }
-        let signs = self.signs;
-        let terms = self.group(self.beat / coats)?.iter().enumerate();
+        let signs = &self.signs;
+        let terms = self.group(self.beat / coats, s.words)?.iter().enumerate();
         let sum: i128 = terms
-            .filter(|(j, _)| beat >> j & 1 == 1)
-            .map(|(j, &x)| i128::from(if signs >> j & 1 == 1 { -x } else { x }))
+            .filter(|(j, _)| bit(beat, *j))
+            .map(|(j, &x)| i128::from(if bit(signs, j) { -x } else { x }))
             .sum();
         self.sum += sum;
         Ok(())
     }
 
-    fn multiply(&mut self, beat: u64) -> Result<(), String> {
+    fn multiply(&mut self, beat: &[u64]) -> Result<(), String> {
         let x = self.bytes.get(self.beat).ok_or("a matrix row longer than the inputs")?;
         let sum: i64 = x
             .iter()
+            .take(8 * beat.len())
             .enumerate()
-            .map(|(i, &x)| i64::from((beat >> (8 * i)) as u8 as i8) * i64::from(x))
+            .map(|(i, &x)| i64::from(byte(beat[i / 8], i % 8)) * i64::from(x))
             .sum();
         self.sum += i128::from(sum);
         Ok(())
     }
+}
+
+/// Byte `i` of a word.
+fn byte(word: u64, i: usize) -> i8 {
+    (word >> (8 * i)) as u8 as i8
+}
+
+/// Bit `j` of a beat.
+pub(super) fn bit(beat: &[u64], j: usize) -> bool {
+    beat[j / 64] >> (j % 64) & 1 == 1
 }

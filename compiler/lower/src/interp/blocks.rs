@@ -2,7 +2,7 @@
 //!
 //! From the table and the formula of [`pimc_rtl::shape::BlockShape`].
 
-use super::bank::Streaming;
+use super::bank::{bit, Streaming};
 use super::{fits, wrap};
 use pimc_rtl::shape::BlockShape;
 
@@ -43,17 +43,17 @@ impl BlockUnit {
     pub(super) fn beat(
         &mut self,
         s: &Streaming,
-        beat: u64,
+        beat: &[u64],
         inputs: &[i64],
     ) -> Result<Option<i64>, String> {
         let shape = s.blocks.ok_or("no binary quadratic blocks are built")?;
         let block = s.fields().block;
         let [x_beats, inner, t_beats, rows, slots] = block.fields().map(|n| n as usize + 1);
         let scalars = BlockShape::scalar_beats(x_beats as u32) as usize;
-        let first = self.done % slots * x_beats;
+        let (first, size) = (self.done % slots * x_beats, 64 * beat.len());
         let x = |group: usize| {
-            let at = 64 * (first + group);
-            inputs.get(at..at + 64).ok_or("a block with more inputs than there are")
+            let at = size * (first + group);
+            inputs.get(at..at + size).ok_or("a block with more inputs than there are")
         };
         let q = self.beat;
         self.beat += 1;
@@ -68,9 +68,9 @@ impl BlockUnit {
         }
         let q = q - inner * x_beats;
         if q < scalars {
-            self.scalar(q, beat);
+            self.scalar(q, beat[0]);
             if q < x_beats {
-                let part = signed(u64::MAX, x(q)?);
+                let part = x(q)?.iter().map(|&x| i128::from(x)).sum();
                 self.add(part, q == 0);
             }
             if q + 1 == x_beats {
@@ -82,13 +82,14 @@ impl BlockUnit {
         if q >= rows * t_beats {
             return Err("a block with more beats than it has rows".into());
         }
-        let from = q % t_beats * 64;
-        let mut group = [0i64; 64];
+        let from = q % t_beats * size;
+        let mut group = vec![0i64; size];
         for (to, t) in group.iter_mut().zip(self.t.iter().skip(from)) {
             *to = *t;
         }
         self.add(signed(beat, &group), from == 0);
-        self.ones = i64::from(beat.count_ones()) + if from == 0 { 0 } else { self.ones };
+        let ones: u32 = beat.iter().map(|word| word.count_ones()).sum();
+        self.ones = i64::from(ones) + if from == 0 { 0 } else { self.ones };
         if (q + 1) % t_beats != 0 {
             return Ok(None);
         }
@@ -153,6 +154,6 @@ impl BlockUnit {
 }
 
 /// Sum of +-x by the bits of a beat, 1 is +.
-fn signed(bits: u64, x: &[i64]) -> i128 {
-    x.iter().enumerate().map(|(j, &x)| i128::from(if bits >> j & 1 == 1 { x } else { -x })).sum()
+fn signed(beat: &[u64], x: &[i64]) -> i128 {
+    x.iter().enumerate().map(|(j, &x)| i128::from(if bit(beat, j) { x } else { -x })).sum()
 }

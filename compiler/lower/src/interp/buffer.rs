@@ -137,7 +137,8 @@ impl Machine<'_> {
 
     fn load_bytes(&mut self, v: &Vector) -> Result<(), String> {
         let (in_word, in_block) = (v.d as usize, v.b as usize);
-        if !(1..=8).contains(&in_word) || in_block == 0 || in_block % in_word != 0 {
+        let most = self.shape.load_bits() as usize / 8;
+        if !(1..=most).contains(&in_word) || in_block == 0 || in_block % in_word != 0 {
             return Err(format!("words of {in_word} bytes in blocks of {in_block}"));
         }
         let (mut word, mut at, mut block) = (0, 0, 0);

@@ -24,7 +24,7 @@ impl Mapper<'_> {
         let known = Known::Elements(value);
         match ty {
             WeightType::Pq { rows, cols, sub, k, .. } => {
-                let lookup = lookup_lanes(k, sub);
+                let lookup = lookup_lanes(k, sub, self.streams.target().beat_bits);
                 let (word, block) = (lookup.chunk * lookup.sub, lookup.lanes * lookup.sub);
                 let book = self.streams.place(self.model, weight, Content::Codebook);
                 self.load_shares(book, from, cols, Load::Bytes { word, block });
@@ -87,7 +87,8 @@ impl Mapper<'_> {
     ) {
         let name = self.weight(weight).0;
         let part = self.streams.place(self.model, weight, Content::Int { group });
-        self.load_shares(part, x, size, Load::Bytes { word: 8, block: 8 });
+        let bytes = self.streams.target().beat_bits / 8;
+        self.load_shares(part, x, size, Load::Bytes { word: bytes, block: bytes });
         self.collect(&name, part, d, rows, known);
         let whole = size == self.weight(weight).1.cols();
         let which = if whole { String::new() } else { format!(", group {group}") };
@@ -130,7 +131,7 @@ impl Mapper<'_> {
         let banks = self.streams.target().units() as usize;
         let place = *self.streams.get(stream);
         for slot in 0..=place.block.slots_less_1 {
-            let group = slot * cols.div_ceil(64) as u32;
+            let group = slot * (cols as u32).div_ceil(self.streams.target().beat_bits);
             let column = |bank| place.block_of(slot as usize, bank, banks, shape).map(|b| b.2);
             let at = |column: usize| x.saturating_add((column * cols) as u32);
             // What bank 0 takes goes to all, so that padding has inputs as well.

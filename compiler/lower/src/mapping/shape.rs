@@ -4,7 +4,7 @@ use super::{lookup_blocks, lookup_lanes};
 use super::{Content, Mapping, TaskKind, Word};
 use crate::diag::error;
 use crate::ranges::{signed_bits, BlockProof, Proof};
-use crate::target::{Target, BEAT_BITS};
+use crate::target::Target;
 use pimc_ir::{Code, Diagnostics, Model, OpKind, WeightType};
 use pimc_rtl::isa::{Block, IsaShape, VecOp};
 use pimc_rtl::shape::{
@@ -86,7 +86,7 @@ impl<'a> Fit<'a> {
                     self.found.push(d.help(help));
                 }
                 WeightType::Pq { cols, sub, k, .. } => {
-                    let lookup = lookup_lanes(k, sub);
+                    let lookup = lookup_lanes(k, sub, self.target.beat_bits);
                     // Dealt out over the banks, a bank has that many of them.
                     let inputs = cols.div_ceil(self.target.units() as usize);
                     let blocks = lookup_blocks(&lookup, inputs);
@@ -132,11 +132,10 @@ impl<'a> Fit<'a> {
             let have = self.target.table_bytes.into();
             self.memory(at, "lookup tables of a bank unit", bytes(table_bits), have, "bytes");
         }
-        let planes = shape
-            .bank
-            .gated
-            .map_or(0, |g| u128::from(g.planes) * u128::from(g.groups) * u128::from(BEAT_BITS));
-        let input_bits = u128::from(shape.bank.byte_words) * 64 + planes;
+        let planes = shape.bank.gated.map_or(0, |g| {
+            u128::from(g.planes) * u128::from(g.groups) * u128::from(shape.beat_bits)
+        });
+        let input_bits = u128::from(shape.bank.byte_words) * u128::from(shape.load_bits()) + planes;
         let have = self.target.input_bytes.into();
         self.memory(last, "input memories of a bank unit", bytes(input_bits), have, "bytes");
         let vector_bits = u128::from(shape.buffer.depth) * u128::from(shape.buffer.word_bits);
@@ -188,7 +187,7 @@ pub(crate) fn shape(
         let ty = model.module.weights[place.weight.0].ty;
         match (ty, place.content) {
             (WeightType::Pq { sub, k, .. }, _) => {
-                let mut l = lookup_lanes(k, sub);
+                let mut l = lookup_lanes(k, sub, target.beat_bits);
                 let blocks = lookup_blocks(&l, place.inputs as usize) as u32;
                 bank.byte_words = bank.byte_words.max(blocks * l.chunks());
                 let extents = proof.lookups.get(&(k, sub));
@@ -201,7 +200,7 @@ pub(crate) fn shape(
                 }
             }
             (WeightType::Int { .. }, _) => {
-                bank.byte_words = bank.byte_words.max(place.inputs.div_ceil(8));
+                bank.byte_words = bank.byte_words.max(place.inputs.div_ceil(target.beat_bits / 8));
             }
             (WeightType::Bqq { .. }, _) => {
                 let most = blocks.get_or_insert(place.block);
@@ -217,7 +216,7 @@ pub(crate) fn shape(
     if blocks.is_some() || coats.is_some() {
         bank.gated = Some(GatedShape {
             planes: proof.planes.bits(),
-            groups: groups(mapping),
+            groups: groups(mapping, target.beat_bits),
             acc_bits: proof.gated.bits(),
             generated_signs: coats,
         });
@@ -248,7 +247,7 @@ pub(crate) fn shape(
     ChannelShape {
         banks: target.units(),
         beats: target.beats(),
-        beat_bits: BEAT_BITS,
+        beat_bits: target.beat_bits,
         read_latency: target.timing.cl,
         dram_rows: target.rows,
         dram_cols: target.columns,
@@ -338,10 +337,10 @@ fn uses(mapping: &Mapping, op: VecOp) -> bool {
 }
 
 /// Most groups of inputs that are loaded as bit planes.
-fn groups(mapping: &Mapping) -> u32 {
+fn groups(mapping: &Mapping, beat_bits: u32) -> u32 {
     let end = |t: &super::Task| match &t.kind {
         TaskKind::Vec { vector, .. } if vector.op == VecOp::LoadPlanes => {
-            vector.d + vector.len.div_ceil(BEAT_BITS)
+            vector.d + vector.len.div_ceil(beat_bits)
         }
         _ => 0,
     };

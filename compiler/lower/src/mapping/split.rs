@@ -88,11 +88,13 @@ fn stream_clocks(ty: &WeightType, split: Split, target: &Target) -> u64 {
     };
     let columns = parts.iter().map(|part| Measure::new(ty, *part, split, target).columns(target));
     let streams: u64 = columns.map(|columns| target.column_clocks(columns)).sum();
-    // A load moves eight bytes a clock, and every load waits for the one before.
+    // A load moves the bytes of a beat a clock, and every load waits for the one before.
     let loads = match split {
         Split::Rows => 1,
         Split::Inputs => u64::from(target.units()),
     };
     let each = streams.saturating_add(loads * u64::from(VEC_LATENCY));
-    times.saturating_mul(each).saturating_add((ty.cols() as u64).div_ceil(8))
+    times
+        .saturating_mul(each)
+        .saturating_add((ty.cols() as u64).div_ceil(u64::from(target.beat_bits / 8)))
 }

@@ -1,11 +1,11 @@
 //! Streams: how a matrix lies in the banks.
 
 use super::split::{self, Choice, Split};
-use crate::target::{Target, BEAT_BITS};
+use crate::target::Target;
 use pimc_ir::types::bqq_inner;
 use pimc_ir::{Model, WeightId, WeightType};
 use pimc_rtl::isa::Block;
-use pimc_rtl::shape::{index_bits, BlockShape, LookupShape};
+use pimc_rtl::shape::{index_bits, BlockShape, LookupShape, WORD_BITS};
 
 /// What part of a weight a stream holds, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,14 +84,15 @@ impl StreamPlace {
     }
 }
 
-/// The lookup unit of (k, sub): lanes and chunk follow from the beat.
-pub(crate) fn lookup_lanes(k: usize, sub: usize) -> LookupShape {
+/// The lookup unit of (k, sub): lanes and chunk follow from the beat, whose words are alike.
+pub(crate) fn lookup_lanes(k: usize, sub: usize, beat_bits: u32) -> LookupShape {
     let (k, sub) = (k as u32, sub as u32);
     let code_bits = index_bits(k);
-    let lanes = BEAT_BITS / code_bits;
+    let lanes = WORD_BITS / code_bits;
     // Sub-vectors of at most eight inputs are checked before.
     let most = (8 / sub.max(1)).max(1);
     let chunk = (1..=most.min(lanes)).rev().find(|c| lanes % c == 0).unwrap_or(1);
+    let (lanes, chunk) = (lanes * beat_bits / WORD_BITS, chunk * beat_bits / WORD_BITS);
     LookupShape { k, sub, code_bits, lanes, chunk, blocks: 0, entry_bits: 0, acc_bits: 0 }
 }
 
@@ -184,7 +185,7 @@ impl Measure {
     /// The size of a part of a weight of type `ty` when `split` goes over the banks.
     pub(super) fn new(ty: &WeightType, content: Content, split: Split, target: &Target) -> Measure {
         let banks = u64::from(target.units());
-        let bits = u64::from(BEAT_BITS);
+        let bits = u64::from(target.beat_bits);
         let one = |rows, inputs, beats| Measure {
             split,
             rows,
@@ -200,7 +201,7 @@ impl Measure {
         };
         match *ty {
             WeightType::Pq { rows, cols, sub, k, .. } => {
-                let lookup = lookup_lanes(k, sub);
+                let lookup = lookup_lanes(k, sub, target.beat_bits);
                 let (rows, inputs) = share(rows, cols, sub);
                 let blocks = lookup_blocks(&lookup, inputs as usize);
                 match content {
@@ -217,7 +218,7 @@ impl Measure {
             }
             WeightType::Int { rows, cols, group, .. } => {
                 let (rows, inputs) = share(rows, group.unwrap_or(cols), 1);
-                one(rows, inputs, inputs.div_ceil(8))
+                one(rows, inputs, inputs.div_ceil(bits / 8))
             }
             WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
                 let inner = bqq_inner(block_rows, block_cols) as u64;

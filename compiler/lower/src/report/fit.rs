@@ -3,7 +3,6 @@
 
 use crate::mapping::{lookup_lanes, Choice, Content, Split, StreamPlace, Why};
 use crate::plan::Plan;
-use crate::target::BEAT_BITS;
 use pimc_ir::types::bqq_inner;
 use pimc_ir::{Model, OpKind, WeightType};
 use serde::Serialize;
@@ -124,7 +123,7 @@ fn used(plan: &Plan, ty: &WeightType, place: &StreamPlace) -> u64 {
             copies * cols * k * 8
         }
         (WeightType::Pq { rows, cols, sub, k, .. }, _) => {
-            rows * (cols / sub) * lookup_lanes(k, sub).code_bits as usize
+            rows * (cols / sub) * lookup_lanes(k, sub, plan.target.beat_bits).code_bits as usize
         }
         (WeightType::Bqq { rows, cols, bases, block_rows, block_cols }, _) => {
             let blocks = rows / block_rows * (cols / block_cols);
@@ -142,11 +141,14 @@ fn used(plan: &Plan, ty: &WeightType, place: &StreamPlace) -> u64 {
 
 /// MACs of the matrix that a beat of the stream stands for.
 fn macs_per_beat(plan: &Plan, ty: &WeightType, place: &StreamPlace) -> f64 {
+    let beat_bits = plan.target.beat_bits;
     match (*ty, place.content) {
         (WeightType::Pq { .. }, Content::Codebook) => 0.0,
-        (WeightType::Pq { sub, k, .. }, _) => f64::from(lookup_lanes(k, sub).lanes) * sub as f64,
-        (WeightType::Supermask { coats, .. }, _) => f64::from(BEAT_BITS) / coats as f64,
-        (WeightType::Int { .. }, _) => f64::from(BEAT_BITS / 8),
+        (WeightType::Pq { sub, k, .. }, _) => {
+            f64::from(lookup_lanes(k, sub, beat_bits).lanes) * sub as f64
+        }
+        (WeightType::Supermask { coats, .. }, _) => f64::from(beat_bits) / coats as f64,
+        (WeightType::Int { .. }, _) => f64::from(beat_bits / 8),
         (WeightType::Bqq { bases, block_rows, block_cols, .. }, _) => {
             let beats = (place.row_columns - 1) * plan.target.beats() + place.tail_beats;
             (block_rows * block_cols) as f64 / (f64::from(beats) * bases as f64)

@@ -141,7 +141,11 @@ pub(super) fn memories(plan: &Plan) -> Vec<MemoryPart> {
     vec![
         part("DRAM of a bank", rows, u64::from(t.rows) * t.row_bytes()),
         part("lookup tables of a bank unit", tables, t.table_bytes),
-        part("inputs of a bank unit", bits(bank.byte_words, 64) + planes, t.input_bytes),
+        part(
+            "inputs of a bank unit",
+            bits(bank.byte_words, plan.shape.load_bits()) + planes,
+            t.input_bytes,
+        ),
         part("vector memory", bits(buffer.depth, buffer.word_bits), t.vector_bytes),
         part(
             "program memory",

@@ -33,6 +33,12 @@ pub(super) struct Builder<'a> {
     pub(super) collecting: bool,
 }
 
+/// Whether the reads of a row are a loop of two instructions: with fewer clocks between reads there is
+/// no room for the loop's end, and each read is an instruction of its own.
+fn looped(columns: u32, interval: u64) -> bool {
+    columns > 1 && interval >= 2 * STEP
+}
+
 /// Clocks within one DRAM row of a stream, from its activate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowTimes {
@@ -158,16 +164,17 @@ impl<'a> Builder<'a> {
     /// Clocks of a row of which `columns` columns are read, `interval` apart.
     pub(super) fn row_times(&self, columns: u32, interval: u64) -> RowTimes {
         let t = &self.target.timing;
-        // The activate, and the loop around the reads when there is more than one.
-        let lead = if columns > 1 { 2 * STEP } else { STEP };
+        // The activate, and the loop around the reads where there is one.
+        let looped = looped(columns, interval);
+        let lead = if looped { 2 * STEP } else { STEP };
         let read = u64::from(t.rcd).max(lead);
         let last = read + u64::from(columns - 1) * interval;
         // The next instruction comes an interval after the last read, when a loop's end sets it.
-        let free = if columns > 1 { last + interval } else { last + STEP };
+        let free = if looped { last + interval } else { last + STEP };
         let due = (last + u64::from(t.rtp)).max(u64::from(t.ras));
         let pre = if due <= free {
             free
-        } else if columns > 1 {
+        } else if looped {
             due.max(free + STEP)
         } else {
             due
@@ -180,7 +187,7 @@ impl<'a> Builder<'a> {
     /// One row: activate at `at`, its reads, precharge. Returns the clock of the activate.
     fn row(&mut self, times: &RowTimes, at: u64) -> u64 {
         let start = self.place(Action::Act, at);
-        if times.columns > 1 {
+        if looped(times.columns, times.interval) {
             self.place(Action::Loop { count: times.columns }, start + times.read - STEP);
             self.place(Action::Read, start + times.read);
             self.close(times.interval - STEP);
@@ -191,7 +198,9 @@ impl<'a> Builder<'a> {
             self.now += rounds;
             self.last += rounds;
         } else {
-            self.place(Action::Read, start + times.read);
+            for column in 0..u64::from(times.columns) {
+                self.place(Action::Read, start + times.read + column * times.interval);
+            }
         }
         self.place(Action::Pre, start + times.pre);
         start

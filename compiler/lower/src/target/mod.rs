@@ -11,12 +11,19 @@ pub use limits::Limits;
 use crate::mapping::Split;
 use itertools::Itertools;
 use pimc_ir::{Code, Diagnostics};
+use pimc_rtl::isa::MIN_DELAY;
 use std::path::Path;
 
-/// Bits of a beat, which a bank unit takes in one clock: the eight bytes of the longest sub-vector.
-/// With columns of 256 bits that folds the data paths by four, the largest power of two within the
-/// all-bank column interval of every built-in target.
-pub const BEAT_BITS: u32 = 64;
+/// What a beat may have for bits, which a bank unit takes in one clock, the narrowest first: one word
+/// or two of the eight bytes of the longest sub-vector.
+pub const BEAT_BITS: [u32; 2] = [64, 128];
+
+/// Bits of a beat where a target does not say: the narrowest whose beats of a column of `column_bits`
+/// are no more than the clocks `ccd` between two columns; the widest where none is.
+fn beat_bits(column_bits: u32, ccd: u32) -> u32 {
+    let fits = |bits: &u32| column_bits.div_ceil(*bits) <= ccd;
+    BEAT_BITS.into_iter().find(fits).unwrap_or(BEAT_BITS[BEAT_BITS.len() - 1])
+}
 
 /// A DRAM channel and the memories of the units beside its banks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +42,8 @@ pub struct Target {
     pub columns: u32,
     /// Bits of a column access.
     pub column_bits: u32,
+    /// Bits of a beat, which a bank unit takes in one clock: what folds its data paths.
+    pub beat_bits: u32,
     /// Timing rules.
     pub timing: Timing,
     /// Bytes of table memory of one bank unit.
@@ -105,9 +114,15 @@ fn unknown(name: &str, path: &Path, why: &str) -> Diagnostics {
 }
 
 /// The texts of the built-in targets, the default first.
-const BUILT_IN: [&str; 2] = [
+const BUILT_IN: [&str; 8] = [
     include_str!("../../targets/hbm3-pim.toml"),
     include_str!("../../targets/hbm3-pim-uncapped.toml"),
+    include_str!("../../targets/hbm3-6400.toml"),
+    include_str!("../../targets/hbm2-pim.toml"),
+    include_str!("../../targets/hbm4-pim.toml"),
+    include_str!("../../targets/gddr6-aim.toml"),
+    include_str!("../../targets/lpddr5-pim.toml"),
+    include_str!("../../targets/lpddr5x-pim.toml"),
 ];
 
 impl Target {
@@ -170,12 +185,13 @@ impl Target {
 
     /// Beats per column: the clocks that a bank unit takes to chew one.
     pub fn beats(&self) -> u32 {
-        self.column_bits / BEAT_BITS
+        self.column_bits / self.beat_bits
     }
 
-    /// Clocks between two column reads: the DRAM's interval, or the unit's where that is longer.
+    /// Clocks between two column reads: the DRAM's interval, or where that is longer the bank unit's
+    /// or that of the sequencer, whose instructions are so many clocks apart.
     pub fn column_interval(&self) -> u32 {
-        self.timing.ccd.max(self.beats())
+        self.timing.ccd.max(self.beats()).max(MIN_DELAY)
     }
 
     /// Bytes of a row.

@@ -1,9 +1,10 @@
 //! Reading a target's TOML, with a located diagnostic for every value that is missing, unknown,
 //! of the wrong type or senseless.
 
-use super::{Target, Timing, BEAT_BITS};
+use super::{beat_bits, Target, Timing, BEAT_BITS};
 use crate::diag::{error, list};
 use crate::mapping::Split;
+use itertools::Itertools;
 use pimc_ir::{Code, Diagnostics, Span};
 use pimc_rtl::timing::SEED_CLOCKS;
 use std::collections::BTreeMap;
@@ -21,10 +22,12 @@ enum Kind {
     Text,
     /// One of these words; the first where the value is not given.
     Word(&'static [&'static str]),
+    /// One of these numbers; may be left out.
+    Choice(&'static [u32]),
 }
 
 /// Every value of a target: section (empty for the top), key, what it may be, what it says.
-const VALUES: [(&str, &str, Kind, &str); 23] = [
+const VALUES: [(&str, &str, Kind, &str); 24] = [
     ("", "name", Kind::Text, "the target's name"),
     ("stack", "channels", int(1, 64), "pseudo-channels that run one program in lock step"),
     ("pseudo_channel", "banks", int(2, 64), "banks that work in lock step"),
@@ -45,6 +48,7 @@ const VALUES: [(&str, &str, Kind, &str); 23] = [
     ("refresh", "rfc", int(2, 1 << 20), "refresh to any other command"),
     ("unit", "table_bytes", int(1, 1 << 32), "table memory of a bank unit"),
     ("unit", "input_bytes", int(1, 1 << 32), "input memories of a bank unit"),
+    ("unit", "beat_bits", Kind::Choice(&BEAT_BITS), "bits that a bank unit takes in a clock"),
     ("buffer", "vector_bytes", int(1, 1 << 32), "vector memory of the buffer unit"),
     ("sequencer", "program_words", int(16, 1 << 24), "words of program memory"),
     ("mapping", "split", Kind::Word(&SPLITS), "which dimension of a matrix goes over the banks"),
@@ -70,6 +74,10 @@ struct Values {
 impl Values {
     fn int(&self, section: &'static str, key: &'static str) -> u64 {
         self.ints.get(&(section, key)).map_or(0, |v| v.0)
+    }
+
+    fn given(&self, section: &'static str, key: &'static str) -> Option<u32> {
+        self.ints.get(&(section, key)).and_then(|v| u32::try_from(v.0).ok())
     }
 
     fn small(&self, section: &'static str, key: &'static str) -> u32 {
@@ -101,6 +109,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
         return Err(found);
     }
     let v = |s, k| values.small(s, k);
+    let default_beat = beat_bits(v("bank", "column_bits"), v("timing", "ccd_all_bank"));
     Ok(Target {
         name: values.texts.get(&("", "name")).cloned().unwrap_or_default(),
         source: text.to_string(),
@@ -109,6 +118,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
         rows: v("bank", "rows"),
         columns: v("bank", "columns"),
         column_bits: v("bank", "column_bits"),
+        beat_bits: values.given("unit", "beat_bits").unwrap_or(default_beat),
         timing: Timing {
             tck_ps: v("timing", "tck_ps"),
             rcd: v("timing", "rcd"),
@@ -211,6 +221,23 @@ fn take(
                 }
             }
         }
+        (Kind::Choice(of), DeValue::Integer(number)) => {
+            let digits = number.as_str().replace('_', "");
+            match u32::from_str_radix(&digits, number.radix()) {
+                Ok(n) if of.contains(&n) => {
+                    values.ints.insert((s, k), (n.into(), value.span()));
+                }
+                _ => found.push(
+                    error(
+                        Code::P0603,
+                        format!("`{k}` ({what}) must be {}", of.iter().join(" or ")),
+                    )
+                    .at(&value.span(), "is not built")
+                    .help("leave it out for the narrowest that keeps up with the columns"),
+                ),
+            }
+        }
+        (Kind::Choice(of), _) => found.push(wrong(of.iter().join(" or "))),
         (Kind::Int { min, max }, _) => found.push(wrong(format!("an integer from {min} to {max}"))),
         (Kind::Bool, DeValue::Boolean(b)) => {
             values.bools.insert((s, k), *b);
@@ -230,7 +257,7 @@ fn take(
 /// Reports the values that the document does not have at all, and must have.
 fn missing(document: &DeTable<'_>, text: &str, found: &mut Diagnostics) {
     for (section, key, kind, what) in VALUES {
-        if matches!(kind, Kind::Word(_)) {
+        if matches!(kind, Kind::Word(_) | Kind::Choice(_)) {
             continue;
         }
         let table = document.get(section).and_then(|t| t.get_ref().as_table());
@@ -315,7 +342,11 @@ fn check(values: &Values, found: &mut Diagnostics) {
         );
     }
     // One whole row must fit between two refreshes, with what surrounds it.
-    let interval = t("ccd_all_bank").max(v("bank", "column_bits") / u64::from(BEAT_BITS));
+    let beat = values.given("unit", "beat_bits").unwrap_or(beat_bits(
+        values.small("bank", "column_bits"),
+        values.small("timing", "ccd_all_bank"),
+    ));
+    let interval = t("ccd_all_bank").max(v("bank", "column_bits") / u64::from(beat));
     let interval = interval.max(u64::from(SEED_CLOCKS));
     let read = t("rcd") + (v("bank", "columns") - 1) * interval + t("rtp") + interval;
     let row = t("rc").max(t("ras").max(read) + t("rp"));

@@ -234,12 +234,17 @@ pub fn assert_agrees(model: &Model, plan: &Plan, seed: u64, count: usize) {
     }
 }
 
-/// All of it.
+/// All of it, on beats of 64 bits and of 128; the plan on those of 64.
 pub fn assert_works(builder: &ModelBuilder, seed: u64) -> Plan {
     let model = builder.build().unwrap_or_else(|d| panic!("{d}"));
-    let target = Target::named("hbm3-pim").expect("built in");
-    let plan = plan(&model, &target);
-    assert_legal(&plan);
-    assert_agrees(&model, &plan, seed, 5);
-    plan
+    let of = |name: &str, beat_bits: u32| {
+        let target = Target::named(name).expect("built in");
+        let plan = plan(&model, &target);
+        assert_eq!(plan.shape.beat_bits, beat_bits);
+        assert_legal(&plan);
+        assert_agrees(&model, &plan, seed, 5);
+        plan
+    };
+    of("gddr6-aim", 128);
+    of("hbm3-pim", 64)
 }

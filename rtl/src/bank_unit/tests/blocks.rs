@@ -18,6 +18,8 @@ struct BlockUnitData {
 
 /// Units of one geometry, and the inputs of their slots.
 struct BlockStream {
+    /// Bits of a beat.
+    size: usize,
     x_beats: usize,
     x: Vec<Vec<i64>>,
     units: Vec<BlockUnitData>,
@@ -61,12 +63,14 @@ impl BlockStream {
     }
 
     /// The beats of a unit, and what the gated sum is after each.
-    fn beats(&self, n: usize) -> Vec<(u64, i64)> {
+    fn beats(&self, n: usize) -> Vec<(u128, i64)> {
+        let size = self.size;
         let (unit, x, v) = (&self.units[n], &self.x[n % self.x.len()], self.values(n));
-        let rows = |rows: &[Vec<bool>], x: &[i64]| -> Vec<(u64, i64)> {
+        let rows = |rows: &[Vec<bool>], x: &[i64]| -> Vec<(u128, i64)> {
             let beat = |row: &Vec<bool>| {
-                let sums = (64..).step_by(64).map(|end: usize| dot(&row[..end.min(row.len())], x));
-                bits(row).into_iter().zip(sums).collect::<Vec<_>>()
+                let ends = (size..).step_by(size);
+                let sums = ends.map(|end: usize| dot(&row[..end.min(row.len())], x));
+                bits(row, size).into_iter().zip(sums).collect::<Vec<_>>()
             };
             rows.iter().flat_map(beat).collect()
         };
@@ -77,7 +81,7 @@ impl BlockStream {
         let count = BlockShape::scalar_beats(self.x_beats as u32) as usize;
         for q in 0..count {
             let word = [rts, v.u as u64].get(q).copied().unwrap_or(0);
-            beats.push((word, x.iter().take(64 * (q + 1)).sum()));
+            beats.push((word.into(), x.iter().take(size * (q + 1)).sum()));
         }
         beats.extend(rows(&unit.a, &v.t_k));
         beats
@@ -88,7 +92,7 @@ impl BlockStream {
         Block {
             x_beats_less_1: self.x_beats as u32 - 1,
             inner_less_1: unit.b.len() as u32 - 1,
-            t_beats_less_1: unit.b.len().div_ceil(64) as u32 - 1,
+            t_beats_less_1: unit.b.len().div_ceil(self.size) as u32 - 1,
             rows_less_1: unit.a.len() as u32 - 1,
             slots_less_1: self.x.len() as u32 - 1,
         }
@@ -147,7 +151,7 @@ fn run_blocks(bench: &mut Bench, stream: &BlockStream) {
     let planes = bench.uut.planes.len();
     let padded = |x: &Vec<i64>| {
         let mut x = x.clone();
-        x.resize(64 * stream.x_beats, 0);
+        x.resize(stream.size * stream.x_beats, 0);
         x
     };
     bench.load_planes(&stream.x.iter().flat_map(padded).collect::<Vec<_>>(), planes);
@@ -155,7 +159,7 @@ fn run_blocks(bench: &mut Bench, stream: &BlockStream) {
     let word = fields.iter().rev().fold(0i128, |word, field| word << 9 | i128::from(*field));
     bench.uut.block[0].set(word);
     bench.start(StreamMode::Blocks);
-    let units: Vec<Vec<(u64, i64)>> = (0..stream.units.len()).map(|n| stream.beats(n)).collect();
+    let units: Vec<Vec<(u128, i64)>> = (0..stream.units.len()).map(|n| stream.beats(n)).collect();
     bench.rows(&units.iter().map(|b| b.iter().map(|b| b.0).collect()).collect::<Vec<_>>());
     let want: Vec<i128> =
         (0..units.len()).flat_map(|n| stream.values(n).y).map(i128::from).collect();
@@ -167,7 +171,7 @@ fn run_blocks(bench: &mut Bench, stream: &BlockStream) {
     let (sum, result) = (s(shape.gated.unwrap().acc_bits), s(shape.result_bits));
     let columns: Vec<i128> = units
         .iter()
-        .flat_map(|beats| beats.chunks(4).map(|column| column[column.len() - 1].1))
+        .flat_map(|beats| beats.chunks(bench.beats).map(|column| column[column.len() - 1].1))
         .map(|acc| result.wrap(sum.wrap(i128::from(acc))))
         .collect();
     assert_eq!(bench.columns, columns, "the gated sum after every column");
@@ -223,18 +227,29 @@ fn blocks_of(
         BlockUnitData { b, a, r, s, t, u }
     };
     let units = scalars.iter().map(unit).collect();
-    BlockStream { x_beats: cols.div_ceil(64), x, units }
+    BlockStream { size: 64, x_beats: cols.div_ceil(64), x, units }
+}
+
+/// The same blocks on beats of `size` bits.
+fn sized(stream: BlockStream, size: u32) -> BlockStream {
+    let size = size as usize;
+    BlockStream { size, x_beats: stream.x[0].len().div_ceil(size), ..stream }
 }
 
 /// All streams one after the other through one bank, columns as close as can be and further apart.
-fn check(streams: &[BlockStream], intervals: &[usize]) {
-    let bank = bank_for(streams, None);
-    assert_eq!(bank.blocks.unwrap().faults(&channel(bank.clone())), Vec::<&str>::new());
-    let mut bench = Bench::new(bank);
-    for interval in intervals {
-        bench.interval = *interval;
-        for stream in streams {
-            run_blocks(&mut bench, stream);
+fn check(streams: Vec<BlockStream>, intervals: &[usize]) {
+    let mut streams = streams;
+    for fold in FOLDS {
+        streams = streams.into_iter().map(|stream| sized(stream, fold.0)).collect();
+        let bank = bank_for(&streams, None);
+        let shape = ChannelShape { beat_bits: fold.0, beats: fold.1, ..channel(bank.clone()) };
+        assert_eq!(bank.blocks.unwrap().faults(&shape), Vec::<&str>::new());
+        let mut bench = Bench::folded(bank, fold);
+        for spare in intervals {
+            bench.interval += spare;
+            for stream in &streams {
+                run_blocks(&mut bench, stream);
+            }
         }
     }
 }
@@ -244,7 +259,7 @@ fn blocks_of_every_inner_dimension() {
     for (seed, inner) in [1, 2, 3, 63, 64, 65, 192].into_iter().enumerate() {
         for cols in [1, 64, 100, 384] {
             let stream = blocks_of((cols, inner, 5, 1, 4), Numbers::Random, seed as u64);
-            check(&[stream], &[4, 5]);
+            check(vec![stream], &[0, 1]);
         }
     }
 }
@@ -254,7 +269,7 @@ fn blocks_of_one_row_and_of_many() {
     for (cols, inner, rows) in [(1, 1, 1), (64, 3, 2), (64, 64, 128), (380, 192, 384), (128, 65, 1)]
     {
         let stream = blocks_of((cols, inner, rows, 1, 3), Numbers::Random, rows as u64);
-        check(&[stream], &[4, 11]);
+        check(vec![stream], &[0, 7]);
     }
 }
 
@@ -262,7 +277,7 @@ fn blocks_of_one_row_and_of_many() {
 fn blocks_take_the_inputs_of_their_slots() {
     for (cols, slots, units) in [(64, 4, 9), (300, 4, 8), (120, 3, 7), (40, 2, 1)] {
         let stream = blocks_of((cols, 20, 3, slots, units), Numbers::Random, slots as u64);
-        check(&[stream], &[4]);
+        check(vec![stream], &[0]);
     }
 }
 
@@ -271,7 +286,7 @@ fn sums_at_their_ends() {
     for (plus, x) in [(true, -128), (false, -128), (true, 127), (false, 127), (true, 0)] {
         for inner in [1, 64, 70] {
             let numbers = Numbers::Ends { plus, x };
-            check(&[blocks_of((128, inner, 4, 1, 4), numbers, 3)], &[4]);
+            check(vec![blocks_of((128, inner, 4, 1, 4), numbers, 3)], &[0]);
         }
     }
 }
@@ -279,31 +294,36 @@ fn sums_at_their_ends() {
 #[test]
 fn streams_of_unlike_blocks_follow_each_other() {
     // Fewer inner sums than before in a group, fewer groups, fewer inputs, more of everything.
-    let streams = [
+    let streams = vec![
         blocks_of((128, 130, 6, 2, 4), Numbers::Random, 1),
         blocks_of((128, 67, 3, 1, 2), Numbers::Random, 2),
         blocks_of((60, 2, 9, 4, 5), Numbers::Random, 3),
         blocks_of((384, 192, 2, 1, 2), Numbers::Random, 4),
         blocks_of((64, 1, 1, 1, 6), Numbers::Random, 5),
     ];
-    check(&streams, &[4, 6]);
+    check(streams, &[0, 2]);
 }
 
 #[test]
 fn blocks_and_masks_take_turns_in_one_gated_sum() {
     let mut rng = Rng::new(11);
-    let streams = [
-        blocks_of((130, 70, 4, 1, 3), Numbers::Random, 6),
-        blocks_of((64, 3, 4, 3, 4), Numbers::Random, 7),
-    ];
-    let mut bench = Bench::new(bank_for(&streams, Some(3)));
+    let streams = || {
+        [
+            blocks_of((130, 70, 4, 1, 3), Numbers::Random, 6),
+            blocks_of((64, 3, 4, 3, 4), Numbers::Random, 7),
+        ]
+    };
     let x: Vec<i64> = inputs(&mut rng, 130).into_iter().map(i64::from).collect();
-    for coats in [1, 3, 2] {
-        streams.iter().for_each(|s| run_blocks(&mut bench, s));
-        let weights: Vec<Vec<usize>> = (0..3)
-            .map(|_| (0..130).map(|_| rng.below(coats as u64 + 1) as usize).collect())
-            .collect();
-        run_mask(&mut bench, 6, 77, coats, &weights, &x);
+    for fold in FOLDS {
+        let streams = streams().map(|stream| sized(stream, fold.0));
+        let mut bench = Bench::folded(bank_for(&streams, Some(3)), fold);
+        for coats in [1, 3, 2] {
+            streams.iter().for_each(|s| run_blocks(&mut bench, s));
+            let weights: Vec<Vec<usize>> = (0..3)
+                .map(|_| (0..130).map(|_| rng.below(coats as u64 + 1) as usize).collect())
+                .collect();
+            run_mask(&mut bench, 6, 77, coats, &weights, &x);
+        }
     }
 }
 
@@ -329,7 +349,7 @@ fn a_result_of_a_block_leaves_when_the_latency_says() {
     bench.uut.col_valid.next = true;
     bench.uut.col_beats.set(3);
     for (port, beat) in bench.uut.rd_data.iter_mut().zip(&beats) {
-        port.set(i128::from(beat.0));
+        port.set(beat.0 as i128);
     }
     bench.clock();
     bench.uut.col_valid.next = false;
