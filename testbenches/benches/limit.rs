@@ -117,7 +117,7 @@ fn measure(case: &Case, settings: &Settings) -> Result<(String, bool), Box<dyn E
     let out = dir.path().join("out");
     write_tree(&emit(&plan, &model).map_err(rendered)?, &out).map_err(rendered)?;
     let compiled = begun.elapsed().as_secs_f64();
-    let limit = plan.physical_limit();
+    let limit = pimc_lower::report::physical_limit(&plan);
     let mut clocks = plan.cycles;
     let mut simulated = "-".to_string();
     let begun = Instant::now();

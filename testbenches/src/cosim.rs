@@ -369,6 +369,9 @@ impl Run<'_> {
         };
         report.clocks_per_vector =
             (outcome.clocks).checked_div(outcome.results.len() as u64).unwrap_or(0);
+        if let Some(clocks) = outcome.program.checked_div(outcome.results.len() as u64) {
+            report.clocks.set_rtl(clocks);
+        }
         let divergence = self.judge(&outcome, golden);
         if divergence.is_none() {
             report.levels.push(LevelRun { level: Level::Rtl, vectors: outcome.results.len() });

@@ -22,4 +22,4 @@ pub use cosim::{check_wave, cosim, Options, WaveReport};
 pub use error::Error;
 pub use inputs::Inputs;
 pub use progress::{Progress, Quiet};
-pub use report::{Divergence, Level, Report};
+pub use report::{Clocks, Divergence, Level, Report};

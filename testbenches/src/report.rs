@@ -1,5 +1,6 @@
 //! What a co-simulation found out.
 
+use pimc_lower::Plan;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -164,6 +165,42 @@ pub struct WaveSummary {
     pub counts: WaveCounts,
 }
 
+/// The clocks of one run: as the cost model expected them, as scheduled, as the Verilog took them.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize)]
+pub struct Clocks {
+    /// Expected of the tasks, before any instruction was placed.
+    pub estimate: u64,
+    /// From the schedule's first command to its end.
+    pub schedule: u64,
+    /// At the level rtl, from the first command on the port to the end; none when it was not run.
+    pub rtl: Option<u64>,
+    /// How far the estimate is from the schedule, as a share of that.
+    pub estimate_error: f64,
+    /// How far the estimate is from the level rtl, as a share of that.
+    pub estimate_rtl_error: Option<f64>,
+    /// How far the schedule is from the level rtl, as a share of that.
+    pub schedule_rtl_error: Option<f64>,
+}
+
+impl Clocks {
+    pub(crate) fn new(plan: &Plan) -> Clocks {
+        Clocks {
+            estimate: plan.estimate.cycles,
+            schedule: plan.cycles,
+            estimate_error: plan.estimate.error(plan.cycles),
+            ..Clocks::default()
+        }
+    }
+
+    /// Notes what the level rtl took.
+    pub(crate) fn set_rtl(&mut self, clocks: u64) {
+        let error = |of: u64| (clocks > 0).then(|| of as f64 / clocks as f64 - 1.0);
+        self.rtl = Some(clocks);
+        self.estimate_rtl_error = error(self.estimate);
+        self.schedule_rtl_error = error(self.schedule);
+    }
+}
+
 /// What a co-simulation came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -177,8 +214,11 @@ pub struct Report {
     pub levels: Vec<LevelRun>,
     /// Clocks that the schedule takes.
     pub cycles: u64,
-    /// Clocks that the level rtl took per vector, from the start to the end.
+    /// Clocks that the level rtl took per vector, from the host's start to the end; a start during an
+    /// idle refresh waits for its end.
     pub clocks_per_vector: u64,
+    /// The clocks of one run beside one another, with their errors.
+    pub clocks: Clocks,
     /// How much of its signals was compared at the level native.
     pub native: WaveCounts,
     /// The waveforms.
@@ -210,6 +250,7 @@ impl Report {
             levels: Vec::new(),
             cycles: compiled.plan.cycles,
             clocks_per_vector: 0,
+            clocks: Clocks::new(&compiled.plan),
             native: WaveCounts::default(),
             waves: WaveSummary::default(),
             simulator: None,

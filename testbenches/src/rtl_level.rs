@@ -43,6 +43,8 @@ pub struct Outcome {
     pub wave_bytes: u64,
     /// Clocks of all runs.
     pub clocks: u64,
+    /// Clocks from the first command to the end, of the vectors that were run.
+    pub program: u64,
     /// The first difference in a waveform and the op that it belongs to.
     pub divergence: Option<(Divergence, Option<usize>)>,
     /// A broken DRAM rule: in which vector, and what its clocks count from.
@@ -149,6 +151,7 @@ fn simulate(
             out.endless = Some(vector);
             return Ok(());
         }
+        out.program += end.program;
         out.results.push(sim.read(job.result.0, job.result.1)?);
         done(vector + 1);
         if !go_on {

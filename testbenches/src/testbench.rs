@@ -226,8 +226,10 @@ pub struct Violation {
 pub struct RunEnd {
     /// Whether `done_o` came.
     pub done: bool,
-    /// Clocks from the start.
+    /// Clocks from the start, a wait for the end of an idle refresh included.
     pub clocks: u64,
+    /// Clocks of them from the first command on.
+    pub program: u64,
     /// Clock since reset of the first command after the start.
     pub first_command: u64,
 }
@@ -369,7 +371,7 @@ impl Simulation {
         clocks += ran;
         // One clock more, so that a wave file holds the edge at which the end is seen.
         self.model.clock(1)?;
-        Ok(RunEnd { done, clocks, first_command })
+        Ok(RunEnd { done, clocks, program: ran, first_command })
     }
 
     /// The first broken DRAM rule, if any was.

@@ -93,6 +93,9 @@ pub enum WeightView<'a> {
 #[derive(Clone, Copy)]
 pub struct PqView<'a> {
     rows: usize,
+    /// Sub-vectors of a row as stored, and those that the view shows.
+    stored: usize,
+    first: usize,
     parts: usize,
     sub: usize,
     k: usize,
@@ -110,6 +113,12 @@ impl<'a> PqView<'a> {
     pub fn parts(&self) -> usize {
         self.parts
     }
+    /// The sub-vectors from `first` on alone, `parts` of them or as many as there are.
+    pub fn columns(&self, first: usize, parts: usize) -> PqView<'a> {
+        let skipped = first.min(self.parts);
+        let parts = parts.min(self.parts - skipped);
+        PqView { first: self.first + skipped, parts, ..*self }
+    }
     /// Inputs per sub-vector.
     pub fn sub(&self) -> usize {
         self.sub
@@ -120,7 +129,7 @@ impl<'a> PqView<'a> {
     }
     /// The code of row `r`, sub-vector `s`; below k.
     pub fn code(&self, r: usize, s: usize) -> usize {
-        let at = r * self.parts + s;
+        let at = r * self.stored + self.first + s;
         if self.k > 256 {
             usize::from(u16::from_le_bytes([self.codes[2 * at], self.codes[2 * at + 1]]))
         } else {
@@ -129,17 +138,18 @@ impl<'a> PqView<'a> {
     }
     /// The codes of row `r`, a byte each; none where k takes two.
     pub fn code_bytes(&self, r: usize) -> Option<&'a [u8]> {
-        (self.k <= 256).then(|| &self.codes[r * self.parts..(r + 1) * self.parts])
+        let at = r * self.stored + self.first;
+        (self.k <= 256).then(|| &self.codes[at..at + self.parts])
     }
     /// Centroid `j` of sub-vector `s`'s codebook, an int8 a byte.
     pub fn centroid_bytes(&self, s: usize, j: usize) -> &'a [u8] {
-        let book = if self.shared { 0 } else { s };
+        let book = if self.shared { 0 } else { self.first + s };
         let at = (book * self.k + j) * self.sub;
         &self.codebook[at..at + self.sub]
     }
     /// Component `d` of centroid `j` of sub-vector `s`'s codebook.
     pub fn centroid(&self, s: usize, j: usize, d: usize) -> i8 {
-        let book = if self.shared { 0 } else { s };
+        let book = if self.shared { 0 } else { self.first + s };
         self.codebook[(book * self.k + j) * self.sub + d] as i8
     }
 }
@@ -150,6 +160,8 @@ pub struct BqqView<'a> {
     rows: usize,
     cols: usize,
     bases: usize,
+    /// Pieces into which the inner dimension of each stored basis is cut.
+    slices: usize,
     m: usize,
     n: usize,
     l: usize,
@@ -186,7 +198,15 @@ impl<'a> BqqView<'a> {
     }
     /// Bases p.
     pub fn bases(&self) -> usize {
-        self.bases
+        self.bases * self.slices
+    }
+    /// The same matrix with every basis cut into `slices` along its inner dimension, which are bases
+    /// of their own with the scalars of the whole: a basis is a sum over its inner dimension. None
+    /// where the pieces are not whole bytes of a row of A.
+    pub fn sliced(&self, slices: usize) -> Option<BqqView<'a>> {
+        let whole = self.slices == 1 && slices > 0 && self.l % slices == 0;
+        let bytes = slices == 1 || self.l / slices.max(1) % 8 == 0;
+        (whole && bytes).then_some(BqqView { slices, ..*self })
     }
     /// Rows m of a block.
     pub fn block_rows(&self) -> usize {
@@ -198,26 +218,33 @@ impl<'a> BqqView<'a> {
     }
     /// Inner dimension l.
     pub fn inner(&self) -> usize {
-        self.l
+        self.l / self.slices
     }
+    /// Block of a basis, as stored.
     fn block(&self, i: usize, br: usize, bc: usize) -> usize {
-        (i * (self.rows / self.m) + br) * (self.cols / self.n) + bc
+        (i / self.slices * (self.rows / self.m) + br) * (self.cols / self.n) + bc
+    }
+    /// Where the inner dimension of a basis begins in the stored one.
+    fn start(&self, i: usize) -> usize {
+        i % self.slices * self.inner()
     }
     /// `A[a,k]` of basis `i`, block (`br`,`bc`): true is +1, false is -1.
     pub fn a(&self, i: usize, br: usize, bc: usize, a: usize, k: usize) -> bool {
-        bit(self.y, self.block(i, br, bc) * self.m + a, self.l, k)
+        bit(self.y, self.block(i, br, bc) * self.m + a, self.l, self.start(i) + k)
     }
     /// `B[k,j]` of basis `i`, block (`br`,`bc`): true is +1, false is -1.
     pub fn b(&self, i: usize, br: usize, bc: usize, k: usize, j: usize) -> bool {
-        bit(self.z, self.block(i, br, bc) * self.l + k, self.n, j)
+        bit(self.z, self.block(i, br, bc) * self.l + self.start(i) + k, self.n, j)
     }
     /// Row `a` of A as stored, eight bits to a byte; bits behind the last may be anything.
     pub fn a_bytes(&self, i: usize, br: usize, bc: usize, a: usize) -> &'a [u8] {
-        row(self.y, self.block(i, br, bc) * self.m + a, self.l)
+        let stored = row(self.y, self.block(i, br, bc) * self.m + a, self.l);
+        let first = self.start(i) / 8;
+        &stored[first..first + self.inner().div_ceil(8)]
     }
     /// Row `k` of B as stored, the same.
     pub fn b_bytes(&self, i: usize, br: usize, bc: usize, k: usize) -> &'a [u8] {
-        row(self.z, self.block(i, br, bc) * self.l + k, self.n)
+        row(self.z, self.block(i, br, bc) * self.l + self.start(i) + k, self.n)
     }
     /// Scalar r of basis `i`, block (`br`,`bc`).
     pub fn r(&self, i: usize, br: usize, bc: usize) -> i64 {
@@ -317,6 +344,8 @@ impl Model {
         match self.module.weights[id.0].ty {
             WeightType::Pq { rows, cols, sub, k, shared } => WeightView::Pq(PqView {
                 rows,
+                stored: cols / sub,
+                first: 0,
                 parts: cols / sub,
                 sub,
                 k,
@@ -329,6 +358,7 @@ impl Model {
                     rows,
                     cols,
                     bases,
+                    slices: 1,
                     m: block_rows,
                     n: block_cols,
                     l: bqq_inner(block_rows, block_cols),

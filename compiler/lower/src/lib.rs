@@ -3,6 +3,7 @@
 pub mod assembly;
 pub mod commands;
 mod diag;
+mod estimate;
 pub mod hex;
 pub mod images;
 pub mod interp;
@@ -18,7 +19,8 @@ pub mod target;
 pub mod tree;
 pub mod walk;
 
-pub use mapping::{Content, Region, Split, StreamPlace};
+pub use estimate::Estimate;
+pub use mapping::{Choice, Content, Region, Split, StreamPlace, Why};
 pub use plan::{lower, Plan, Step};
 pub use target::Target;
 pub use tree::{emit, read_tree, write_tree, OutputTree, TreeFiles};

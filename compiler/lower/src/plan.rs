@@ -1,6 +1,7 @@
 //! The plan of a model on a target: everything that the output tree is made from.
 
-use crate::mapping::{self, Fit, Region, StreamPlace};
+use crate::estimate::Estimate;
+use crate::mapping::{self, Choice, Fit, Region, StreamPlace};
 use crate::ranges::{self, Proof};
 use crate::schedule;
 use crate::target::Target;
@@ -45,6 +46,10 @@ pub struct Plan {
     pub constants: Vec<(u32, i64)>,
     /// Where each part of each weight lies in the banks.
     pub streams: Vec<StreamPlace>,
+    /// How each weight is split over the banks, and what the other way would have cost.
+    pub splits: Vec<Choice>,
+    /// What the cost model expected of the tasks before they were scheduled.
+    pub estimate: Estimate,
     /// DRAM rows used of every bank, from row 0.
     pub dram_rows: u32,
     /// The proof behind the widths.
@@ -59,16 +64,6 @@ impl Plan {
         let after = self.steps.partition_point(|s| s.first <= instr);
         // What precedes the first step is its refresh.
         self.steps.get(after.saturating_sub(1))
-    }
-
-    /// The fewest clocks in which the columns of a run can be read: streams one open row at a time,
-    /// and the share of the time that refresh takes.
-    pub fn physical_limit(&self) -> f64 {
-        let (t, places) = (&self.target, &self.streams);
-        let streamed = self.steps.iter().filter_map(|s| s.stream);
-        let clocks: u64 = streamed.map(|s| t.column_clocks(places[s].columns.into())).sum();
-        let (refi, rfc) = (f64::from(t.timing.refi), f64::from(t.timing.rfc));
-        clocks as f64 * refi / (refi - rfc)
     }
 
     /// The op that an instruction belongs to.
@@ -99,6 +94,7 @@ pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
     if !fit.found.is_empty() {
         return Err(fit.found);
     }
+    let estimate = Estimate::new(model, target, &shape, &mapping);
     let schedule::Schedule { program, steps } = schedule::schedule(model, target, &shape, &mapping);
     let last = model.module.func.ops.len().saturating_sub(1);
     let have = u128::from(target.program_words);
@@ -126,6 +122,8 @@ pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
         regions: mapping.regions,
         constants,
         streams: mapping.streams,
+        splits: mapping.splits,
+        estimate,
         dram_rows: mapping.dram_rows as u32,
         proof,
     })

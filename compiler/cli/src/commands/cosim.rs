@@ -5,7 +5,7 @@ use crate::files::replace;
 use crate::outcome::{Failure, Outcome, Status};
 use crate::progress::Stages;
 use pimc_cosim::verilator::WaveFormat;
-use pimc_cosim::{cosim, Inputs, Level, Options, Report};
+use pimc_cosim::{cosim, Clocks, Inputs, Level, Options, Report};
 use pimc_ir::batch::encode_batch;
 use pimc_ir::RESULT;
 use serde_json::json;
@@ -61,6 +61,7 @@ fn text(report: &Report) -> String {
             waves.vectors, c.commands, c.reads, c.columns, c.results, c.writes
         );
     }
+    out += &clocks(&report.clocks);
     if let Some(simulator) = &report.simulator {
         out += &format!("  with {simulator}\n");
     }
@@ -70,5 +71,26 @@ fn text(report: &Report) -> String {
     match &report.divergence {
         None => out + "all levels agree, bit for bit\n",
         Some(d) => out + &format!("the levels differ, first here:\n{d}\n"),
+    }
+}
+
+/// The clocks of one run as expected, as scheduled and as the Verilog took them.
+fn clocks(c: &Clocks) -> String {
+    let percent = |error: f64| format!("{:+.2} %", 100.0 * error);
+    let error = |error: Option<f64>| error.map_or(String::new(), |e| format!(" ({})", percent(e)));
+    match c.rtl {
+        Some(rtl) => format!(
+            "  clocks    {} estimated{}, {} scheduled{}, {rtl} in rtl\n",
+            c.estimate,
+            error(c.estimate_rtl_error),
+            c.schedule,
+            error(c.schedule_rtl_error),
+        ),
+        None => format!(
+            "  clocks    {} estimated ({}), {} scheduled\n",
+            c.estimate,
+            percent(c.estimate_error),
+            c.schedule
+        ),
     }
 }

@@ -23,6 +23,7 @@ fn the_tree_holds_what_is_promised() {
         "schedule/program.pims",
         "schedule/program.hex",
         "schedule/commands.csv",
+        "schedule/trace.json",
         "mem/bank_00.hex",
         "mem/bank_15.hex",
         "mem/layout.json",
@@ -129,12 +130,38 @@ fn report_sums_up_a_tree_and_refuses_what_is_none() {
     assert_eq!(exit(&compile(&digits(), &tree, &[])), 0);
     let text = out(&run(&["report", tree.to_str().unwrap()]));
     assert!(text.contains("%fc2 = matvec @fc2") && text.contains("report.html"), "{text}");
+    for part in
+        ["of the physical limit", "the cost model expected", "refresh", "% of the banks' time"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
     let value = object(&run(&["report", "--json", tree.to_str().unwrap()]));
     assert_eq!(value["report"]["model"], "digits.ir");
+    // The lines of the table and their causes add up to the run.
+    let number = |word: &str| word.parse::<u64>().ok();
+    let table = text.split("where every clock went:\n").nth(1).unwrap();
+    let lines: Vec<(u64, u64, &str)> = table
+        .lines()
+        .skip(1)
+        .take_while(|l| !l.is_empty())
+        .map(|l| {
+            let (numbers, what) = l.split_at(2 + 10 + 9 * 9);
+            let words: Vec<&str> = numbers.split_whitespace().collect();
+            (number(words[0]).unwrap(), words[1..].iter().filter_map(|w| number(w)).sum(), what)
+        })
+        .collect();
+    let (all, ops) = lines.split_last().unwrap();
+    assert_eq!((all.0, all.1, all.2), (all.0, all.0, "all"));
+    assert_eq!(value["report"]["run"]["cycles"], all.0);
+    assert_eq!(ops.iter().map(|l| l.0).sum::<u64>(), all.0);
+    assert!(ops.len() == 9 && ops.iter().all(|l| l.0 == l.1), "{lines:?}");
 
     let output = run(&["report", dir.path().to_str().unwrap()]);
     assert_eq!(exit(&output), 2);
     assert!(err(&output).contains("report.json"), "{}", err(&output));
+    // One that an older pimc wrote, without the causes of the clocks.
+    write(&tree, "report.json", r#"{"run": {"cycles": 5}, "ops": []}"#);
+    assert_eq!(exit(&run(&["report", tree.to_str().unwrap()])), 2);
     write(&tree, "report.json", "{ half");
     assert_eq!(exit(&run(&["report", tree.to_str().unwrap()])), 2);
 }

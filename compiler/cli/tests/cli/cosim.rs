@@ -43,7 +43,7 @@ fn levels_without_tools_agree() {
     let output = made.cosim(&["--level", NO_TOOLS, "--random", "5", "--seed", "9"]);
     assert_eq!((exit(&output), err(&output)), (0, String::new()));
     let said = out(&output);
-    for part in ["golden", "schedule", "native", "5 vectors", "agree, bit for bit"] {
+    for part in ["golden", "schedule", "native", "5 vectors", "estimated (", "agree, bit for bit"] {
         assert!(said.contains(part), "no `{part}` in\n{said}");
     }
     let value = object(&made.cosim(&["--json", "--level", NO_TOOLS]));
@@ -51,6 +51,9 @@ fn levels_without_tools_agree() {
     let levels = value["report"]["levels"].as_array().unwrap();
     let names: Vec<&str> = levels.iter().map(|l| l["level"].as_str().unwrap()).collect();
     assert_eq!(names, ["golden", "schedule", "native"]);
+    let clocks = &value["report"]["clocks"];
+    assert_eq!((&clocks["schedule"], clocks["rtl"].is_null()), (&value["report"]["cycles"], true));
+    assert!(clocks["estimate_error"].as_f64().unwrap().abs() <= 0.03, "{clocks}");
 }
 
 #[test]
@@ -191,6 +194,10 @@ fn rtl_agrees_and_its_waveform_can_be_checked_again() {
         }
         assert_eq!(exit(&output), 0, "{value}\n{}", err(&output));
         assert_eq!(value["report"]["waves"]["vectors"], 3, "{value}");
+        let clocks = &value["report"]["clocks"];
+        assert_eq!(clocks["rtl"], value["report"]["cycles"], "{clocks}");
+        assert_eq!(clocks["schedule_rtl_error"], 0.0, "{clocks}");
+        assert!(clocks["estimate_rtl_error"].as_f64().unwrap().abs() <= 0.03, "{clocks}");
 
         let check = run(&["check", text(&made.tree), "--wave", text(&wave), "--json"]);
         let value = object(&check);

@@ -13,7 +13,7 @@ mod streams;
 pub use alloc::Region;
 pub(crate) use constants::Word;
 pub(crate) use shape::{constant_words, shape, Fit};
-pub use split::Split;
+pub use split::{Choice, Split, Why};
 pub(crate) use streams::{lookup_blocks, lookup_lanes};
 pub use streams::{Content, StreamPlace};
 
@@ -64,6 +64,8 @@ pub(crate) enum Known {
 pub(crate) struct Mapping {
     pub(crate) tasks: Vec<Task>,
     pub(crate) streams: Vec<StreamPlace>,
+    /// How each weight is split, in the order of their streams.
+    pub(crate) splits: Vec<Choice>,
     /// DRAM rows used of every bank.
     pub(crate) dram_rows: u64,
     /// Where each value lies.
@@ -152,9 +154,9 @@ impl Mapper<'_> {
             .enumerate()
             .map(|(i, &w)| (u32::try_from(base + i as u64).unwrap_or(u32::MAX), w))
             .collect();
-        let (streams, dram_rows) = self.streams.finish();
+        let (streams, splits, dram_rows) = self.streams.finish();
         let tasks = reuse::without_repeated_loads(self.tasks);
-        Mapping { tasks, streams, dram_rows, regions: self.regions, constants, depth }
+        Mapping { tasks, streams, splits, dram_rows, regions: self.regions, constants, depth }
     }
 
     fn scratch(&mut self, len: usize) -> u32 {

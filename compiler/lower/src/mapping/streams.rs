@@ -1,6 +1,6 @@
 //! Streams: how a matrix lies in the banks.
 
-use super::split::{self, Split};
+use super::split::{self, Choice, Split};
 use crate::target::{Target, BEAT_BITS};
 use pimc_ir::types::bqq_inner;
 use pimc_ir::{Model, WeightId, WeightType};
@@ -104,12 +104,14 @@ pub(crate) fn lookup_blocks(lookup: &LookupShape, inputs: usize) -> u64 {
 pub(super) struct Streams<'a> {
     target: &'a Target,
     list: Vec<StreamPlace>,
+    /// The splits of the weights placed so far.
+    choices: Vec<Choice>,
     next_row: u64,
 }
 
 impl<'a> Streams<'a> {
     pub(super) fn new(target: &'a Target) -> Streams<'a> {
-        Streams { target, list: Vec::new(), next_row: 0 }
+        Streams { target, list: Vec::new(), choices: Vec::new(), next_row: 0 }
     }
 
     pub(super) fn target(&self) -> &'a Target {
@@ -121,8 +123,18 @@ impl<'a> Streams<'a> {
         &self.list[stream]
     }
 
-    pub(super) fn finish(self) -> (Vec<StreamPlace>, u64) {
-        (self.list, self.next_row)
+    pub(super) fn finish(self) -> (Vec<StreamPlace>, Vec<Choice>, u64) {
+        (self.list, self.choices, self.next_row)
+    }
+
+    /// The split of a weight, chosen once.
+    fn split(&mut self, weight: WeightId, ty: &WeightType) -> Split {
+        if let Some(choice) = self.choices.iter().find(|c| c.weight == weight) {
+            return choice.split;
+        }
+        let choice = split::choose(weight, ty, self.target);
+        self.choices.push(choice);
+        choice.split
     }
 
     /// The stream of a part of a weight.
@@ -132,7 +144,8 @@ impl<'a> Streams<'a> {
             return at;
         }
         let ty = model.module.weights[weight.0].ty;
-        let measure = Measure::new(&ty, content, split::choose(&ty, self.target), self.target);
+        let split = self.split(weight, &ty);
+        let measure = Measure::new(&ty, content, split, self.target);
         // Sizes past 32 bits saturate; the size check that follows refuses the model.
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let columns = measure.columns(self.target);

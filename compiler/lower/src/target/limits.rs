@@ -23,12 +23,28 @@ impl Target {
 
     /// Clocks to read `columns` columns one open row after another, refresh not counted.
     pub fn column_clocks(&self, columns: u64) -> u64 {
+        self.clocks_at(columns, self.column_interval())
+    }
+
+    /// The same when the DRAM alone sets the interval of the columns, however slow the units are.
+    pub fn dram_clocks(&self, columns: u64) -> u64 {
+        self.clocks_at(columns, self.timing.ccd)
+    }
+
+    /// The same at an interval of `interval` clocks.
+    pub(crate) fn clocks_at(&self, columns: u64, interval: u32) -> u64 {
         let (whole, rest) = (columns / u64::from(self.columns), columns % u64::from(self.columns));
         let t = &self.timing;
-        let interval = u64::from(self.column_interval());
         let turn = u64::from(t.rcd + t.rtp + t.rp);
-        let row = |columns: u64| (turn + (columns - 1) * interval).max(t.rc.into());
-        whole * row(self.columns.into()) + if rest > 0 { row(rest) } else { 0 }
+        let row = |columns: u64| (turn + (columns - 1) * u64::from(interval)).max(t.rc.into());
+        let whole = whole.saturating_mul(row(self.columns.into()));
+        whole + if rest > 0 { row(rest) } else { 0 }
+    }
+
+    /// How much longer everything takes because refresh takes `rfc` clocks of every `refi`.
+    pub fn refresh_factor(&self) -> f64 {
+        let (refi, rfc) = (f64::from(self.timing.refi), f64::from(self.timing.rfc));
+        refi / (refi - rfc)
     }
 
     /// The limits of one bank.
@@ -42,7 +58,7 @@ impl Target {
         Limits {
             peak: gb_per_s(u64::from(self.column_bits) / 8, t.ccd),
             after_rows,
-            after_refresh: after_rows * (1.0 - f64::from(t.rfc) / f64::from(t.refi)),
+            after_refresh: after_rows / self.refresh_factor(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | files | hold |
 //! |---|---|
 //! | `rtl/*.sv`, `rtl/pimc.f`, `rtl/pimc.core` | the hardware, its file list, its FuseSoC core |
-//! | `schedule/program.pims`, `program.hex`, `commands.csv`, `target.toml` | the program as text and as words, its commands, the target |
+//! | `schedule/program.pims`, `program.hex`, `commands.csv`, `trace.json`, `target.toml` | the program as text and as words, its commands, its run for trace viewers, the target |
 //! | `mem/bank_*.hex`, `buffer.hex`, `layout.json` | what the banks and vector memory hold, and where everything lies |
 //! | `model/` | the module and its tensor files, under their own names |
 //! | `map.json`, `report.json`, `report.html` | where everything comes from, and what it costs |
@@ -23,7 +23,7 @@ use crate::diag::error;
 use crate::hex;
 use crate::images::Images;
 use crate::plan::Plan;
-use crate::report::{html, Report};
+use crate::report::{html, write_trace, Report};
 use crate::{assembly, commands};
 use pimc_ir::{Code, Diagnostics, Model, Span, Stamp};
 use pimc_rtl::program::encode;
@@ -132,6 +132,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
         "schedule/commands.csv",
         Contents::Stream(Box::new(move |to| commands::write_csv(&plan.program, &plan.target, to))),
     );
+    put("schedule/trace.json", Contents::Stream(Box::new(move |to| write_trace(plan, model, to))));
     put("schedule/target.toml", Contents::Text(plan.target.source.clone()));
     let images = Arc::new(Images::new(model, plan));
     for bank in 0..plan.target.units() {
