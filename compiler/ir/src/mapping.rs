@@ -93,8 +93,8 @@ pub(crate) fn map(path: &Path) -> io::Result<(Bytes, Option<Stamp>)> {
     // SAFETY: a mapping is undefined behaviour only if another process changes or truncates the file
     // while we look at it. Model files are inputs of one run and their checksums are recorded with its
     // outputs, so whoever changes them meanwhile has already lost the run; reading instead would copy
-    // gigabytes for matrices of which one row at a time is looked at. The mapping is private and
-    // read-only, and every access through it is bounds-checked and byte-wise, so no alignment or
+    // gigabytes for matrices of which one row at a time is looked at. The mapping is never written to,
+    // and every access through it is bounds-checked and byte-wise, so no alignment or
     // validity beyond "some byte" is assumed.
     let mapping = unsafe { Mmap::map(&file)? };
     Ok((Arc::new(Mapped(mapping)), stamp))

@@ -18,8 +18,12 @@ fn banks_packed_at_once_hold_the_columns_of_the_table() {
     ];
     let targets = changes.map(|change| target.with(&[change]).unwrap_or_else(|d| panic!("{d}")));
     let mut seen = BTreeSet::new();
-    for seed in 0..60 {
-        let model = random(seed).build().unwrap_or_else(|d| panic!("{d}"));
+    // Codes of a whole byte, of two bytes, and books that no share divides evenly.
+    let mut rng = Rng::new(7);
+    let codebooks = [(256, 4), (200, 1), (300, 2), (1000, 4), (16, 2), (16, 8)];
+    let wide = codebooks.map(|(k, sub)| pq(&mut rng, 21, 75, sub, k, false));
+    for (seed, builder) in (0..60).map(random).chain(wide).enumerate() {
+        let model = builder.build().unwrap_or_else(|d| panic!("{d}"));
         for target in &targets {
             // Some random models have no room on some of the targets.
             let Ok(plan) = lower(&model, target) else { continue };
@@ -40,7 +44,7 @@ fn banks_packed_at_once_hold_the_columns_of_the_table() {
                 for (at, column) in (0..).zip(columns) {
                     let (row, col) = (at / target.columns, at % target.columns);
                     let one = images.column(bank, row, col);
-                    assert_eq!(one, Some(column), "seed {seed}, bank {bank}, column {at}");
+                    assert_eq!(one, Some(column), "model {seed}, bank {bank}, column {at}");
                 }
             }
         }
