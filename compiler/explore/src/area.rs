@@ -56,6 +56,8 @@ pub struct Area {
     pub bank_memory: u64,
     /// The buffer unit.
     pub buffer: u64,
+    /// Of those, vector memory.
+    pub buffer_memory: u64,
     /// The sequencer with its program memory.
     pub sequencer: u64,
     /// All bank units, the buffer unit and the sequencer.
@@ -66,15 +68,17 @@ impl Area {
     /// The area of a channel.
     pub fn of(shape: &ChannelShape) -> Area {
         let memory = bank_memory(shape);
-        let bank = memory + bank_logic(shape);
-        let buffer = buffer_unit(shape);
+        let logic = |parts: Vec<Part>| parts.iter().map(|p| p.1).sum::<f64>();
+        let bank = memory + logic(bank_parts(shape));
+        let buffer = vector_memory(shape) + logic(buffer_parts(shape));
         let program = f64::from(shape.program_depth) * f64::from(shape.isa.word_bits());
         let control = SEQUENCER_CONTROL + REGISTER * f64::from(shape.isa.word_bits());
         let sequencer = program * MEMORY + control;
         let whole = |x: f64| x.round() as u64;
         let (bank, buffer, sequencer) = (whole(bank), whole(buffer), whole(sequencer));
         let total = u64::from(shape.banks) * bank + buffer + sequencer;
-        Area { bank, bank_memory: whole(memory), buffer, sequencer, total }
+        let (bank_memory, buffer_memory) = (whole(memory), whole(vector_memory(shape)));
+        Area { bank, bank_memory, buffer, buffer_memory, sequencer, total }
     }
 
     /// Square millimetres of one bank unit in a DRAM process: its gates in ASAP7, times how much
@@ -138,34 +142,40 @@ fn bank_memory(shape: &ChannelShape) -> f64 {
     MEMORY * (tables + planes + bits(bank.byte_words, 64))
 }
 
+/// What a part is called, and its gate equivalents.
+pub type Part = (&'static str, f64);
+
 /// Everything of a bank unit but its memories.
-fn bank_logic(shape: &ChannelShape) -> f64 {
+pub fn bank_parts(shape: &ChannelShape) -> Vec<Part> {
     let BankShape { lookups, gated, blocks, mac, result_bits, .. } = &shape.bank;
     let beat = shape.beat_bits;
-    // The column, a beat of it chosen, counters, the result.
-    let mut sum = kept(beat * shape.beats) + choice(beat, shape.beats) + kept(64);
-    sum += register(*result_bits) + choice(*result_bits, shape.bank.modes().len() as u32);
-    sum += lookups.iter().map(|l| lookup_unit(l, beat)).sum::<f64>();
+    // The column, a beat of it chosen, counters; the result of one of the modes.
+    let results = register(*result_bits) + choice(*result_bits, shape.bank.modes().len() as u32);
+    let column = kept(beat * shape.beats) + choice(beat, shape.beats) + kept(64) + results;
+    let mut parts = vec![("column and results", column)];
+    parts.extend(lookups.iter().map(|l| ("lookup unit", lookup_unit(l, beat))));
     if let Some(g) = gated {
         let planes = f64::from(g.planes.max(blocks.map_or(0, |b| b.t_bits)));
         // A plane's bits are turned by the sign and gated, then counted; so are the signs themselves.
         let gates = f64::from(beat) * (XOR + AND);
-        sum += planes * (gates + count_ones(beat)) + count_ones(beat);
-        sum += planes * adder(g.acc_bits) + accumulator(g.acc_bits) + register(beat);
+        let counts = planes * (gates + count_ones(beat)) + count_ones(beat);
+        let sums = planes * adder(g.acc_bits) + accumulator(g.acc_bits) + register(beat);
+        // The ones of the signs of a block's row are counted here too.
+        let ones = blocks.map_or(0.0, |b| count_ones(beat) + accumulator(b.ones_bits()));
+        parts.push(("gated adder tree", counts + sums + ones));
         if g.generated_signs.is_some() {
             // The lower half of a product of 32 bits, four words of state, three shifts by two steps.
-            sum += multiplier(32, 32) / 2.0 + 4.0 * kept(32) + 6.0 * 32.0 * XOR;
+            let signs = multiplier(32, 32) / 2.0 + 4.0 * kept(32) + 6.0 * 32.0 * XOR;
+            parts.push(("sign generator", signs));
         }
     }
-    if let Some(b) = blocks {
-        sum += block_unit(b, beat);
-    }
+    parts.extend(blocks.map(|b| ("blocks", block_unit(&b, beat))));
     if let Some(m) = mac {
         let lanes = beat / 8;
-        sum += f64::from(lanes) * multiplier(8, 8) + tree(lanes, 16 + 3);
-        sum += accumulator(m.acc_bits) + register(beat);
+        let sum = f64::from(lanes) * multiplier(8, 8) + tree(lanes, 16 + 3);
+        parts.push(("multiply-add row", sum + accumulator(m.acc_bits) + register(beat)));
     }
-    sum
+    parts
 }
 
 /// Table builder and table lookup.
@@ -185,21 +195,24 @@ fn block_unit(b: &BlockShape, beat: u32) -> f64 {
     let factor = b.u_bits.max(b.t_factor_bits).max(b.s_bits);
     let scalars = multiplier(factor, b.x_sum_bits.max(b.t_sum_bits)) + adder(b.constant_bits);
     let rows = multiplier(b.r_bits, b.row_bits) + multiplier(b.ones_factor_bits, b.ones_bits());
-    let ones = count_ones(beat) + accumulator(b.ones_bits());
     let results = 2.0 * adder(b.result_bits) + 2.0 * register(b.result_bits);
-    planes + kept(held + sums) + accumulator(b.t_sum_bits) + scalars + rows + ones + results
+    planes + kept(held + sums) + accumulator(b.t_sum_bits) + scalars + rows + results
 }
 
-/// Vector memory in two copies with its rotators, and the lanes of the operations that are built.
-fn buffer_unit(shape: &ChannelShape) -> f64 {
+/// Vector memory in two copies: one for each read port.
+fn vector_memory(shape: &ChannelShape) -> f64 {
+    2.0 * MEMORY * bits(shape.vector_depth(), shape.buffer.word_bits)
+}
+
+/// Everything of the buffer unit but its memory.
+pub fn buffer_parts(shape: &ChannelShape) -> Vec<Part> {
     let BufferShape { word_bits: word, requant, mul_bits, ops, .. } = &shape.buffer;
     let (word, lanes) = (*word, shape.lanes());
     let each = f64::from(lanes);
     let has = |op: VecOp| ops.contains(&op);
-    let stages = f64::from(lanes.ilog2());
-    let memory = 2.0 * MEMORY * bits(shape.vector_depth(), word);
     // Two read ports and the write port, whose enables turn too.
-    let rotators = each * stages * choice(3 * word + 1, 2);
+    let stages = f64::from(lanes.ilog2());
+    let mut parts = vec![("rotators", each * stages * choice(3 * word + 1, 2))];
     let mut lane = 4.0 * register(word) + choice(word, 4);
     if has(VecOp::Add) {
         lane += adder(word);
@@ -207,33 +220,38 @@ fn buffer_unit(shape: &ChannelShape) -> f64 {
     if has(VecOp::Mul) {
         lane += multiplier(*mul_bits, *mul_bits) + register(word);
     }
+    parts.push(("lanes", each * lane));
     if let Some(r) = requant {
         let product = r.in_bits + r.mul_bits;
-        lane += multiplier(r.in_bits, r.mul_bits) + register(product);
-        lane += f64::from(r.shift_bits) * choice(product, 2) + adder(product);
-        lane += 2.0 * choice(r.out_bits, 2) + register(product + r.shift_bits);
+        let shift = f64::from(r.shift_bits) * choice(product, 2) + adder(product);
+        let clamp = 2.0 * choice(r.out_bits, 2) + register(product + r.shift_bits);
+        let one = multiplier(r.in_bits, r.mul_bits) + register(product) + shift + clamp;
+        parts.push(("requantisers", each * one));
     }
-    let mut sum = memory + rotators + each * lane;
     if has(VecOp::Sum) {
-        sum += tree(lanes, word) + each * register(word) + accumulator(word);
+        let sum = tree(lanes, word) + each * register(word) + accumulator(word);
+        parts.push(("sum", sum));
     }
     if has(VecOp::Argmax) {
-        sum += adder(word) + 2.0 * kept(word);
+        parts.push(("argmax", adder(word) + 2.0 * kept(word)));
     }
+    let mut collect = 0.0;
     if has(VecOp::Collect) || has(VecOp::CollectSum) {
-        sum += each * register(word);
+        collect += each * register(word);
     }
     if has(VecOp::CollectSum) {
-        sum += tree(lanes, word) + accumulator(word);
+        collect += tree(lanes, word) + accumulator(word);
     }
+    parts.push(("collection of results", collect));
     if has(VecOp::LoadBytes) {
-        sum += 2.0 * kept(64) + choice(64, 4);
+        parts.push(("byte packer", 2.0 * kept(64) + choice(64, 4)));
     }
     if let Some(g) = shape.bank.gated.filter(|_| has(VecOp::LoadPlanes)) {
-        sum += 2.0 * f64::from(g.planes) * kept(shape.beat_bits);
+        parts.push(("plane packer", 2.0 * f64::from(g.planes) * kept(shape.beat_bits)));
     }
     // Steps, addresses, the host's port.
-    sum + 8.0 * accumulator(shape.isa.addr_bits) + kept(2 * word)
+    parts.push(("control", 8.0 * accumulator(shape.isa.addr_bits) + kept(2 * word)));
+    parts
 }
 
 #[cfg(test)]
@@ -265,7 +283,14 @@ mod tests {
     fn the_anchor_is_its_own_area() {
         // As many gates as the ASAP7 unit has are AttAcc's unit in a DRAM process.
         let gates = (ANCHOR_UM2 / NAND_UM2).round() as u64;
-        let area = Area { bank: gates, bank_memory: 0, buffer: 0, sequencer: 0, total: 0 };
+        let area = Area {
+            bank: gates,
+            bank_memory: 0,
+            buffer: 0,
+            buffer_memory: 0,
+            sequencer: 0,
+            total: 0,
+        };
         assert!((area.bank_mm2() - ATTACC_UNIT_MM2).abs() < 1e-6);
     }
 }

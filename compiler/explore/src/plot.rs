@@ -80,7 +80,10 @@ impl Scale {
         let Range { start, end } = self.range;
         let steps: &[f64] = match self.log {
             // As many steps a decade as a range of few decades needs.
-            true if end / start < 8.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+            true if end / start < 4.0 => {
+                &[1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+            }
+            true if end / start < 10.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
             true if end / start < 100.0 => &[1.0, 2.0, 5.0],
             true => &[1.0],
             false => return linear_ticks(start, end),
@@ -162,7 +165,11 @@ fn draw(rows: &[Row], model: &str, text: &mut String) -> Drawn {
     let differ = of_errors.iter().any(|e| *e != of_errors[0]);
     let time = || Scale::new(rows, "time of a run (us, log)", time, true);
     let area = Scale::new(rows, "area of the whole design (million gates, log)", area, true);
+    // Unchanged weights have an error of 0, which no logarithmic axis shows.
     let other = match differ {
+        true if of_errors.iter().all(|e| *e > 0.0) => {
+            Scale::new(rows, "error (relative, squared, log)", error, true)
+        }
         true => Scale::new(rows, "error (relative, squared)", error, false),
         false => Scale::new(rows, "bytes read in a run (KiB, log)", bytes, true),
     };
@@ -194,7 +201,7 @@ fn title(
         mark(x)?;
         area.draw(&Text::new(label.to_string(), (x + 14, y - 8), style(15)))?;
         // About the width of the text: no font is measured.
-        x += 44 + 8 * label.chars().count() as i32;
+        x += 44 + 7 * label.chars().count() as i32;
         Ok(())
     };
     for name in &names {
@@ -206,7 +213,7 @@ fn title(
         Ok(area.draw(&Circle::new((x, y), 6, INK.stroke_width(2)))?)
     })?;
     entry("dominated", &|x| Ok(area.draw(&Circle::new((x, y), 4, INK.mix(0.25).filled()))?))?;
-    entry("best of the two axes", &|x| {
+    entry("best of both axes", &|x| {
         let line = vec![(x - 10, y), (x + 8, y)];
         Ok(area.draw(&PathElement::new(line, INK.stroke_width(2)))?)
     })

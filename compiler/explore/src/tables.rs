@@ -3,6 +3,7 @@
 use crate::evaluate::{Cost, Outcome, Quality};
 use serde::Serialize;
 use serde_json::{json, Map, Value};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -54,7 +55,7 @@ pub fn mark_pareto(rows: &mut [Row]) {
     // What dominates a point comes before it, so the front so far is all there is to compare with.
     order.sort_by(|a, b| {
         let by = a.1.iter().zip(&b.1).map(|(x, y)| x.total_cmp(y));
-        by.fold(std::cmp::Ordering::Equal, |so_far, next| so_far.then(next))
+        by.fold(Ordering::Equal, |so_far, next| so_far.then(next))
     });
     let mut front: Vec<[f64; 4]> = vec![];
     for (i, o) in order {
@@ -95,6 +96,7 @@ fn measures(row: &Row) -> Vec<(&'static str, Value)> {
         ("bank_gates", cost(&|c| cell(c.area.bank))),
         ("bank_memory_gates", cost(&|c| cell(c.area.bank_memory))),
         ("buffer_gates", cost(&|c| cell(c.area.buffer))),
+        ("buffer_memory_gates", cost(&|c| cell(c.area.buffer_memory))),
         ("sequencer_gates", cost(&|c| cell(c.area.sequencer))),
         ("bank_mm2", cost(&|c| cell(c.area.bank_mm2()))),
         ("weights", quality(&|q| cell(if q.unchanged { "unchanged" } else { "quantized" }))),
@@ -197,8 +199,14 @@ pub fn summary(rows: &[Row], axes: &[String], model: &str) -> String {
     }
     front.sort_by(|a, b| {
         let time = |r: &Row| r.fits().map_or(f64::MAX, |f| f.0.microseconds);
-        time(a).total_cmp(&time(b)).then(a.index.cmp(&b.index))
+        let others = |r: &Row| r.fits().map(|f| objectives(f.0, f.1)[1..].to_vec());
+        let by_others = others(a).partial_cmp(&others(b)).unwrap_or(Ordering::Equal);
+        time(a).total_cmp(&time(b)).then(by_others).then(a.index.cmp(&b.index))
     });
+    // Designs that are alike in all objectives are shown once.
+    let what = |r: &Row| r.fits().map(|f| objectives(f.0, f.1));
+    let on_front = front.len();
+    front.dedup_by(|b, a| what(a) == what(b));
     // The whole front in equal steps, both of its ends among them.
     let shown: Vec<&Row> = if front.len() <= SHOWN {
         front.clone()
@@ -227,13 +235,9 @@ pub fn summary(rows: &[Row], axes: &[String], model: &str) -> String {
             row.name(axes)
         );
     }
-    if shown.len() < front.len() {
-        let _ = writeln!(
-            out,
-            "  {} of {} of the front; all are in pareto.csv",
-            shown.len(),
-            front.len()
-        );
+    if shown.len() < on_front {
+        let n = shown.len();
+        let _ = writeln!(out, "  {n} of the {on_front} on the front; all are in pareto.csv");
     }
     out
 }
@@ -244,7 +248,14 @@ mod tests {
     use crate::area::Area;
 
     fn row(index: usize, time: f64, area: u64, bytes: u64, error: f64) -> Row {
-        let area = Area { bank: 1, bank_memory: 0, buffer: 0, sequencer: 0, total: area };
+        let area = Area {
+            bank: 1,
+            bank_memory: 0,
+            buffer: 0,
+            buffer_memory: 0,
+            sequencer: 0,
+            total: area,
+        };
         let cost = Cost {
             cycles: 1,
             microseconds: time,
@@ -312,6 +323,6 @@ mod tests {
         let rows = [row(0, 1.5, 2, 3, 0.25)];
         let text = csv(&rows, &[]);
         assert_eq!(text.lines().count(), 2);
-        assert_eq!(text.lines().map(|l| l.split(',').count()).max(), Some(24));
+        assert_eq!(text.lines().map(|l| l.split(',').count()).max(), Some(25));
     }
 }
