@@ -44,7 +44,7 @@ pub const ANCHOR_UM2: f64 = 9106.0;
 /// Units of the size of AttAcc's that a die bears: a quarter of it.
 pub const ATTACC_UNITS_BORNE: f64 = 2.42;
 
-/// Gate equivalents of the control of a sequencer: counters, refresh, decoding.
+/// Gate equivalents of the control of a sequencer: counters, refresh, decoding; as synthesised.
 const SEQUENCER_CONTROL: f64 = 2500.0;
 
 /// Gate equivalents of a design.
@@ -189,7 +189,9 @@ fn lookup_unit(l: &LookupShape, beat: u32) -> f64 {
 /// What binary quadratic blocks add to the gated adder tree: inner sums as planes, scalars, products.
 fn block_unit(b: &BlockShape, beat: u32) -> f64 {
     let groups = b.inner.div_ceil(beat);
-    let planes = f64::from(groups * beat) * kept(b.t_bits) + choice(beat * b.t_bits, groups);
+    // Every t_k is written on its own; its planes or the inputs' go to the adder tree.
+    let place = kept(b.t_bits) + choice(b.t_bits, 2);
+    let planes = f64::from(groups * beat) * place + choice(beat * b.t_bits, groups + 1);
     let held = b.r_bits + b.t_factor_bits + b.s_bits + b.u_bits;
     let sums = b.x_sum_bits + b.constant_bits + b.ones_factor_bits;
     let factor = b.u_bits.max(b.t_factor_bits).max(b.s_bits);
@@ -244,7 +246,7 @@ pub fn buffer_parts(shape: &ChannelShape) -> Vec<Part> {
     }
     parts.push(("collection of results", collect));
     if has(VecOp::LoadBytes) {
-        parts.push(("byte packer", 2.0 * kept(64) + choice(64, 4)));
+        parts.push(("byte packer", kept(64)));
     }
     if let Some(g) = shape.bank.gated.filter(|_| has(VecOp::LoadPlanes)) {
         parts.push(("plane packer", 2.0 * f64::from(g.planes) * kept(shape.beat_bits)));

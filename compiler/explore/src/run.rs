@@ -324,7 +324,7 @@ fn compute(
     let sets: Vec<(usize, Vec<&Point>)> = of_set.into_iter().collect();
     for some in sets.chunks(SETS_AT_A_TIME) {
         if let Some(series) = &plan.series {
-            let there = |w: &Weights| weights::left(&models, &w.name).is_some();
+            let there = |w: &Weights| weights::is_there(&models, &w.name);
             let missing: Vec<RecipeText> = some
                 .iter()
                 .map(|(set, _)| &plan.weights[*set])

@@ -31,9 +31,10 @@ impl Row {
         }
     }
 
-    /// Its target and its values, as `axis=value`.
-    pub fn name(&self, axes: &[String]) -> String {
-        let values = axes.iter().zip(&self.values).map(|(axis, value)| format!("{axis}={value}"));
+    /// Its target and its values of the axes that are shown, as `axis=value`.
+    fn name(&self, axes: &[String], shown: &[bool]) -> String {
+        let values = axes.iter().zip(&self.values).zip(shown).filter(|(_, shown)| **shown);
+        let values = values.map(|((axis, value), _)| format!("{axis}={value}"));
         std::iter::once(self.target.clone()).chain(values).collect::<Vec<_>>().join(" ")
     }
 }
@@ -213,6 +214,8 @@ pub fn summary(rows: &[Row], axes: &[String], model: &str) -> String {
     } else {
         (0..SHOWN).map(|i| front[i * (front.len() - 1) / (SHOWN - 1)]).collect()
     };
+    let differs = |i: usize| rows.iter().any(|r| r.values.get(i) != rows[0].values.get(i));
+    let vary: Vec<bool> = (0..axes.len()).map(differs).collect();
     if !shown.is_empty() {
         let _ = writeln!(
             out,
@@ -232,7 +235,7 @@ pub fn summary(rows: &[Row], axes: &[String], model: &str) -> String {
             cost.streamed_bytes,
             quality.error(),
             100.0 * cost.share_of_limit,
-            row.name(axes)
+            row.name(axes, &vary)
         );
     }
     if shown.len() < on_front {

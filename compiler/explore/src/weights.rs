@@ -69,6 +69,11 @@ fn paths(folder: &Path, name: &str) -> [PathBuf; 3] {
     ["ir", "safetensors", "toml"].map(|ending| folder.join(format!("{name}.{ending}")))
 }
 
+/// Whether an earlier run left a set of weights in the folder: the module is written last.
+pub fn is_there(folder: &Path, name: &str) -> bool {
+    paths(folder, name)[0].is_file()
+}
+
 /// A set of weights that an earlier run left in the folder, if it is whole.
 pub fn left(folder: &Path, name: &str) -> Option<Made> {
     let [module, tensors, _] = paths(folder, name);

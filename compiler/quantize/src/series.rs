@@ -58,17 +58,15 @@ impl Series {
     /// Makes the matrices that these recipes need and that are not there yet, side by side. What is
     /// wrong with a recipe is for [`Series::quantize`] to say.
     pub fn prepare(&self, texts: &[RecipeText], progress: &dyn Progress) {
-        let problems = Problems::default();
         let recipes: Vec<_> = texts.iter().filter_map(|t| t.parsed().ok()).collect();
         let mut tasks = BTreeMap::new();
         for recipe in &recipes {
-            for layer in read_layers(recipe, &self.source, &problems) {
+            let problems = Problems::default();
+            let layers = read_layers(recipe, &self.source, &problems);
+            for layer in layers.into_iter().filter(|_| problems.is_empty()) {
                 if let Some(key) = key(recipe.seed, &layer).filter(|k| self.kept(k).is_none()) {
                     tasks.insert(key, (recipe.seed, layer));
                 }
-            }
-            if !problems.is_empty() {
-                return;
             }
         }
         progress.begin("quantizing", tasks.values().map(|(_, layer)| layer.steps()).sum());

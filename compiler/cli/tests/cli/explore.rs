@@ -34,13 +34,22 @@ const SWEEP: &str = "targets = [\"hbm3-pim\", \"hbm3-pim-uncapped\"]
 stack.channels = [1, 2]
 timing.ccd_all_bank = [4, 6, 8]
 unit.table_bytes = [16, 65536]
-timing.tck_ps = [500, 625, 769, 1000]
+timing.tck_ps = [625, 769]
 mapping.split = [\"rows\", \"inputs\"]
 ";
 
+/// The same with many more points.
+fn long_sweep() -> String {
+    SWEEP.replace("[625, 769]", "[500, 550, 600, 650, 700, 750, 800, 850]")
+}
+
 /// The arguments of a sweep of the example.
 fn arguments(folder: &Path, output: &str) -> Vec<String> {
-    let sweep = write(folder, "sweep.toml", SWEEP);
+    arguments_of(SWEEP, folder, output)
+}
+
+fn arguments_of(sweep: &str, folder: &Path, output: &str) -> Vec<String> {
+    let sweep = write(folder, "sweep.toml", sweep);
     ["explore", &text(digits()), "--sweep", &text(sweep), "-o", &text(folder.join(output))]
         .map(str::to_string)
         .to_vec()
@@ -51,13 +60,13 @@ fn every_point_is_there_and_says_what_compiling_it_says() {
     let dir = tempfile::tempdir().unwrap();
     let args = arguments(dir.path(), "out");
     let value = object(&run(&[&args[..], &["--json".to_string()]].concat()));
-    assert_eq!((&value["points"], &value["computed"]), (&192.into(), &192.into()), "{value}");
-    assert_eq!(value["do_not_fit"]["P0606 lookup tables of a bank unit"], 96, "{value}");
+    assert_eq!((&value["points"], &value["computed"]), (&96.into(), &96.into()), "{value}");
+    assert_eq!(value["do_not_fit"]["P0606 lookup tables of a bank unit"], 48, "{value}");
     let table = read(dir.path().join("out/points.csv"));
-    assert_eq!(table.lines().count(), 193);
-    assert_eq!(column(&table, "index"), (0..192).map(|i| i.to_string()).collect::<Vec<_>>());
+    assert_eq!(table.lines().count(), 97);
+    assert_eq!(column(&table, "index"), (0..96).map(|i| i.to_string()).collect::<Vec<_>>());
     let fits = column(&table, "fits");
-    assert_eq!(fits.iter().filter(|f| *f == "true").count(), 96);
+    assert_eq!(fits.iter().filter(|f| *f == "true").count(), 48);
     let why = table.lines().find(|l| l.contains("P0606")).unwrap();
     assert!(why.contains("lookup tables of a bank unit: needs "), "{why}");
     assert!(why.contains(" bytes, there are 16"), "{why}");
@@ -84,10 +93,10 @@ fn every_point_is_there_and_says_what_compiling_it_says() {
 #[test]
 fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = run(&arguments(dir.path(), "whole"));
+    let whole = run(&arguments_of(&long_sweep(), dir.path(), "whole"));
     assert_eq!(exit(&whole), 0, "{}", err(&whole));
 
-    let args = arguments(dir.path(), "killed");
+    let args = arguments_of(&long_sweep(), dir.path(), "killed");
     let points = dir.path().join("killed/points.jsonl");
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("pimc"))
         .args(&args)
@@ -97,7 +106,7 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
         .unwrap();
     let start = Instant::now();
     let lines = || std::fs::read_to_string(&points).map_or(0, |t| t.matches('\n').count());
-    while lines() < 20 {
+    while lines() < 8 {
         assert!(start.elapsed() < Duration::from_secs(120), "no points");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -106,7 +115,7 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
     child.wait().unwrap();
     let before = read(&points);
     let finished = before.matches('\n').count();
-    assert!((20..192).contains(&finished), "{finished} points: killed too late to show anything");
+    assert!((8..384).contains(&finished), "{finished} points: killed too late to show anything");
     assert!(!dir.path().join("killed/points.csv").exists());
     // The worst that a kill may leave: half a line.
     let torn = &before[..before.len() - before.lines().last().unwrap().len() / 2 - 1];
@@ -114,7 +123,7 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
 
     let value = object(&run(&[&args[..], &["--json".to_string()]].concat()));
     assert_eq!(value["before"], finished - 1, "{value}");
-    assert_eq!(value["computed"], 192 - (finished - 1), "{value}");
+    assert_eq!(value["computed"], 384 - (finished - 1), "{value}");
     let after = read(&points);
     assert!(after.starts_with(torn), "finished points were changed");
     assert_eq!(tables(&dir.path().join("killed")), tables(&dir.path().join("whole")));
@@ -141,11 +150,11 @@ fn shards_and_threads_change_nothing() {
     }
     let missing = with(&["--merge"]);
     assert_eq!(exit(&missing), 2);
-    assert!(err(&missing).contains("64 of 192 points are not there"), "{}", err(&missing));
+    assert!(err(&missing).contains("32 of 96 points are not there"), "{}", err(&missing));
     assert!(!dir.path().join("shards/points.csv").exists());
-    assert_eq!(object(&with(&["--shard", "1/3", "--json"]))["computed"], 64);
+    assert_eq!(object(&with(&["--shard", "1/3", "--json"]))["computed"], 32);
     let merged = object(&with(&["--merge", "--json"]));
-    assert_eq!((&merged["before"], &merged["computed"]), (&192.into(), &0.into()));
+    assert_eq!((&merged["before"], &merged["computed"]), (&96.into(), &0.into()));
     let one = tables(&dir.path().join("one"));
     assert_eq!(tables(&dir.path().join("five")), one);
     assert_eq!(tables(&dir.path().join("shards")), one);
