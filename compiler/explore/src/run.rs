@@ -26,6 +26,9 @@ const SWEEP_FILE: &str = "sweep.toml";
 /// Where quantized models are kept.
 const MODELS: &str = "models";
 
+/// Where quantized matrices are kept, which several models may share.
+const MATRICES: &str = "matrices";
+
 /// What to explore.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -121,7 +124,9 @@ impl Plan {
             Some((weights, recipe)) => {
                 let recipe = RecipeText::read(recipe)?;
                 recipe.parsed()?;
-                (Some(Series::open(weights)?), Some(recipe))
+                let mut series = Series::open(weights)?;
+                series.keep_in(&request.output.join(MATRICES));
+                (Some(series), Some(recipe))
             }
         };
         let subject = Subject { target: &target, recipe: recipe.as_ref() };
@@ -315,7 +320,9 @@ fn compute(
     let reference = request.inputs.map(|path| Reference::new(path, &plan.model)).transpose()?;
     let models = request.output.join(MODELS);
     if plan.series.is_some() {
-        std::fs::create_dir_all(&models).map_err(|e| failed(&models, &e))?;
+        for folder in [&models, &request.output.join(MATRICES)] {
+            std::fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
+        }
     }
     let mut of_set: BTreeMap<usize, Vec<&Point>> = BTreeMap::new();
     for point in left {

@@ -16,6 +16,7 @@ mod evaluate;
 mod forward;
 mod gemm;
 pub mod int;
+mod kept;
 mod layers;
 mod linalg;
 pub mod matrix;

@@ -64,6 +64,18 @@ fn a_series_gives_what_each_recipe_alone_gives() {
         assert_eq!(got.ir_text, alone.ir_text);
         assert!(got.tensors == alone.tensors, "other tensors than alone");
     }
+    // The same from what a stopped run left in a folder: nothing is made again.
+    let kept = tempfile::tempdir().unwrap();
+    for made in [20 + 4, 0] {
+        let mut series = Series::open(&dir.path().join("weights.safetensors")).unwrap();
+        series.keep_in(kept.path());
+        let steps = Steps::default();
+        series.prepare(&texts, &steps);
+        assert_eq!(steps.0.load(Ordering::Relaxed), made);
+        let got = series.quantize(&texts[4], "m.safetensors").unwrap();
+        assert!(got.tensors == run(dir.path(), &texts[4].text).unwrap().tensors);
+    }
+    assert_eq!(kept.path().read_dir().unwrap().count(), 4);
     // The same without anything prepared.
     let fresh = Series::open(&dir.path().join("weights.safetensors")).unwrap();
     let got = fresh.quantize(&texts[0], "m.safetensors").unwrap();
