@@ -84,7 +84,7 @@ impl Scale {
                 &[1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
             }
             true if end / start < 10.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
-            true if end / start < 100.0 => &[1.0, 2.0, 5.0],
+            true if end / start < 1000.0 => &[1.0, 2.0, 5.0],
             true => &[1.0],
             false => return linear_ticks(start, end),
         };
