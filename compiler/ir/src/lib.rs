@@ -45,6 +45,7 @@
 
 pub mod batch;
 pub mod diag;
+pub mod generated;
 pub mod layout;
 pub mod load;
 mod mapping;
