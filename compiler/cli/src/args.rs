@@ -4,6 +4,7 @@
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use pimc_cosim::Level;
+use pimc_explore::Shard;
 use std::path::PathBuf;
 
 /// Compiles quantized models to in-memory-compute hardware and proves the result bit for bit.
@@ -31,6 +32,8 @@ pub enum Command {
     Check(Check),
     /// Quantize real weights to a model and its tensors.
     Quantize(Quantize),
+    /// Sweep targets and weight formats: time, bytes, area and error of every design.
+    Explore(Explore),
     /// Lay out model files in the one standard form.
     Fmt(Fmt),
     /// Explain a diagnostic: what it means, an example, and the mended example.
@@ -51,6 +54,7 @@ impl Command {
             Command::Cosim(_) => "cosim",
             Command::Check(_) => "check",
             Command::Quantize(_) => "quantize",
+            Command::Explore(_) => "explore",
             Command::Fmt(_) => "fmt",
             Command::Explain(_) => "explain",
             Command::Doctor(_) => "doctor",
@@ -135,6 +139,37 @@ pub struct Quantize {
     /// The model to write; its tensors lie beside it.
     #[arg(short, long, value_name = "MODEL.ir")]
     pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Explore {
+    /// The model.
+    #[arg(value_name = "MODEL.ir")]
+    pub model: PathBuf,
+    /// Folder for points, tables, plot and quantized models; a sweep that was stopped goes on there.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// The axes, a TOML file; without it, the built-in targets with some channels, banks and splits.
+    #[arg(long, value_name = "S.toml")]
+    pub sweep: Option<PathBuf>,
+    /// Real weights, to sweep over formats.
+    #[arg(long, value_name = "W.safetensors", requires = "recipe")]
+    pub weights: Option<PathBuf>,
+    /// The recipe whose formats are swept.
+    #[arg(long, value_name = "R.toml", requires = "weights")]
+    pub recipe: Option<PathBuf>,
+    /// Compare results with the model's on these inputs, and with their tensor `labels`, if any.
+    #[arg(long, value_name = "F.safetensors")]
+    pub inputs: Option<PathBuf>,
+    /// Compute the points of shard I of N alone, without tables.
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse, conflicts_with_all = ["merge", "slurm"])]
+    pub shard: Option<Shard>,
+    /// Compute nothing: make the tables from the points of all shards.
+    #[arg(long, conflicts_with = "slurm")]
+    pub merge: bool,
+    /// Write batch scripts for a Slurm job array of N shards, and start nothing.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub slurm: Option<u32>,
 }
 
 #[derive(Debug, Args)]

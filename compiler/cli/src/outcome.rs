@@ -121,6 +121,15 @@ impl From<Diagnostics> for Failure {
     }
 }
 
+impl From<pimc_explore::Error> for Failure {
+    fn from(error: pimc_explore::Error) -> Failure {
+        match error {
+            pimc_explore::Error::Input(diagnostics) => Failure::Model(diagnostics),
+            pimc_explore::Error::Bug(what) => Failure::bug(what),
+        }
+    }
+}
+
 impl From<pimc_cosim::Error> for Failure {
     fn from(error: pimc_cosim::Error) -> Failure {
         if let pimc_cosim::Error::Model(diagnostics) = error {

@@ -11,10 +11,10 @@ use std::path::Path;
 /// Codes that no text of a module can show.
 const WITHOUT_EXAMPLE: &[Code] = &[Code::P0101, Code::P0102, Code::P0103, Code::P0408];
 
-/// Whether this crate raises the code; the others are of recipes, targets and output trees, and
+/// Whether this crate raises the code; the others are of recipes, targets, output trees and sweeps, and
 /// what raises them is not known here.
 fn of_this_crate(code: Code) -> bool {
-    !["P041", "P06", "P07"].iter().any(|prefix| code.as_str().starts_with(prefix))
+    !["P041", "P06", "P07", "P08"].iter().any(|prefix| code.as_str().starts_with(prefix))
 }
 
 /// Set it to write the messages into the pages, after looking at what changed.

@@ -1,10 +1,13 @@
 //! The plan of a model on a target: everything that the output tree is made from.
 
+use crate::commands::{expand, Expanded};
 use crate::estimate::Estimate;
+use crate::legality::{Checker, Violation};
 use crate::mapping::{self, Choice, Fit, Region, StreamPlace};
 use crate::ranges::{self, Proof};
 use crate::schedule;
 use crate::target::Target;
+use crate::walk::ProgramError;
 use pimc_ir::{Diagnostics, Model};
 use pimc_rtl::isa::{Instr, IsaShape};
 use pimc_rtl::shape::ChannelShape;
@@ -59,6 +62,22 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The first rule that the schedule breaks, by the checker that shares no code with the scheduler.
+    ///
+    /// # Errors
+    /// The program does not run.
+    pub fn violation(&self) -> Result<Option<Violation>, ProgramError> {
+        let mut checker = Checker::new(&self.target);
+        let mut end = 0;
+        for item in expand(&self.program, self.target.columns) {
+            match item? {
+                Expanded::Command(timed) => checker.command(&timed),
+                Expanded::End { cycle } => end = cycle,
+            }
+        }
+        Ok(checker.end(end).into_iter().next())
+    }
+
     /// The step that an instruction belongs to.
     pub fn step_of(&self, instr: usize) -> Option<&Step> {
         let after = self.steps.partition_point(|s| s.first <= instr);

@@ -22,6 +22,7 @@ pub struct Layer<'a> {
 }
 
 /// What is left to do for a layer.
+#[derive(Debug)]
 enum Job {
     Pq(PqSettings),
     Bqq(BqqSettings),
@@ -40,6 +41,19 @@ impl Layer<'_> {
             Job::Pq(_) | Job::Int(_) | Job::Imported(_) => 1,
         };
         pieces as u64
+    }
+
+    /// What the quantized matrix follows from, besides the file of weights and the seed; none where
+    /// there is nothing left to do.
+    pub fn task(&self) -> Option<String> {
+        let weight = match &self.recipe.format {
+            Format::Pq { weight, .. } | Format::Bqq { weight, .. } | Format::Int { weight, .. } => {
+                &weight.value
+            }
+            Format::Supermask(_) => return None,
+        };
+        // Random streams are drawn by the layer's name.
+        Some(format!("{} = {weight} {:?}", self.recipe.name.value, self.job))
     }
 
     /// Whether rows get scales of their own.

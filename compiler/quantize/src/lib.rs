@@ -10,11 +10,13 @@
 
 pub mod bqq;
 mod calibrate;
+pub mod change;
 mod emit;
 mod evaluate;
 mod forward;
 mod gemm;
 pub mod int;
+mod kept;
 mod layers;
 mod linalg;
 pub mod matrix;
@@ -26,12 +28,14 @@ pub mod recipe;
 mod report;
 pub mod requant;
 mod section;
+mod series;
 mod source;
 pub mod supermask;
 pub mod uniform;
 mod wide;
 
 pub use emit::METADATA_KEY;
-pub use quantize::{quantize, Progress, Quantized, Request, Silent};
+pub use quantize::{quantize, Progress, Quantized, RecipeText, Request, Silent};
 pub use report::{LayerReport, Origin, Report};
 pub use section::{NumberOrString, Spot};
+pub use series::Series;

@@ -5,6 +5,7 @@ use crate::emit::{module_text, names, tensor_file};
 use crate::evaluate::compare;
 use crate::forward::LayerOutputs;
 use crate::layers::{read_layers, Layer};
+use crate::matrix::QuantizedMatrix;
 use crate::network::{assemble, IntLayer};
 use crate::recipe::{parse_recipe, Output, Recipe};
 use crate::report::{LayerReport, Origin, Report};
@@ -13,7 +14,7 @@ use crate::source::{is_one_of, would_replace, Source};
 use pimc_ir::{Code, Diagnostic, Diagnostics, Model};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What to quantize.
@@ -63,41 +64,74 @@ pub struct Quantized {
 /// Everything that is wrong with the recipe; or, if nothing is, with its tensors and how they fit
 /// together; or, if nothing is, with the scales. Codes P0401..P0415, located in the recipe.
 pub fn quantize(request: &Request<'_>, progress: &dyn Progress) -> Result<Quantized, Diagnostics> {
-    let (text, file_name) = pimc_ir::read_source(request.recipe)?;
-    let recipe = parse_recipe(&text, &file_name)?;
-    let source = Source::open(request.weights)
-        .map_err(|d| Diagnostics::one(request.weights.display().to_string(), d))?;
+    let text = RecipeText::read(request.recipe)?;
+    let recipe = text.parsed()?;
+    let source = open(request.weights)?;
     for read in [request.recipe, request.weights] {
         if is_one_of(read, request.writes) {
             return Err(Diagnostics::one(read.display().to_string(), would_replace(read)));
         }
     }
-    let folder = request.recipe.parent().unwrap_or(Path::new(""));
-    let problems = Problems::default();
-    let run = Run { recipe: &recipe, source: &source, folder, request, progress };
-    match run.integer_network(&problems) {
-        Some(network) if problems.is_empty() => {
-            let recipe_sha256 = hex(&Sha256::digest(text.as_bytes()));
-            run.write(network, Origin { file: file_name, sha256: recipe_sha256 })
-        }
-        _ => Err(problems.into_diagnostics(&file_name, &text)),
+    let Request { tensor_file, writes, .. } = *request;
+    let run = Run { text: &text, recipe: &recipe, source: &source, tensor_file, writes, progress };
+    run.whole(&|layer| run.matrix(layer))
+}
+
+/// A recipe as text, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecipeText {
+    /// The text.
+    pub text: String,
+    /// The name shown in diagnostics and kept in the result.
+    pub file_name: String,
+    /// Calibration files are looked for relative to this folder.
+    pub folder: PathBuf,
+}
+
+impl RecipeText {
+    /// The recipe in a file.
+    ///
+    /// # Errors
+    /// P0101 to P0103: it cannot be read.
+    pub fn read(path: &Path) -> Result<RecipeText, Diagnostics> {
+        let (text, file_name) = pimc_ir::read_source(path)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Ok(RecipeText { text, file_name, folder })
     }
+
+    /// The recipe that the text says.
+    ///
+    /// # Errors
+    /// As [`parse_recipe`].
+    pub fn parsed(&self) -> Result<Recipe, Diagnostics> {
+        parse_recipe(&self.text, &self.file_name)
+    }
+}
+
+/// Maps the weights.
+pub(crate) fn open(weights: &Path) -> Result<Source, Diagnostics> {
+    Source::open(weights).map_err(|d| Diagnostics::one(weights.display().to_string(), d))
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-struct Run<'a> {
-    recipe: &'a Recipe,
-    source: &'a Source,
-    folder: &'a Path,
-    request: &'a Request<'a>,
-    progress: &'a dyn Progress,
+/// One recipe on one file of weights.
+pub(crate) struct Run<'a> {
+    pub(crate) text: &'a RecipeText,
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) source: &'a Source,
+    pub(crate) tensor_file: &'a str,
+    pub(crate) writes: &'a [&'a Path],
+    pub(crate) progress: &'a dyn Progress,
 }
 
+/// Where the matrix of a layer comes from.
+pub(crate) type Matrices<'a> = &'a dyn Fn(&Layer<'_>) -> QuantizedMatrix;
+
 /// The network in integers, and what it is compared with.
-struct Network {
+pub(crate) struct Network {
     layers: Vec<IntLayer>,
     weight_errors: Vec<f64>,
     input_step: f64,
@@ -106,12 +140,31 @@ struct Network {
 }
 
 impl Run<'_> {
+    /// The whole way, with matrices from there.
+    pub(crate) fn whole(&self, matrices: Matrices<'_>) -> Result<Quantized, Diagnostics> {
+        let problems = Problems::default();
+        let RecipeText { text, file_name, .. } = self.text;
+        match self.integer_network(&problems, matrices) {
+            Some(network) if problems.is_empty() => {
+                let sha256 = hex(&Sha256::digest(text.as_bytes()));
+                self.write(network, Origin { file: file_name.clone(), sha256 })
+            }
+            _ => Err(problems.into_diagnostics(file_name, text)),
+        }
+    }
+
+    /// The matrix of a layer, made now.
+    pub(crate) fn matrix(&self, layer: &Layer<'_>) -> QuantizedMatrix {
+        self.progress.begin(&layer.recipe.name.value, layer.steps());
+        layer.quantize(self.recipe.seed, &|| self.progress.step())
+    }
+
     /// Reads, calibrates and quantizes; stops before the long work if anything is wrong.
-    fn integer_network(&self, problems: &Problems) -> Option<Network> {
+    fn integer_network(&self, problems: &Problems, matrices: Matrices<'_>) -> Option<Network> {
         let layers = read_layers(self.recipe, self.source, problems);
         check_names(self.recipe, &layers, problems);
         let inputs = layers.first().map(|l| l.float.cols);
-        let samples = read_samples(self.recipe, self.folder, inputs, self.request.writes, problems);
+        let samples = read_samples(self.recipe, &self.text.folder, inputs, self.writes, problems);
         if !problems.is_empty() {
             return None;
         }
@@ -122,8 +175,7 @@ impl Run<'_> {
         let mut x_step = input_step;
         let (mut ints, mut weight_errors) = (Vec::new(), Vec::new());
         for (layer, steps) in layers.iter().zip(&steps) {
-            self.progress.begin(&layer.recipe.name.value, layer.steps());
-            let matrix = layer.quantize(self.recipe.seed, &|| self.progress.step());
+            let matrix = matrices(layer);
             weight_errors.push(matrix.relative_mse(&layer.float));
             let int = assemble(layer, matrix, x_step, steps, problems)?;
             x_step = int.step;
@@ -134,7 +186,7 @@ impl Run<'_> {
 
     /// Writes the module, reads it back through the verifier and measures it.
     fn write(&self, network: Network, recipe: Origin) -> Result<Quantized, Diagnostics> {
-        let file = self.request.tensor_file;
+        let file = self.tensor_file;
         let ir_text = pimc_ir::format(&module_text(self.recipe, &network.layers, file))?;
         let cannot = |what: String| {
             let d = Diagnostic::error(Code::P0408, what);

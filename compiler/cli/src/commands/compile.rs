@@ -5,8 +5,6 @@ use crate::outcome::{Failure, Outcome};
 use crate::progress::Stages;
 use crate::screen;
 use pimc_ir::{load, Diagnostics, Model};
-use pimc_lower::commands::{expand, Expanded};
-use pimc_lower::legality::Checker;
 use pimc_lower::tree::{emit, write_tree};
 use pimc_lower::{lower, Plan, Target};
 use serde_json::json;
@@ -74,15 +72,7 @@ fn target(args: &Compile, model: &Model) -> Result<Target, Diagnostics> {
 
 /// The compiler's own schedule against the checker that shares no code with the scheduler.
 fn check(plan: &Plan) -> Result<(), Failure> {
-    let mut checker = Checker::new(&plan.target);
-    let mut end = 0;
-    for item in expand(&plan.program, plan.target.columns) {
-        match item.map_err(|e| Failure::bug(e.to_string()))? {
-            Expanded::Command(timed) => checker.command(&timed),
-            Expanded::End { cycle } => end = cycle,
-        }
-    }
-    match checker.end(end).first() {
+    match plan.violation().map_err(|e| Failure::bug(e.to_string()))? {
         None => Ok(()),
         Some(violation) => Err(Failure::bug(format!("the schedule is illegal: {violation}"))),
     }

@@ -5,6 +5,7 @@ mod compile;
 mod cosim;
 mod doctor;
 mod explain;
+mod explore;
 mod fmt;
 mod quantize;
 mod report;
@@ -20,6 +21,7 @@ pub fn run(command: &Command) -> Result<Outcome, Failure> {
         Command::Cosim(args) => cosim::run(args),
         Command::Check(args) => check::run(args),
         Command::Quantize(args) => quantize::run(args),
+        Command::Explore(args) => explore::run(args),
         Command::Fmt(args) => fmt::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Doctor(args) => doctor::run(args),

@@ -4,6 +4,7 @@ mod broken;
 mod common;
 mod compile;
 mod cosim;
+mod explore;
 mod outputs;
 mod quantize;
 mod readme;

@@ -65,9 +65,17 @@ struct Ban {
     rule: &'static str,
 }
 
-const LIBRARIES: &[&str] =
-    &["pimc-ir", "pimc-golden", "pimc-rtl", "pimc-lower", "pimc-quantize", "pimc-cosim"];
-const PURE: &[&str] = &["pimc-ir", "pimc-golden", "pimc-rtl", "pimc-lower", "pimc-quantize"];
+const LIBRARIES: &[&str] = &[
+    "pimc-ir",
+    "pimc-golden",
+    "pimc-rtl",
+    "pimc-lower",
+    "pimc-quantize",
+    "pimc-explore",
+    "pimc-cosim",
+];
+const PURE: &[&str] =
+    &["pimc-ir", "pimc-golden", "pimc-rtl", "pimc-lower", "pimc-quantize", "pimc-explore"];
 
 const BANS: [Ban; 6] = [
     Ban {
@@ -196,6 +204,10 @@ fn each_ban_catches_code_that_breaks_it() {
         ("pimc-lower", "use std::time::{Duration, Instant};"),
         ("pimc-golden", "fn f() -> Option<String> { std::env::var(\"X\").ok() }"),
         ("pimc-quantize", "use std::collections::HashMap;"),
+        (
+            "pimc-explore",
+            "fn f() -> Option<String> { std::env::var(\"SLURM_ARRAY_TASK_ID\").ok() }",
+        ),
         ("pimc-rtl", "fn f() { let _ = std::fs::read(\"x\"); }"),
     ] {
         assert_eq!(breaches(crate_name, "planted.rs", code).len().min(1), 1, "missed: {code}");

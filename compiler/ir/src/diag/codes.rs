@@ -1,6 +1,6 @@
 //! The numbers of the diagnostics: P01 text, P02 names, P03 types, P040 tensor files, P041 recipes,
-//! P05 warnings, P06 targets and what fits them, P07 output trees. P041, P06 and P07 are raised by the
-//! crates that read recipes, lower to targets and write output trees. All numbers stand here, so that
+//! P05 warnings, P06 targets and what fits them, P07 output trees, P08 sweeps. P041, P06, P07 and P08 are
+//! raised by the crates that read recipes, lower to targets, write output trees and explore. All numbers stand here, so that
 //! none is used twice, and each has a page in `explain/`.
 
 macro_rules! codes {
@@ -89,6 +89,10 @@ codes! {
     P0703 "the output tree is damaged",
     P0704 "the output tree cannot be written",
     P0705 "something that is not an output tree stands in the way",
+    P0801 "a sweep's key is unknown, or its value of the wrong type",
+    P0802 "an axis of a sweep has no usable values",
+    P0803 "a sweep over formats has no weights to quantize",
+    P0804 "the folder of a sweep cannot be used",
 }
 
 impl Code {
