@@ -89,6 +89,7 @@ codes! {
     P0703 "the output tree is damaged",
     P0704 "the output tree cannot be written",
     P0705 "something that is not an output tree stands in the way",
+    P0706 "error in a command trace",
 }
 
 impl Code {

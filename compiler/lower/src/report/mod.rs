@@ -194,7 +194,7 @@ fn run(plan: &Plan) -> RunPart {
                 Command::Act { .. } => activates += 1,
                 Command::Read { .. } => reads += 1,
                 Command::Ref => refreshes += 1,
-                Command::Pre => {}
+                Command::Pre | Command::Write { .. } | Command::Rfm => {}
             }
         }
     }

@@ -201,7 +201,9 @@ impl<'a> Builder<'a> {
     fn rows_done(&mut self, times: &RowTimes, start: u64, data: u64) {
         let pre = start + times.pre;
         self.act_ready = self.act_ready.max(start + times.next);
-        self.ref_ready = self.ref_ready.max(pre + u64::from(self.target.timing.rp));
+        let t = &self.target.timing;
+        // A refresh wants `rc` from the activate too, which may be more than `ras` and `rp`.
+        self.ref_ready = self.ref_ready.max(pre + u64::from(t.rp)).max(start + u64::from(t.rc));
         let last_read = start + times.read + u64::from(times.columns - 1) * times.interval;
         self.data_ready = last_read + data;
     }
