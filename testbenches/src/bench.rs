@@ -2,9 +2,9 @@
 //! plain SystemVerilog, that leaves a VCD file for [`check_wave`](crate::check_wave).
 
 use crate::cosim::Tree;
+use crate::dram::DramTiming;
 use crate::error::Error;
 use crate::inputs::Inputs;
-use crate::dram::DramTiming;
 use crate::testbench::{package, testbench};
 use std::fmt::Write as _;
 use std::fs;

@@ -4,11 +4,11 @@
 //! the interpreter's run of that plan, checked against golden op by op, says what the waveform must
 //! show. What is examined is what stands in the files: program, images, constants, Verilog.
 
+use crate::dram::DramTiming;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::native_level::Native;
 use crate::progress::Progress;
-use crate::dram::DramTiming;
 use crate::reference::{Compiled, PlanReference};
 use crate::report::{Divergence, Level, LevelRun, Report, WaveSummary};
 use crate::rtl_level::{self, Job, Outcome};

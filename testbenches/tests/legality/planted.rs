@@ -87,7 +87,14 @@ const DISTANCES: &[Case] = &[
     Case("RFC", &[("refresh", "rfm", "500")], "0 REF; 456 RFM", "@ ACT", Every, Early(956)),
     Case("RFC", &[("refresh", "rfm_pb", "99")], "0 REF; 456 RFM b0", "@ REF", Bank(0), Early(555)),
     // Of two refreshes the one that holds the bank longer.
-    Case("RFC", &[("refresh", "rfc_pb", "900")], "0 REF; 456 REF b3; 800 RFM b5", "@ ACT", Bank(3), Early(1356)),
+    Case(
+        "RFC",
+        &[("refresh", "rfc_pb", "900")],
+        "0 REF; 456 REF b3; 800 RFM b5",
+        "@ ACT",
+        Bank(3),
+        Early(1356),
+    ),
     // Within a bank.
     Case("RCD", &[], "0 REF; 456 ACT", "@ RD", Every, Early(475)),
     Case("RCD", &[], "0 REF; 456 ACT; 475 RD; 520 PRE b3; 539 ACT b3", "@ RD", Bank(3), Early(558)),
@@ -104,9 +111,30 @@ const DISTANCES: &[Case] = &[
     Case("WR", &[], "0 REF; 456 ACT; 500 WR", "@ PRE", Every, Early(529)),
     Case("RC", &[("timing", "rc", "77")], "0 REF; 456 ACT; 501 PRE", "@ ACT", Every, Early(533)),
     Case("RC", &[("timing", "rc", "77")], "0 REF; 456 ACT; 501 PRE", "@ REF", Every, Early(533)),
-    Case("RC", &[("timing", "rc", "77")], "0 REF; 456 ACT b1; 501 PRE b1", "@ REF", Bank(1), Early(533)),
-    Case("RC", &[("timing", "rc", "77")], "0 REF; 456 ACT b1; 501 PRE b1", "@ REF b1", Bank(1), Early(533)),
-    Case("RC", &[("timing", "rc", "77")], "0 REF; 456 ACT b1; 501 PRE b1", "@ RFM", Bank(1), Early(533)),
+    Case(
+        "RC",
+        &[("timing", "rc", "77")],
+        "0 REF; 456 ACT b1; 501 PRE b1",
+        "@ REF",
+        Bank(1),
+        Early(533),
+    ),
+    Case(
+        "RC",
+        &[("timing", "rc", "77")],
+        "0 REF; 456 ACT b1; 501 PRE b1",
+        "@ REF b1",
+        Bank(1),
+        Early(533),
+    ),
+    Case(
+        "RC",
+        &[("timing", "rc", "77")],
+        "0 REF; 456 ACT b1; 501 PRE b1",
+        "@ RFM",
+        Bank(1),
+        Early(533),
+    ),
     Case("RP", &[], "0 REF; 456 ACT; 510 PRE", "@ ACT", Every, Early(529)),
     Case("RP", &[], "0 REF; 456 ACT; 510 PRE", "@ REF", Every, Early(529)),
     Case("RP", &[], "0 REF; 456 ACT; 510 PRE", "@ RFM", Every, Early(529)),
@@ -125,7 +153,14 @@ const DISTANCES: &[Case] = &[
     Case("CCD", &[], "0 REF; 456 ACT; 475 RD", "@ RD b3", Channel, Early(481)),
     Case("CCD", &[], "0 REF; 456 ACT; 475 RD b3", "@ RD", Channel, Early(481)),
     // The older access of the same group binds longer than the younger one of another.
-    Case("CCD", &[("timing", "ccd_l", "9")], "0 REF; 456 ACT; 475 RD b0; 477 RD b4", "@ RD b1", Channel, Early(484)),
+    Case(
+        "CCD",
+        &[("timing", "ccd_l", "9")],
+        "0 REF; 456 ACT; 475 RD b0; 477 RD b4",
+        "@ RD b1",
+        Channel,
+        Early(484),
+    ),
     Case("WTR", &[], "0 REF; 456 ACT; 475 WR b0", "@ RD b1", Channel, Early(494)),
     Case("WTR", &[], "0 REF; 456 ACT; 475 WR b0", "@ RD b5", Channel, Early(491)),
     Case("WTR", &[], "0 REF; 456 ACT; 475 WR b0", "@ RD", Channel, Early(494)),
@@ -142,11 +177,46 @@ const DISTANCES: &[Case] = &[
     Case("RRD", &[("refresh", "rrefd", "1")], "0 REF; 456 REF b0", "@ ACT b3", Channel, Early(460)),
     Case("RRD", QUICK_ROWS, "0 REF; 456 ACT; 457 PRE b3", "@ ACT b3", Channel, Early(460)),
     Case("RRD", QUICK_ROWS, "0 REF; 456 ACT b3; 457 PRE b3", "@ ACT", Channel, Early(460)),
-    Case("FAW", &[], "0 REF; 456 ACT b0; 458 ACT b4; 460 ACT b8; 462 ACT b12", "@ ACT b1", Channel, Early(495)),
-    Case("FAW", &[], "0 REF; 456 ACT b0; 466 ACT b4; 476 ACT b8; 486 ACT b12; 496 ACT b1", "@ ACT b5", Channel, Early(505)),
-    Case("FAW", &[("timing", "faw_all_bank", "true")], "0 REF; 456 ACT; 501 PRE", "@ ACT", Channel, Early(612)),
-    Case("FAW", &[("timing", "faw_all_bank", "true")], "0 REF; 456 ACT; 501 PRE", "@ ACT b0", Channel, Early(612)),
-    Case("FAW", FOUR_OF_TWO, "0 REF; 456 ACT; 501 PRE; 520 ACT; 565 PRE", "@ ACT", Channel, Early(656)),
+    Case(
+        "FAW",
+        &[],
+        "0 REF; 456 ACT b0; 458 ACT b4; 460 ACT b8; 462 ACT b12",
+        "@ ACT b1",
+        Channel,
+        Early(495),
+    ),
+    Case(
+        "FAW",
+        &[],
+        "0 REF; 456 ACT b0; 466 ACT b4; 476 ACT b8; 486 ACT b12; 496 ACT b1",
+        "@ ACT b5",
+        Channel,
+        Early(505),
+    ),
+    Case(
+        "FAW",
+        &[("timing", "faw_all_bank", "true")],
+        "0 REF; 456 ACT; 501 PRE",
+        "@ ACT",
+        Channel,
+        Early(612),
+    ),
+    Case(
+        "FAW",
+        &[("timing", "faw_all_bank", "true")],
+        "0 REF; 456 ACT; 501 PRE",
+        "@ ACT b0",
+        Channel,
+        Early(612),
+    ),
+    Case(
+        "FAW",
+        FOUR_OF_TWO,
+        "0 REF; 456 ACT; 501 PRE; 520 ACT; 565 PRE",
+        "@ ACT",
+        Channel,
+        Early(656),
+    ),
     Case("RREFD", &[], "0 REF; 456 REF b0", "@ REF b15", Channel, Early(467)),
     Case("RREFD", &[], "0 REF; 456 REF b0", "@ REF b1", Channel, Early(467)),
     Case("RREFD", &[], "0 REF; 456 REF b0", "@ ACT b15", Channel, Early(467)),
@@ -193,7 +263,12 @@ const STATES: &[(&str, &str, &str, Of)] = &[
     ("OPEN", "0 REF; 456 ACT; 501 PRE; 600 ACT", "0 REF; 456 ACT; 600 ACT", Every),
     ("OPEN", "0 REF; 456 ACT b3; 600 ACT b2", "0 REF; 456 ACT b3; 600 ACT b3", Bank(3)),
     ("OPEN", "0 REF; 456 ACT b3; 501 PRE; 600 ACT", "0 REF; 456 ACT b3; 600 ACT", Bank(3)),
-    ("OPEN", "0 REF; 456 ACT; 501 PRE; 600 REF", "0 REF; 456 ACT; 501 PRE b4; 600 REF", EVERY_BUT_4),
+    (
+        "OPEN",
+        "0 REF; 456 ACT; 501 PRE; 600 REF",
+        "0 REF; 456 ACT; 501 PRE b4; 600 REF",
+        EVERY_BUT_4,
+    ),
     ("OPEN", "0 REF; 456 ACT b3; 600 REF b4", "0 REF; 456 ACT b3; 600 REF b3", Bank(3)),
     ("OPEN", "0 REF; 456 ACT b3; 501 PRE b3; 600 RFM", "0 REF; 456 ACT b3; 600 RFM", Bank(3)),
     ("ROW", "0 REF; 456 ACT; 600 RD", "0 REF; 600 RD", Every),
@@ -267,7 +342,8 @@ fn every_distance_at_its_edge_and_one_clock_before_it() {
             Never => unreachable!("a distance has a bound"),
         };
         eprintln!("{rule}: {before}; {last}, legal at {legal}, planted at {planted}");
-        let at = |clock: u64| trace(&format!("{before}; {}", last.replace('@', &clock.to_string())));
+        let at =
+            |clock: u64| trace(&format!("{before}; {}", last.replace('@', &clock.to_string())));
         let (commands, end) = at(legal);
         assert!(both(&mut replay, &target, &commands, end).nothing());
         let (commands, end) = at(planted);
@@ -289,8 +365,14 @@ fn every_state_that_a_command_must_find() {
         if *rule == "START" {
             // Told at the first command, and at the end that no refresh has come at all.
             let cycles = [commands[0].cycle, last];
-            assert_eq!(said.rust.iter().map(|v| (v.rule, v.cycle)).collect::<Vec<_>>(), cycles.map(|c| ("START", c)));
-            assert_eq!(said.verilog.iter().map(|f| (f.rule, f.cycle)).collect::<Vec<_>>(), cycles.map(|c| ("START", c)));
+            assert_eq!(
+                said.rust.iter().map(|v| (v.rule, v.cycle)).collect::<Vec<_>>(),
+                cycles.map(|c| ("START", c))
+            );
+            assert_eq!(
+                said.verilog.iter().map(|f| (f.rule, f.cycle)).collect::<Vec<_>>(),
+                cycles.map(|c| ("START", c))
+            );
         } else {
             told(&said, rule, last, &banks_of(*of, &target), Never);
         }

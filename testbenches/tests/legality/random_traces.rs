@@ -127,7 +127,8 @@ fn both_know_the_same_first_legal_clock() {
     }
     eprintln!("{edges} edges: {rules:?}");
     assert!(edges > 1000, "{edges}");
-    let all = ["CCD", "FAW", "RAS", "RC", "RCD", "RFC", "RP", "RRD", "RREFD", "RTP", "RTW", "WR", "WTR"];
+    let all =
+        ["CCD", "FAW", "RAS", "RC", "RCD", "RFC", "RP", "RRD", "RREFD", "RTP", "RTW", "WR", "WTR"];
     for rule in all {
         assert!(rules.get(rule).is_some_and(|n| *n > 5), "{rule} is hardly tried: {rules:?}");
     }

@@ -36,12 +36,7 @@ impl Said {
 ///
 /// # Panics
 /// When they differ.
-pub fn both(
-    replay: &mut Replay,
-    target: &Target,
-    commands: &[Timed],
-    end: Option<u64>,
-) -> Said {
+pub fn both(replay: &mut Replay, target: &Target, commands: &[Timed], end: Option<u64>) -> Said {
     let rust = match end {
         Some(end) => check(target, commands.iter().copied(), end),
         None => check_part(target, commands.iter().copied()),

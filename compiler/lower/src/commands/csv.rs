@@ -22,7 +22,10 @@ const MAX_CLOCK: u64 = 1 << 48;
 pub fn write_csv(program: &[Instr], target: &Target, to: &mut dyn Write) -> io::Result<()> {
     let tck = target.timing.tck_ps;
     writeln!(to, "# Command trace for target {}: every DRAM command of one run.", target.name)?;
-    writeln!(to, "# cycle: clock of the DRAM's command bus, {tck} ps each, from the first command;")?;
+    writeln!(
+        to,
+        "# cycle: clock of the DRAM's command bus, {tck} ps each, from the first command;"
+    )?;
     writeln!(to, "# one command a clock. bank, row, column: from 0; -1 is all, or none.")?;
     writeln!(to, "# command: ACT RD WR PRE REF RFM, of bank -1 all banks at once.")?;
     writeln!(to, "{COLUMNS}")?;
@@ -108,7 +111,8 @@ pub fn read_csv(file_name: &str, text: &str) -> Result<Trace, Diagnostics> {
     }
 }
 
-const HELP: &str = "a line is `cycle,command,bank,row,column`, as in schedule/commands.csv; commands \
+const HELP: &str =
+    "a line is `cycle,command,bank,row,column`, as in schedule/commands.csv; commands \
                     are ACT RD WR PRE REF RFM, and -1 stands for all banks or for no row or column";
 
 /// A line and where it begins.
@@ -148,9 +152,8 @@ impl Line<'_> {
             return Err(self.mistake(0, self.text, message));
         }
         let [cycle, name, bank, row, column] = fields;
-        let small = |(text, at): (&str, usize)| {
-            self.number(text, at, u32::MAX.into()).map(|n| n as u32)
-        };
+        let small =
+            |(text, at): (&str, usize)| self.number(text, at, u32::MAX.into()).map(|n| n as u32);
         let none = |field: (&str, usize)| {
             let message = format!("{} has no such address: -1 is expected", name.0.trim());
             if field.0.trim() == "-1" {

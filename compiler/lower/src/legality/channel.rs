@@ -171,11 +171,7 @@ impl Channel {
 
     fn access(&mut self, write: bool, group: Option<u32>, cycle: u64, out: &mut Vec<Distance>) {
         let (t, x) = (&self.timing, &self.timing.extra);
-        let ccd = Intervals {
-            other: x.ccd_s.unwrap_or(0),
-            same: x.ccd_l.unwrap_or(0),
-            all: t.ccd,
-        };
+        let ccd = Intervals { other: x.ccd_s.unwrap_or(0), same: x.ccd_l.unwrap_or(0), all: t.ccd };
         distances("CCD", "column access", &self.column, group, ccd, out);
         let data_end = self.data_end();
         if write {
@@ -187,8 +183,7 @@ impl Channel {
             self.write.set(group, cycle);
         } else {
             let long = data_end + x.wtr_l.unwrap_or(0);
-            let wtr =
-                Intervals { other: data_end + x.wtr_s.unwrap_or(0), same: long, all: long };
+            let wtr = Intervals { other: data_end + x.wtr_s.unwrap_or(0), same: long, all: long };
             distances("WTR", "write", &self.write, group, wtr, out);
             self.read = Some(cycle);
         }

@@ -141,11 +141,7 @@ impl<'a> Checker<'a> {
 
     /// Takes the next command.
     pub fn command(&mut self, timed: &Timed) {
-        let at = At {
-            cycle: timed.cycle,
-            command: timed.command.name(),
-            instr: Some(timed.instr),
-        };
+        let at = At { cycle: timed.cycle, command: timed.command.name(), instr: Some(timed.instr) };
         match self.last {
             Some(last) if at.cycle <= last => self.report(Violation {
                 rule: "BUS",

@@ -28,7 +28,9 @@ impl Target {
         let t = &self.timing;
         let interval = u64::from(self.column_interval());
         let turn = u64::from(t.rcd + t.rtp + t.rp);
-        let row = |columns: u64| (turn + (columns - 1) * interval).max(t.rc.into()).max(columns * interval);
+        let row = |columns: u64| {
+            (turn + (columns - 1) * interval).max(t.rc.into()).max(columns * interval)
+        };
         whole * row(self.columns.into()) + if rest > 0 { row(rest) } else { 0 }
     }
 
