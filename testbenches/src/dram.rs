@@ -94,6 +94,11 @@ impl DramTiming {
             .with("postpone", said(x.postpone))
     }
 
+    /// The value of a number; 0 for one that there is not.
+    pub fn get(&self, name: &str) -> u32 {
+        NUMBERS.iter().position(|n| *n == name).map_or(0, |at| self.0[at])
+    }
+
     /// With another value of a number; one that there is not changes nothing.
     pub fn with(mut self, name: &str, value: u32) -> DramTiming {
         if let Some(at) = NUMBERS.iter().position(|n| *n == name) {

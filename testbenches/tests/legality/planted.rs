@@ -1,8 +1,9 @@
 //! Every rule, broken by one clock or by one state: both checkers name that rule, that bank, that
 //! clock and the earliest legal one, and find nothing in the trace that keeps it.
 
-use crate::twice::{both, replay};
-use pimc_cosim::dram::RULES;
+use crate::twice::{both, replay, END_MARGIN};
+use pimc_cosim::dram::{DramTiming, NUMBERS, RULES};
+use pimc_cosim::replay::End;
 use pimc_lower::commands::{Command, Timed};
 use pimc_lower::Target;
 use std::collections::BTreeSet;
@@ -38,11 +39,11 @@ fn trace(text: &str) -> (Vec<Timed>, Option<u64>) {
         let name = words.next().unwrap();
         let (mut bank, mut row, mut col) = (None, 1, 0);
         for word in words {
-            let value = Some(word[1..].parse().unwrap());
+            let value: u32 = word[1..].parse().unwrap();
             match &word[..1] {
-                "b" => bank = value,
-                "r" => row = value.unwrap(),
-                _ => col = value.unwrap(),
+                "b" => bank = Some(value),
+                "r" => row = value,
+                _ => col = value,
             }
         }
         let command = match name {
@@ -386,4 +387,36 @@ fn no_rule_is_without_a_planted_violation() {
     let rules: BTreeSet<&str> =
         RULES[1..].iter().map(|r| r.0).map(|r| if r == "CLOSED" { "ROW" } else { r }).collect();
     assert_eq!(planted, rules);
+}
+
+/// A number of the DRAM that is off by one shows: some trace at its edge is told otherwise.
+#[test]
+fn every_number_decides_a_case() {
+    let mut replay = replay();
+    let mut idle = Vec::new();
+    // These are no intervals; rows and columns are of the states above.
+    let others = ["banks", "group_shift", "end_margin", "rows", "cols"];
+    for name in NUMBERS.iter().filter(|n| !others.contains(n)) {
+        let decides = DISTANCES.iter().any(|Case(_, changes, before, last, _, bound)| {
+            let right = DramTiming::of(&target(changes));
+            let value = right.get(name);
+            let wrong = right.with(name, if value == 0 { 1 } else { value - 1 });
+            let (legal, planted) = match *bound {
+                Early(at) => (at, at - 1),
+                Late(at) => (at, at + 1),
+                Never => unreachable!("a distance has a bound"),
+            };
+            let mut says = |clock: u64| {
+                let text = format!("{before}; {}", last.replace('@', &clock.to_string()));
+                let (commands, end) = trace(&text);
+                let end = end.map(|cycle| End { cycle, margin: END_MARGIN });
+                !replay.run(&wrong, &commands, end).unwrap().is_empty()
+            };
+            says(legal) || !says(planted)
+        });
+        if !decides {
+            idle.push(*name);
+        }
+    }
+    assert_eq!(idle, Vec::<&str>::new());
 }

@@ -10,7 +10,7 @@ use pimc_lower::Target;
 use std::collections::BTreeMap;
 
 /// Clocks from the end to the soonest refresh after it, as the legality checker has it.
-const END_MARGIN: u32 = 2;
+pub const END_MARGIN: u32 = 2;
 
 /// The SystemVerilog rules for targets of at most 16 banks.
 pub fn replay() -> Replay {
