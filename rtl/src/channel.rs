@@ -56,6 +56,7 @@ pub struct Channel {
     pub buffer: Inst<BufferUnit>,
 
     load_bank: Vec<Reg>,
+    load_last: Vec<Reg>,
     takes_load: Vec<Signal<Local, Bit>>,
     row_valid: Join,
     unused_row_valid: Vec<Unused>,
@@ -133,9 +134,12 @@ impl Logic for Channel {
             // A clock behind: a load's last word leaves when the next operation begins.
             self.load_bank[i].clock.next = self.clock.val();
             self.load_bank[i].d.next = self.sequencer.vec_bank[i].val();
+            self.load_last[i].clock.next = self.clock.val();
+            self.load_last[i].d.next = self.sequencer.vec_last[i].val();
             for b in 0..self._banks {
-                self.takes_load[b].next =
-                    (self.load_bank[i].q.val() == 0) | (self.load_bank[i].q.val() == b + 1);
+                self.takes_load[b].next = (self.load_bank[i].q.val() == 0)
+                    | ((self.load_bank[i].q.val() < (b + 2).into())
+                        & (self.load_last[i].q.val() > b.into()));
             }
         }
         for i in 0..self._bytes_of_all {
@@ -231,6 +235,7 @@ impl Channel {
             busy: Signal::default(),
             done: Signal::default(),
             load_bank: vec![Reg::data(load_bank); bank_loads],
+            load_last: vec![Reg::data(load_bank); bank_loads],
             takes_load: vec![Signal::default(); banks * bank_loads],
             row_valid: Join::new(banks, u(1)),
             unused_row_valid: Unused::above(u(shape.banks), 1),

@@ -112,8 +112,10 @@ pub struct Vector {
     pub d: u32,
     /// Elements; at least 1.
     pub len: u32,
-    /// Loads: 0 for every bank, or 1 + the number of the one bank that takes them.
+    /// Loads: 0 for every bank, or 1 + the number of the first bank that takes them.
     pub bank: u32,
+    /// Loads: 0 for every bank, or 1 + the number of the last bank that takes them.
+    pub last: u32,
 }
 
 /// Operations of the buffer unit, per element. Sums wrap at the word width; lowering proves that
@@ -143,11 +145,11 @@ pub enum VecOp {
     /// every element is the sum of `b` passes that follow one another: row n goes to
     /// d + n / (a*b) * a + n mod a.
     CollectSum,
-    /// Bytes of A to every bank's byte memory (or to one bank's) from word 0: a word takes `d` bytes and a block of
+    /// Bytes of A to every bank's byte memory (or to those of some banks) from word 0: a word takes `d` bytes and a block of
     /// words ends after `b` bytes, which is a multiple of `d`. The last block is filled up with
     /// zeros, and so are the unused bytes of a word.
     LoadBytes,
-    /// A to every bank's plane memory (or to one bank's) from group `d`: beat_bits inputs to a group,
+    /// A to every bank's plane memory (or to those of some banks) from group `d`: beat_bits inputs to a group,
     /// the last one filled up with zeros.
     LoadPlanes,
 }
@@ -205,7 +207,7 @@ pub struct IsaShape {
     pub block_bits: u32,
     /// Vector memory address, and length less 1.
     pub addr_bits: u32,
-    /// Bank of a load; 0 when every load goes to all banks.
+    /// First and last bank of a load; 0 when every load goes to all banks.
     pub bank_bits: u32,
 }
 
@@ -290,10 +292,10 @@ impl IsaShape {
         ])
     }
 
-    /// Fields of `Vec`: op, a step, b step, a, b, d, length less 1, bank.
+    /// Fields of `Vec`: op, a step, b step, a, b, d, length less 1, first bank, last bank.
     pub fn vec_fields(&self) -> Vec<Field> {
         let a = self.addr_bits;
-        self.layout(&[VecOp::bits(), 1, 1, a, a, a, a, self.bank_bits])
+        self.layout(&[VecOp::bits(), 1, 1, a, a, a, a, self.bank_bits, self.bank_bits])
     }
 
     /// Bits of a program word: the widest instruction.

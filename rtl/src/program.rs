@@ -114,7 +114,8 @@ fn operands(action: &Action) -> Vec<(&'static str, u32)> {
             ("address d", v.d),
             // The word holds the length less 1, so that an address is as wide as a length.
             ("length less 1", v.len.saturating_sub(1)),
-            ("bank", v.bank),
+            ("first bank", v.bank),
+            ("last bank", v.last),
         ],
     }
 }
@@ -177,8 +178,9 @@ impl IsaShape {
                     for value in [v.a, v.b, v.d, v.len.saturating_sub(1)] {
                         widen(&mut isa.addr_bits, value);
                     }
-                    if v.bank > 0 {
-                        widen(&mut isa.bank_bits, v.bank);
+                    let bank = v.bank.max(v.last);
+                    if bank > 0 {
+                        widen(&mut isa.bank_bits, bank);
                     }
                 }
                 _ => {}
@@ -297,12 +299,12 @@ pub fn decode_instr(index: usize, word: u128, isa: &IsaShape) -> Result<Instr, P
                 },
             })
         }
-        (10, &[op, a_step, b_step, a, b, d, len_less_1, bank]) => {
+        (10, &[op, a_step, b_step, a, b, d, len_less_1, bank, last]) => {
             let Some(&op) = VecOp::ALL.get(op as usize) else {
                 return Err(ProgramError::Unknown { index, field: "operation", value: op });
             };
             let len = len_less_1.saturating_add(1);
-            Action::Vec(Vector { op, a, a_step, b, b_step, d, len, bank })
+            Action::Vec(Vector { op, a, a_step, b, b_step, d, len, bank, last })
         }
         _ => return Err(ProgramError::Unknown { index, field: "opcode", value: opcode }),
     };
@@ -382,8 +384,16 @@ mod tests {
                     block,
                 })
             ),
-            (0usize..VecOp::ALL.len(), v.clone(), v.clone(), v.clone(), v, 0u32..4, 0u32..17)
-                .prop_map(|(op, a, b, d, len, s, bank)| {
+            (
+                0usize..VecOp::ALL.len(),
+                v.clone(),
+                v.clone(),
+                v.clone(),
+                v,
+                0u32..4,
+                (0u32..17, 0u32..17)
+            )
+                .prop_map(|(op, a, b, d, len, s, (bank, last))| {
                     Action::Vec(Vector {
                         op: VecOp::ALL[op],
                         a,
@@ -393,6 +403,7 @@ mod tests {
                         d,
                         len: len + 1,
                         bank,
+                        last,
                     })
                 }),
         ]
@@ -443,8 +454,17 @@ mod tests {
     fn every_mistake_of_a_program_is_told() {
         let isa = IsaShape::smallest(&[], &bank(), 4, 16);
         let at = |action| Instr { action, delay: 2 };
-        let vector =
-            Vector { op: VecOp::Add, a: 0, a_step: 1, b: 0, b_step: 1, d: 0, len: 0, bank: 0 };
+        let vector = Vector {
+            op: VecOp::Add,
+            a: 0,
+            a_step: 1,
+            b: 0,
+            b_step: 1,
+            d: 0,
+            len: 0,
+            bank: 0,
+            last: 0,
+        };
         let program = [
             at(Action::Next),
             Instr { action: Action::Ref, delay: 1 },

@@ -85,8 +85,10 @@ pub struct Sequencer {
     pub vec_d: Wire<Out>,
     /// Elements less 1.
     pub vec_len_less_1: Wire<Out>,
-    /// 1 + the only bank of a load, 0 for all; only when there are loads to one bank.
+    /// 1 + the first bank of a load, 0 for all; only when there are loads to some banks.
     pub vec_bank: Vec<Wire<Out>>,
+    /// 1 + the last bank of a load, 0 for all; with `vec_bank`.
+    pub vec_last: Vec<Wire<Out>>,
 
     program: Ram,
     opcode: Wire<Local>,
@@ -307,6 +309,7 @@ impl Logic for Sequencer {
         self.vec_len_less_1.next = self.vectors.len_less_1.val();
         for i in 0..self._bank_loads {
             self.vec_bank[i].next = self.vectors.bank[i].val();
+            self.vec_last[i].next = self.vectors.last[i].val();
         }
     }
 }
@@ -327,8 +330,17 @@ impl Sequencer {
             sign_key: 0,
             block: Block::default(),
         };
-        let vector =
-            Vector { op: VecOp::Copy, a: 0, a_step: 0, b: 0, b_step: 0, d: 0, len: 1, bank: 0 };
+        let vector = Vector {
+            op: VecOp::Copy,
+            a: 0,
+            a_step: 0,
+            b: 0,
+            b_step: 0,
+            d: 0,
+            len: 1,
+            bank: 0,
+            last: 0,
+        };
         let columns = ColumnControl::new(shape);
         let commands = DramCommands::new(shape);
         let vectors = VectorIssue::new(shape);
@@ -355,6 +367,7 @@ impl Sequencer {
             vec_d: addr(),
             vec_len_less_1: addr(),
             vec_bank: vectors.bank.clone(),
+            vec_last: vectors.last.clone(),
             program: Ram::with_depth(shape.program_depth as usize, pc.width, word),
             opcode: Wire::new(u(OPCODE_BITS)),
             delay: Wire::new(u(isa.delay_bits)),

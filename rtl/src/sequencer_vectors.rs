@@ -30,8 +30,10 @@ pub struct VectorIssue {
     pub d: Wire<Out>,
     /// Elements less 1.
     pub len_less_1: Wire<Out>,
-    /// 1 + the only bank of a load, 0 for all; only when there are loads to one bank.
+    /// 1 + the first bank of a load, 0 for all; only when there are loads to some banks.
     pub bank: Vec<Wire<Out>>,
+    /// 1 + the last bank of a load, 0 for all; with `bank`.
+    pub last: Vec<Wire<Out>>,
 
     started: Flop<Bit>,
     held: Reg,
@@ -42,6 +44,7 @@ pub struct VectorIssue {
     d_at: Const,
     len_at: Const,
     bank_at: Const,
+    last_at: Const,
     _banks: usize,
     _bank_bits: u32,
     _op_bits: u32,
@@ -66,6 +69,7 @@ impl Logic for VectorIssue {
         self.len_less_1.next = bit_cast(self.held.q.val() >> self.len_at.val(), self._addr_bits);
         for i in 0..self._banks {
             self.bank[i].next = bit_cast(self.held.q.val() >> self.bank_at.val(), self._bank_bits);
+            self.last[i].next = bit_cast(self.held.q.val() >> self.last_at.val(), self._bank_bits);
         }
     }
 }
@@ -92,6 +96,7 @@ impl VectorIssue {
             d: addr(),
             len_less_1: addr(),
             bank: vec![Wire::new(u(isa.bank_bits)); banks],
+            last: vec![Wire::new(u(isa.bank_bits)); banks],
             held: Reg::new(operands),
             a_step_at: at(1),
             b_step_at: at(2),
@@ -100,6 +105,7 @@ impl VectorIssue {
             d_at: at(5),
             len_at: at(6),
             bank_at: at(7),
+            last_at: at(8),
             _banks: banks,
             _bank_bits: isa.bank_bits,
             _op_bits: op_bits,
@@ -115,7 +121,7 @@ impl Unit for VectorIssue {
     }
 
     fn contract(&self) -> Contract {
-        let bank = if self._banks > 0 { ", bank of a load" } else { "" };
+        let bank = if self._banks > 0 { ", first and last bank of a load" } else { "" };
         Contract {
             summary: "Vector issue: holds the operands of a vector operation for the buffer unit."
                 .into(),

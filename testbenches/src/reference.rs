@@ -26,7 +26,7 @@ impl LoadedBanks {
     /// The images of a plan.
     pub fn of_plan(model: &Model, plan: &Plan) -> LoadedBanks {
         let images = Images::new(model, plan);
-        let banks = (0..plan.target.units()).map(|b| images.bank(b).collect()).collect();
+        let banks = (0..plan.target.units()).map(|b| images.bank(b)).collect();
         LoadedBanks { columns: plan.target.columns, banks }
     }
 }

@@ -3,13 +3,15 @@
 
 mod common;
 
-use common::{compile, golden_cases, on_all, options, tool};
+use common::{compile, compile_for, golden_cases, on_all, options, tool};
 use pimc_cosim::{cosim, Inputs, Level, Options, Quiet, Report};
+use pimc_ir::generated::{self, Format};
 use pimc_ir::testing::ModelBuilder;
+use pimc_lower::Target;
 use std::path::Path;
 
 /// What is wrong with a report that should say that all levels agree on `vectors` vectors.
-fn flaw(report: &Report, vectors: usize) -> Option<String> {
+fn flaw(report: &Report, vectors: usize, banks: u64) -> Option<String> {
     if let Some(d) = &report.divergence {
         return Some(d.to_string());
     }
@@ -22,7 +24,6 @@ fn flaw(report: &Report, vectors: usize) -> Option<String> {
     ];
     let (w, n) = (&report.waves, &report.native);
     let compared = [w.counts, *n].iter().all(|c| {
-        let banks = 16;
         c.commands > 2 * c.runs
             && c.columns >= banks * c.runs
             && c.results >= banks * c.runs
@@ -45,7 +46,7 @@ fn run_case(name: &str, case: &Path, adjust: impl Fn(&mut Options)) -> Option<St
     adjust(&mut options);
     let result = cosim(&tree, &options, &Quiet);
     let flaw = match result {
-        Ok(report) => flaw(&report, vectors),
+        Ok(report) => flaw(&report, vectors, 16),
         Err(e) => Some(e.to_string()),
     };
     flaw.map(|f| format!("{name}: {f}"))
@@ -66,6 +67,45 @@ fn the_oldest_verilator_agrees_too() {
     assert_eq!(cases.len(), names.len());
     let flaws =
         on_all(&cases, |(name, case)| run_case(name, case, |o| o.verilator = Some(old.clone())));
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+}
+
+/// Channels in lock step, each format by the split that it takes and by the other, with banks that have
+/// no row and banks that have no input.
+#[test]
+fn channels_in_lock_step_agree_on_every_level() {
+    let pq = Format::Pq { k: 16, sub: 2 };
+    let cases = [
+        (2, 16, "auto", pq, 70, 200),
+        (4, 2, "rows", pq, 70, 90),
+        (4, 4, "inputs", Format::Pq { k: 300, sub: 4 }, 30, 180),
+        (2, 4, "auto", Format::Bqq { bases: 3, side: 20 }, 40, 120),
+        (2, 2, "auto", Format::Bqq { bases: 2, side: 16 }, 32, 128),
+        (2, 8, "auto", Format::Supermask { coats: 2 }, 50, 130),
+        (2, 4, "inputs", Format::Int, 33, 100),
+    ];
+    let flaws = on_all(&cases, |&(channels, banks, split, format, rows, cols)| {
+        let dir = tempfile::tempdir().unwrap();
+        let text = generated::matvec("hbm3-pim", format, rows, cols);
+        let (path, _) = generated::write(&text, dir.path()).unwrap();
+        let changes = [
+            ("stack", "channels", channels.to_string()),
+            ("pseudo_channel", "banks", banks.to_string()),
+            ("mapping", "split", format!("\"{split}\"")),
+        ];
+        let changes = changes.each_ref().map(|(s, k, v)| (*s, *k, v.as_str()));
+        let target = Target::named("hbm3-pim").unwrap().with(&changes).unwrap();
+        let tree = dir.path().join("out");
+        compile_for(&pimc_ir::load(&path).unwrap(), &target, &tree);
+        let options = options(Inputs::Random { count: 4, seed: 5 });
+        let flaw = match cosim(&tree, &options, &Quiet) {
+            Ok(report) => flaw(&report, 4, banks * channels),
+            Err(e) => Some(e.to_string()),
+        };
+        flaw.map(|f| {
+            format!("{channels} channels of {banks} banks, {split}, {format} {rows}x{cols}: {f}")
+        })
+    });
     assert!(flaws.is_empty(), "{}", flaws.join("\n"));
 }
 
@@ -141,7 +181,7 @@ fn elementwise_ops_agree_on_every_level() {
         compile(&model, &tree);
         let inputs = Inputs::Random { count: 12, seed: 20 };
         let flaw = match cosim(&tree, &options(inputs), &Quiet) {
-            Ok(report) => flaw(&report, 12),
+            Ok(report) => flaw(&report, 12, 16),
             Err(e) => Some(e.to_string()),
         };
         flaw.map(|f| format!("{name}: {f}"))

@@ -31,7 +31,7 @@ impl BatchFile {
     /// P0401, P0402.
     pub fn open(path: &Path) -> Result<BatchFile, Diagnostics> {
         let shown = path.display().to_string();
-        let bytes = mapping::map(path).map_err(|e| {
+        let (bytes, _) = mapping::map(path).map_err(|e| {
             let d = Diagnostic::error(Code::P0401, format!("`{shown}` cannot be opened: {e}"));
             Diagnostics::one(shown.clone(), d.help("name a safetensors file"))
         })?;

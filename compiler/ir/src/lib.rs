@@ -45,6 +45,7 @@
 
 pub mod batch;
 pub mod diag;
+pub mod generated;
 pub mod layout;
 pub mod load;
 mod mapping;
@@ -65,6 +66,7 @@ pub use layout::{
     container, pack_bits, param_tensor, tensors_of_module, weight_tensors, TensorSpec,
 };
 pub use load::{load, load_from, read_source};
+pub use mapping::Stamp;
 pub use module::*;
 pub use parse::parse;
 pub use print::{format, print};

@@ -3,9 +3,10 @@
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::layout::{param_tensor, signed_at, weight_tensors};
 use crate::mapping;
+use crate::module::Module;
 use crate::parse::parse;
-use crate::tensor_files::Files;
-use crate::tensors::{Bytes, Model};
+use crate::tensor_files::{hashed, Files, Open};
+use crate::tensors::{Bytes, Model, Slice};
 use crate::verify;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub fn load_from(
     file_name: String,
     open: &dyn Fn(&str) -> io::Result<Bytes>,
 ) -> Result<Model, Diagnostics> {
-    load_at(source, file_name, &|name| PathBuf::from(name), open)
+    load_at(source, file_name, &|name| PathBuf::from(name), &|name| Ok((open(name)?, None)))
 }
 
 /// The text of the `.ir` file `path` and the name to show for it.
@@ -85,7 +86,7 @@ fn load_at(
     source: String,
     file_name: String,
     path_of: &dyn Fn(&str) -> PathBuf,
-    open: &dyn Fn(&str) -> io::Result<Bytes>,
+    open: &Open<'_>,
 ) -> Result<Model, Diagnostics> {
     let module = parse(&source).map_err(|mut diags| {
         diags.set_file_name(&file_name);
@@ -94,18 +95,14 @@ fn load_at(
     let mut diags = Diagnostics::new(file_name.clone(), source.as_str());
     let sound = verify::module_rules(&module, &mut diags);
     let mut files = Files::new(path_of, open);
-    let (mut weights, mut params) = (Vec::new(), Vec::new());
+    let mut weights: Vec<Option<Vec<Slice>>> = Vec::new();
     for (weight, sound) in module.weights.iter().zip(sound) {
         // Shapes follow from the type, so a wrong type says nothing about its tensors.
-        if !sound {
-            continue;
-        }
         let specs = weight_tensors(&weight.name.text, &weight.ty);
-        if let Some(slices) = files.tensors(&weight.file, &weight.span, &specs, &mut diags) {
-            verify::weight_contents(weight, &slices, &mut diags);
-            weights.push(slices);
-        }
+        let slices = sound.then(|| files.tensors(&weight.file, &weight.span, &specs, &mut diags));
+        weights.push(slices.flatten());
     }
+    let mut params = Vec::new();
     for param in &module.params {
         let spec = param_tensor(&param.name.text, param.ty);
         let size = spec.dtype.bitsize() / 8;
@@ -116,6 +113,31 @@ fn load_at(
             params.push(values);
         }
     }
+    // Checksums take about as long as everything that follows; they are of no use to a wrong model.
+    let used = files.used;
+    let checked = || checked(module, source, file_name, weights, params, diags);
+    let (model, used) = rayon::join(checked, || hashed(used));
+    let mut model = model?;
+    model.files = used;
+    Ok(model)
+}
+
+/// The model of a module and its tensors (none for a declaration that has an error), without its
+/// files.
+fn checked(
+    module: Module,
+    source: String,
+    file_name: String,
+    weights: Vec<Option<Vec<Slice>>>,
+    params: Vec<Vec<i64>>,
+    mut diags: Diagnostics,
+) -> Result<Model, Diagnostics> {
+    for (weight, slices) in module.weights.iter().zip(&weights) {
+        if let Some(slices) = slices {
+            verify::weight_contents(weight, slices, &mut diags);
+            slices.iter().for_each(Slice::release);
+        }
+    }
     if diags.has_errors() {
         diags.sort();
         return Err(diags);
@@ -123,14 +145,14 @@ fn load_at(
     let mut warnings = Diagnostics::new(file_name.clone(), source.as_str());
     verify::unused(&module, &mut warnings);
     warnings.sort();
-    let used = files.used;
     let mut model = Model {
         module,
         source,
         file_name,
-        weights,
+        // Without an error there are the tensors of every weight.
+        weights: weights.into_iter().flatten().collect(),
         params,
-        files: used,
+        files: Vec::new(),
         ranges: Vec::new(),
         warnings,
     };

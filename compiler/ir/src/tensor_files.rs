@@ -2,8 +2,10 @@
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::layout::TensorSpec;
+use crate::mapping::Stamp;
 use crate::module::{Name, Span};
 use crate::tensors::{Bytes, Slice, UsedFile};
+use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
@@ -12,13 +14,18 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
+/// Gives the bytes of a tensor file by the name that a module writes, and the file's stamp from before
+/// they were read, if there is a file.
+pub(crate) type Open<'a> = dyn Fn(&str) -> io::Result<(Bytes, Option<Stamp>)> + 'a;
+
 /// The tensor files of a module, each opened once.
 pub(crate) struct Files<'a> {
     /// By name; `None` when it cannot be used, which has been reported.
     opened: BTreeMap<String, Option<Opened>>,
-    pub(crate) used: Vec<UsedFile>,
+    /// Those that can be used, without their checksums.
+    pub(crate) used: Vec<(UsedFile, Bytes)>,
     path_of: &'a dyn Fn(&str) -> PathBuf,
-    open: &'a dyn Fn(&str) -> io::Result<Bytes>,
+    open: &'a Open<'a>,
 }
 
 /// An open file and what is in it.
@@ -29,10 +36,7 @@ struct Opened {
 
 impl<'a> Files<'a> {
     /// None as yet. `path_of` says where a file would be, `open` gives its bytes.
-    pub(crate) fn new(
-        path_of: &'a dyn Fn(&str) -> PathBuf,
-        open: &'a dyn Fn(&str) -> io::Result<Bytes>,
-    ) -> Files<'a> {
+    pub(crate) fn new(path_of: &'a dyn Fn(&str) -> PathBuf, open: &'a Open<'a>) -> Files<'a> {
         Files { opened: BTreeMap::new(), used: Vec::new(), path_of, open }
     }
 
@@ -56,8 +60,8 @@ impl<'a> Files<'a> {
 
     fn open_file(&mut self, file: &Name, diags: &mut Diagnostics) -> Option<Opened> {
         let path = (self.path_of)(&file.text);
-        let bytes = match (self.open)(&file.text) {
-            Ok(bytes) => bytes,
+        let (bytes, stamp) = match (self.open)(&file.text) {
+            Ok(opened) => opened,
             Err(e) => {
                 let message = format!("tensor file `{}` cannot be opened", file.text);
                 diags.push(
@@ -73,11 +77,9 @@ impl<'a> Files<'a> {
         };
         match Opened::read(bytes) {
             Ok(opened) => {
-                let sha256: String = Sha256::digest((*opened.bytes).as_ref())
-                    .iter()
-                    .map(|b| format!("{b:02x}"))
-                    .collect();
-                self.used.push(UsedFile { name: file.text.clone(), path, sha256 });
+                let sha256 = String::new();
+                let used = UsedFile { name: file.text.clone(), path, sha256, stamp };
+                self.used.push((used, opened.bytes.clone()));
                 Some(opened)
             }
             Err(why) => {
@@ -91,6 +93,23 @@ impl<'a> Files<'a> {
             }
         }
     }
+}
+
+/// The files with their checksums.
+pub(crate) fn hashed(files: Vec<(UsedFile, Bytes)>) -> Vec<UsedFile> {
+    let hash = |(file, bytes)| UsedFile { sha256: hash(&bytes), ..file };
+    files.into_par_iter().map(hash).collect()
+}
+
+/// SHA-256 in hexadecimal; pages are let go once they are read.
+fn hash(bytes: &Bytes) -> String {
+    const PIECE: usize = 4 << 20;
+    let mut sha = Sha256::new();
+    for (i, piece) in (**bytes).as_ref().chunks(PIECE).enumerate() {
+        sha.update(piece);
+        bytes.release(i * PIECE..i * PIECE + piece.len());
+    }
+    sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Opened {

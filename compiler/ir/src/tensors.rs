@@ -4,14 +4,25 @@
 
 use crate::diag::{line_col, Diagnostics};
 use crate::layout::signed_at;
+use crate::mapping::Stamp;
 use crate::module::{Module, ParamId, Span, ValueId, WeightId};
 use crate::ranges::Interval;
 use crate::types::{bqq_inner, WeightType};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The bytes of a tensor file: a mapping, or memory.
-pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub type Bytes = Arc<dyn Storage>;
+
+/// Where the bytes of a tensor file are.
+pub trait Storage: AsRef<[u8]> + Send + Sync {
+    /// Says that a part will not be looked at soon, so that its pages need not be resident. It can
+    /// still be read.
+    fn release(&self, _part: Range<usize>) {}
+}
+
+impl Storage for Vec<u8> {}
 
 /// A module with its tensors mapped and checked: what golden, lowering and cosim work on.
 /// A value of this type satisfies every rule of the verifier.
@@ -38,18 +49,25 @@ pub struct UsedFile {
     pub path: PathBuf,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+    /// The file as it was before it was read; none where there is no such file.
+    pub stamp: Option<Stamp>,
 }
 
 /// The data of one tensor: a part of a file.
 #[derive(Clone)]
 pub(crate) struct Slice {
     pub(crate) file: Bytes,
-    pub(crate) range: std::ops::Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 impl Slice {
     pub(crate) fn bytes(&self) -> &[u8] {
         &(*self.file).as_ref()[self.range.clone()]
+    }
+
+    /// See [`Storage::release`].
+    pub(crate) fn release(&self) {
+        self.file.release(self.range.clone());
     }
 }
 
@@ -75,6 +93,9 @@ pub enum WeightView<'a> {
 #[derive(Clone, Copy)]
 pub struct PqView<'a> {
     rows: usize,
+    /// Sub-vectors of a row as stored, and those that the view shows.
+    stored: usize,
+    first: usize,
     parts: usize,
     sub: usize,
     k: usize,
@@ -83,7 +104,7 @@ pub struct PqView<'a> {
     codebook: &'a [u8],
 }
 
-impl PqView<'_> {
+impl<'a> PqView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -91,6 +112,12 @@ impl PqView<'_> {
     /// Sub-vectors per row, C/sub.
     pub fn parts(&self) -> usize {
         self.parts
+    }
+    /// The sub-vectors from `first` on alone, `parts` of them or as many as there are.
+    pub fn columns(&self, first: usize, parts: usize) -> PqView<'a> {
+        let skipped = first.min(self.parts);
+        let parts = parts.min(self.parts - skipped);
+        PqView { first: self.first + skipped, parts, ..*self }
     }
     /// Inputs per sub-vector.
     pub fn sub(&self) -> usize {
@@ -102,16 +129,27 @@ impl PqView<'_> {
     }
     /// The code of row `r`, sub-vector `s`; below k.
     pub fn code(&self, r: usize, s: usize) -> usize {
-        let at = r * self.parts + s;
+        let at = r * self.stored + self.first + s;
         if self.k > 256 {
             usize::from(u16::from_le_bytes([self.codes[2 * at], self.codes[2 * at + 1]]))
         } else {
             usize::from(self.codes[at])
         }
     }
+    /// The codes of row `r`, a byte each; none where k takes two.
+    pub fn code_bytes(&self, r: usize) -> Option<&'a [u8]> {
+        let at = r * self.stored + self.first;
+        (self.k <= 256).then(|| &self.codes[at..at + self.parts])
+    }
+    /// Centroid `j` of sub-vector `s`'s codebook, an int8 a byte.
+    pub fn centroid_bytes(&self, s: usize, j: usize) -> &'a [u8] {
+        let book = if self.shared { 0 } else { self.first + s };
+        let at = (book * self.k + j) * self.sub;
+        &self.codebook[at..at + self.sub]
+    }
     /// Component `d` of centroid `j` of sub-vector `s`'s codebook.
     pub fn centroid(&self, s: usize, j: usize, d: usize) -> i8 {
-        let book = if self.shared { 0 } else { s };
+        let book = if self.shared { 0 } else { self.first + s };
         self.codebook[(book * self.k + j) * self.sub + d] as i8
     }
 }
@@ -122,6 +160,8 @@ pub struct BqqView<'a> {
     rows: usize,
     cols: usize,
     bases: usize,
+    /// Pieces into which the inner dimension of each stored basis is cut.
+    slices: usize,
     m: usize,
     n: usize,
     l: usize,
@@ -137,11 +177,17 @@ fn bit(bytes: &[u8], row: usize, bits_per_row: usize, at: usize) -> bool {
     bytes[row * bits_per_row.div_ceil(8) + at / 8] >> (at % 8) & 1 == 1
 }
 
+/// The bytes of a row of bits.
+fn row(bytes: &[u8], row: usize, bits_per_row: usize) -> &[u8] {
+    let size = bits_per_row.div_ceil(8);
+    &bytes[row * size..(row + 1) * size]
+}
+
 fn le16(bytes: &[u8], at: usize) -> i64 {
     signed_at(bytes, 2, at)
 }
 
-impl BqqView<'_> {
+impl<'a> BqqView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -152,7 +198,15 @@ impl BqqView<'_> {
     }
     /// Bases p.
     pub fn bases(&self) -> usize {
-        self.bases
+        self.bases * self.slices
+    }
+    /// The same matrix with every basis cut into `slices` along its inner dimension, which are bases
+    /// of their own with the scalars of the whole: a basis is a sum over its inner dimension. None
+    /// where the pieces are not whole bytes of a row of A.
+    pub fn sliced(&self, slices: usize) -> Option<BqqView<'a>> {
+        let whole = self.slices == 1 && slices > 0 && self.l % slices == 0;
+        let bytes = slices == 1 || self.l / slices.max(1) % 8 == 0;
+        (whole && bytes).then_some(BqqView { slices, ..*self })
     }
     /// Rows m of a block.
     pub fn block_rows(&self) -> usize {
@@ -164,18 +218,33 @@ impl BqqView<'_> {
     }
     /// Inner dimension l.
     pub fn inner(&self) -> usize {
-        self.l
+        self.l / self.slices
     }
+    /// Block of a basis, as stored.
     fn block(&self, i: usize, br: usize, bc: usize) -> usize {
-        (i * (self.rows / self.m) + br) * (self.cols / self.n) + bc
+        (i / self.slices * (self.rows / self.m) + br) * (self.cols / self.n) + bc
+    }
+    /// Where the inner dimension of a basis begins in the stored one.
+    fn start(&self, i: usize) -> usize {
+        i % self.slices * self.inner()
     }
     /// `A[a,k]` of basis `i`, block (`br`,`bc`): true is +1, false is -1.
     pub fn a(&self, i: usize, br: usize, bc: usize, a: usize, k: usize) -> bool {
-        bit(self.y, self.block(i, br, bc) * self.m + a, self.l, k)
+        bit(self.y, self.block(i, br, bc) * self.m + a, self.l, self.start(i) + k)
     }
     /// `B[k,j]` of basis `i`, block (`br`,`bc`): true is +1, false is -1.
     pub fn b(&self, i: usize, br: usize, bc: usize, k: usize, j: usize) -> bool {
-        bit(self.z, self.block(i, br, bc) * self.l + k, self.n, j)
+        bit(self.z, self.block(i, br, bc) * self.l + self.start(i) + k, self.n, j)
+    }
+    /// Row `a` of A as stored, eight bits to a byte; bits behind the last may be anything.
+    pub fn a_bytes(&self, i: usize, br: usize, bc: usize, a: usize) -> &'a [u8] {
+        let stored = row(self.y, self.block(i, br, bc) * self.m + a, self.l);
+        let first = self.start(i) / 8;
+        &stored[first..first + self.inner().div_ceil(8)]
+    }
+    /// Row `k` of B as stored, the same.
+    pub fn b_bytes(&self, i: usize, br: usize, bc: usize, k: usize) -> &'a [u8] {
+        row(self.z, self.block(i, br, bc) * self.l + self.start(i) + k, self.n)
     }
     /// Scalar r of basis `i`, block (`br`,`bc`).
     pub fn r(&self, i: usize, br: usize, bc: usize) -> i64 {
@@ -204,7 +273,7 @@ pub struct SupermaskView<'a> {
     mask: &'a [u8],
 }
 
-impl SupermaskView<'_> {
+impl<'a> SupermaskView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -216,6 +285,10 @@ impl SupermaskView<'_> {
     /// Mask planes.
     pub fn coats(&self) -> usize {
         self.coats
+    }
+    /// Row `r` of plane `coat` as stored, eight bits to a byte; bits behind the last may be anything.
+    pub fn bytes(&self, coat: usize, r: usize) -> &'a [u8] {
+        row(self.mask, coat * self.rows + r, self.cols)
     }
     /// Stored mask bit of plane `coat`, row `r`, column `c`.
     pub fn stored(&self, coat: usize, r: usize, c: usize) -> bool {
@@ -233,7 +306,7 @@ pub struct IntView<'a> {
     scale: &'a [u8],
 }
 
-impl IntView<'_> {
+impl<'a> IntView<'a> {
     /// Output rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -249,6 +322,10 @@ impl IntView<'_> {
     /// `q[r][c]`.
     pub fn q(&self, r: usize, c: usize) -> i64 {
         i64::from(self.q[r * self.cols + c] as i8)
+    }
+    /// Row `r` of q, an int8 a byte.
+    pub fn bytes(&self, r: usize) -> &'a [u8] {
+        &self.q[r * self.cols..(r + 1) * self.cols]
     }
     /// The scale of row `r`, group `g`; 1 when not grouped.
     pub fn scale(&self, r: usize, g: usize) -> i64 {
@@ -267,6 +344,8 @@ impl Model {
         match self.module.weights[id.0].ty {
             WeightType::Pq { rows, cols, sub, k, shared } => WeightView::Pq(PqView {
                 rows,
+                stored: cols / sub,
+                first: 0,
                 parts: cols / sub,
                 sub,
                 k,
@@ -279,6 +358,7 @@ impl Model {
                     rows,
                     cols,
                     bases,
+                    slices: 1,
                     m: block_rows,
                     n: block_cols,
                     l: bqq_inner(block_rows, block_cols),
@@ -301,6 +381,11 @@ impl Model {
                 scale: if group.is_some() { bytes(1) } else { &[] },
             }),
         }
+    }
+
+    /// Says that a weight will not be looked at soon, so that its pages need not be resident.
+    pub fn release(&self, id: WeightId) {
+        self.weights[id.0].iter().for_each(Slice::release);
     }
 
     /// The values of a parameter.

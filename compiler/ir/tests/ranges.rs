@@ -86,6 +86,29 @@ fn check_exact(model: &Model, x: &[(i64, i64)]) {
     }
 }
 
+/// Both ends of some rows' ranges, with weights that are worked out one by one.
+fn check_ends(model: &Model, x: &[(i64, i64)]) {
+    let ranges = matvec_range(model, WeightId(0), x);
+    let WeightView::Bqq(v) = model.weight(WeightId(0)) else { panic!("bqq") };
+    let sign = |b: bool| if b { 1i128 } else { -1 };
+    for r in (0..v.rows()).step_by(17) {
+        let mut ends = (0, 0);
+        for (c, x) in x.iter().enumerate() {
+            let (bc, j) = (c / v.block_cols(), c % v.block_cols());
+            let a = |k: usize| sign(v.a(0, 0, bc, r, k));
+            let b = |k: usize| sign(v.b(0, 0, bc, k, j));
+            let sum = |of: &dyn Fn(usize) -> i128| (0..v.inner()).map(of).sum::<i128>();
+            let w = i128::from(v.r(0, 0, bc)) * sum(&|k| a(k) * b(k))
+                + i128::from(v.s(0, 0, bc)) * sum(&a)
+                + i128::from(v.t(0, 0, bc)) * sum(&b)
+                + i128::from(v.u(0, bc));
+            let (p, q) = (w * i128::from(x.0), w * i128::from(x.1));
+            ends = (ends.0 + p.min(q), ends.1 + p.max(q));
+        }
+        assert_eq!(ranges[r], ends, "row {r}");
+    }
+}
+
 fn tape(seed: u32) -> impl FnMut() -> i64 {
     let mut s = seed | 1;
     move || {
@@ -139,6 +162,27 @@ proptest! {
         let arrays = BqqArrays { y, z, r, s, t, u };
         let model = built(ModelBuilder::new(matvec_model(&ty, cols, rows)).bqq("w", &arrays));
         check_exact(&model, &intervals(cols, &mut next));
+    }
+
+    /// Scalars, inputs and blocks of such sizes that sums are made in 32, 64 and 128 bits.
+    #[test]
+    fn bqq_is_exact_at_every_width(seed: u32, bc in 1..3usize, m in 1..140usize, n in 1..200usize, width in 0..3usize) {
+        let mut next = tape(seed);
+        let (cols, l) = (bc * n, bqq_inner(m, n));
+        let (scalar_bits, x_bits) = [(3, 8), (16, 8), (16, 32)][width];
+        let ty = format!("bqq<{m}x{cols}, bases=1, block={m}x{n}>");
+        let mut bits = |count: usize| (0..count).map(|_| next() & 1 == 1).collect::<Vec<bool>>();
+        let (y, z) = (bits(bc * m * l), bits(bc * l * n));
+        let mut scalars = || (0..bc).map(|_| next() as i16 >> (16 - scalar_bits)).collect::<Vec<i16>>();
+        let (r, s, t) = (scalars(), scalars(), scalars());
+        let u = (0..bc).map(|_| next() as i32 >> (32 - 2 * scalar_bits)).collect();
+        // With inputs of 32 bits no result would fit the language's words; its ranges can be told.
+        let model = built(ModelBuilder::new(matvec_model(&ty, cols, m)).bqq("w", &BqqArrays { y, z, r, s, t, u }));
+        let x: Vec<(i64, i64)> = (0..cols).map(|_| {
+            let (a, b) = (next() >> (32 - x_bits), next() >> (32 - x_bits));
+            (a.min(b), a.max(b))
+        }).collect();
+        check_ends(&model, &x);
     }
 
     #[test]

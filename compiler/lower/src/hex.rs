@@ -25,11 +25,84 @@ pub fn write_words(
 }
 
 /// Writes columns of 256 bits, one a line.
+///
+/// # Errors
+/// Of the writer.
 pub fn write_columns(columns: impl Iterator<Item = Column>, to: &mut dyn Write) -> io::Result<()> {
-    for [a, b, c, d] in columns {
-        writeln!(to, "{d:016x}{c:016x}{b:016x}{a:016x}")?;
+    let mut line = Vec::with_capacity(LINE);
+    for column in columns {
+        line.clear();
+        column_lines(&column, &mut line);
+        to.write_all(&line)?;
     }
     Ok(())
+}
+
+/// Characters of a column's line.
+const LINE: usize = 65;
+
+/// Appends a line for every column, a column being four words, the lowest first.
+pub fn column_lines(words: &[u64], to: &mut Vec<u8>) {
+    for column in words.chunks_exact(4) {
+        let mut line = [b'\n'; LINE];
+        for (digits, word) in line.chunks_exact_mut(16).zip(column.iter().rev()) {
+            digits.copy_from_slice(&word_digits(*word));
+        }
+        to.extend_from_slice(&line);
+    }
+}
+
+/// The sixteen digits of a word, the most significant first.
+fn word_digits(word: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    digits[..8].copy_from_slice(&eight_digits((word >> 32) as u32));
+    digits[8..].copy_from_slice(&eight_digits(word as u32));
+    digits
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Eight digits at once, a byte each.
+fn eight_digits(word: u32) -> [u8; 8] {
+    let x = u64::from(word);
+    let x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+    let x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+    let x = (x | x << 4) & (ONES * 0x0f);
+    // From 10 on, letters: six more would carry into bit 4 of the byte.
+    let letters = (x + ONES * 6) >> 4 & ONES;
+    (x + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+/// The word that eight digits stand for; none if they are not as [`eight_digits`] writes them.
+fn eight_digits_read(digits: [u8; 8]) -> Option<u32> {
+    let x = u64::from_be_bytes(digits);
+    let letters = x >> 6 & ONES;
+    let x = (x & (ONES * 0x0f)).wrapping_add(letters * 9) & (ONES * 0x0f);
+    let x = (x | x >> 4) & 0x00ff_00ff_00ff_00ff;
+    let x = (x | x >> 8) & 0x0000_ffff_0000_ffff;
+    let word = (x | x >> 16) as u32;
+    (eight_digits(word) == digits).then_some(word)
+}
+
+/// The columns of a file that is as [`column_lines`] writes it, behind lines of comments; none of any
+/// other.
+fn plain_columns(text: &[u8], count: usize) -> Option<Vec<Column>> {
+    let mut rest = text;
+    while rest.starts_with(b"//") {
+        rest = &rest[rest.iter().position(|&b| b == b'\n')? + 1..];
+    }
+    if rest.len() != count.checked_mul(LINE)? {
+        return None;
+    }
+    let column = |line: &[u8]| {
+        let mut column = [0; 4];
+        for (word, digits) in column.iter_mut().rev().zip(line.chunks_exact(16)) {
+            let half = |at: usize| eight_digits_read(*digits[at..].first_chunk()?);
+            *word = u64::from(half(0)?) << 32 | u64::from(half(8)?);
+        }
+        (line[LINE - 1] == b'\n').then_some(column)
+    };
+    rest.chunks_exact(LINE).map(column).collect()
 }
 
 /// A word of a file with its address and place.
@@ -117,6 +190,10 @@ pub fn read_words(
 /// # Errors
 /// P0702 for everything that is no column, and for another number of them.
 pub fn read_columns(file_name: &str, text: &str, count: usize) -> Result<Vec<Column>, Diagnostics> {
+    if let Some(columns) = plain_columns(text.as_bytes(), count) {
+        return Ok(columns);
+    }
+    // Something is out of the ordinary; what, takes a closer look.
     let mut found = list(file_name, text);
     let all = items(text, 256, Code::P0702, &mut found);
     if let Some((_, item)) = all.iter().enumerate().find(|(i, item)| item.address != *i as u64) {
@@ -149,5 +226,41 @@ pub fn read_columns(file_name: &str, text: &str, count: usize) -> Result<Vec<Col
         Ok(columns)
     } else {
         Err(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_formatter() {
+        let mut word = 0x0123_4567_89ab_cdefu64;
+        for _ in 0..2000 {
+            word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let column = [word, !word, word >> 7, 0];
+            let [a, b, c, d] = column;
+            let mut lines = Vec::new();
+            column_lines(&column, &mut lines);
+            let text = format!("{d:016x}{c:016x}{b:016x}{a:016x}\n");
+            assert_eq!(lines, text.as_bytes());
+            let file = format!("// head\n{text}{text}");
+            assert_eq!(plain_columns(file.as_bytes(), 2), Some(vec![column; 2]));
+            assert_eq!(plain_columns(file.as_bytes(), 3), None);
+        }
+    }
+
+    /// What no writer of ours writes is left to the reader that can say what is wrong with it, and
+    /// that takes capitals.
+    #[test]
+    fn only_plain_digits_are_read_at_once() {
+        for byte in 0..=255u8 {
+            let mut digits = *b"01234567";
+            digits[3] = byte;
+            let plain = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            assert_eq!(eight_digits_read(digits).is_some(), plain, "{byte}");
+        }
+        let text = "AB".repeat(32) + "\n";
+        assert_eq!(read_columns("c.hex", &text, 1).unwrap(), [[0xabab_abab_abab_abab; 4]]);
     }
 }

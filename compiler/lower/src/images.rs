@@ -13,12 +13,15 @@
 //! | mask | coat q mod coats of inputs 64*(q / coats) .. |
 //! | int | weights of inputs 8q .., a byte each |
 
+use crate::hex;
 use crate::mapping::{lookup_lanes, Content, Split, StreamPlace};
 use crate::plan::Plan;
 use crate::supermask::EffectiveMask;
 use pimc_ir::{BqqView, Model, WeightId, WeightView};
 use pimc_rtl::shape::BlockShape;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::OnceLock;
 
 /// One column of one bank: its beats, the lowest first.
 pub type Column = [u64; 4];
@@ -29,32 +32,63 @@ pub trait Banks {
     fn column(&self, bank: u32, row: u32, col: u32) -> Option<Column>;
 }
 
-/// The images of a plan, computed from the model's tensors column by column.
+/// The images of a plan, computed from the model's tensors: columns one at a time as the table says,
+/// or whole banks by [`crate::packing`].
 pub struct Images<'a> {
-    model: &'a Model,
-    plan: &'a Plan,
-    masks: BTreeMap<WeightId, EffectiveMask>,
+    pub(crate) model: &'a Model,
+    pub(crate) plan: &'a Plan,
+    /// Made when a single column asks for them.
+    masks: BTreeMap<WeightId, OnceLock<EffectiveMask>>,
 }
 
 impl<'a> Images<'a> {
     /// The images of a plan of that model.
     pub fn new(model: &'a Model, plan: &'a Plan) -> Images<'a> {
-        let mut masks = BTreeMap::new();
-        for place in &plan.streams {
-            if let WeightView::Supermask(v) = model.weight(place.weight) {
-                let ty = &model.module.weights[place.weight.0].ty;
-                masks.entry(place.weight).or_insert_with(|| EffectiveMask::new(&v, ty));
-            }
-        }
+        let masks = plan.streams.iter().map(|place| (place.weight, OnceLock::new())).collect();
         Images { model, plan, masks }
     }
 
     /// Every column of a bank's used rows, in order of address.
-    pub fn bank(&self, bank: u32) -> impl Iterator<Item = Column> + '_ {
-        let cols = self.plan.target.columns;
-        self.plan.streams.iter().flat_map(move |place| {
-            (0..place.dram_rows(cols) * cols).map(move |c| self.in_stream(place, bank, c))
-        })
+    pub fn bank(&self, bank: u32) -> Vec<Column> {
+        let mut columns = Vec::new();
+        for place in &self.plan.streams {
+            let taken = self.pack::<std::convert::Infallible>(place, bank, &mut |words| {
+                columns.extend(words.chunks_exact(4).map(|w| [w[0], w[1], w[2], w[3]]));
+                Ok(())
+            });
+            match taken {
+                Ok(()) => {}
+                Err(never) => match never {},
+            }
+        }
+        columns
+    }
+
+    /// Writes the columns of one stream in a bank as hexadecimal lines, as
+    /// [`crate::hex::write_columns`] does.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub fn write_stream(&self, stream: usize, bank: u32, to: &mut dyn Write) -> io::Result<()> {
+        // A piece stays in the cache from packing to hashing and writing.
+        const PIECE: usize = 128 << 10;
+        let mut lines = Vec::with_capacity(PIECE + 65 * 1024);
+        self.pack::<io::Error>(&self.plan.streams[stream], bank, &mut |words| {
+            for words in words.chunks(4 * 1024) {
+                hex::column_lines(words, &mut lines);
+                if lines.len() >= PIECE {
+                    to.write_all(&lines)?;
+                    lines.clear();
+                }
+            }
+            Ok(())
+        })?;
+        to.write_all(&lines)
+    }
+
+    /// Says that a stream's weight will not be looked at soon.
+    pub fn release(&self, stream: usize) {
+        self.model.release(self.plan.streams[stream].weight);
     }
 
     /// Column `c` of a stream in a bank; zero past its end.
@@ -112,8 +146,12 @@ impl<'a> Images<'a> {
             }
             (WeightView::Supermask(v), _) if row < v.rows() => {
                 let (group, coat) = (q / v.coats(), q % v.coats());
+                let ty = &self.model.module.weights[place.weight.0].ty;
+                let mask = |m: &OnceLock<EffectiveMask>| {
+                    m.get_or_init(|| EffectiveMask::new(&v, ty)).word(row, group, coat)
+                };
                 match self.masks.get(&place.weight) {
-                    Some(mask) if group < v.cols().div_ceil(64) => mask.word(row, group, coat),
+                    Some(m) if group < v.cols().div_ceil(64) => mask(m),
                     _ => 0,
                 }
             }
@@ -133,7 +171,12 @@ impl<'a> Images<'a> {
 }
 
 /// The sub-vectors of a bank whose share begins at input `start`.
-fn share(start: usize, inputs: usize, sub: usize, parts: usize) -> std::ops::Range<usize> {
+pub(crate) fn share(
+    start: usize,
+    inputs: usize,
+    sub: usize,
+    parts: usize,
+) -> std::ops::Range<usize> {
     (start / sub).min(parts)..((start + inputs) / sub).min(parts)
 }
 
@@ -165,7 +208,7 @@ fn block_beat(v: &BqqView<'_>, (i, br, bc): (usize, usize, usize), q: usize) -> 
 }
 
 /// The low `bits` of a scalar, at bit `at`.
-fn field(value: i64, at: u32, bits: u32) -> u64 {
+pub(crate) fn field(value: i64, at: u32, bits: u32) -> u64 {
     (value as u64 & (u64::MAX >> (64 - bits))) << at
 }
 

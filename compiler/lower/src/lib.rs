@@ -8,6 +8,7 @@ pub mod images;
 pub mod interp;
 pub mod legality;
 mod mapping;
+mod packing;
 pub mod plan;
 pub mod ranges;
 pub mod report;

@@ -61,6 +61,16 @@ impl Plan {
         self.steps.get(after.saturating_sub(1))
     }
 
+    /// The fewest clocks in which the columns of a run can be read: streams one open row at a time,
+    /// and the share of the time that refresh takes.
+    pub fn physical_limit(&self) -> f64 {
+        let (t, places) = (&self.target, &self.streams);
+        let streamed = self.steps.iter().filter_map(|s| s.stream);
+        let clocks: u64 = streamed.map(|s| t.column_clocks(places[s].columns.into())).sum();
+        let (refi, rfc) = (f64::from(t.timing.refi), f64::from(t.timing.rfc));
+        clocks as f64 * refi / (refi - rfc)
+    }
+
     /// The op that an instruction belongs to.
     pub fn op_of(&self, instr: usize) -> Option<usize> {
         self.step_of(instr).and_then(|s| s.op)

@@ -8,6 +8,7 @@
 //! is the state after i+1 steps of xorshift32 (13, 17, 5). Signs: bit 1 of the words of inputs
 //! 32i..32i+32 is -1. Freeze bytes: the same with layer ^ 0x80000000, four to a word.
 
+use pimc_ir::ranges::bits_word;
 use pimc_ir::{SupermaskView, WeightType};
 
 fn mix32(mut v: u32) -> u32 {
@@ -98,10 +99,50 @@ impl EffectiveMask {
     pub(crate) fn word(&self, row: usize, group: usize, coat: usize) -> u64 {
         self.words[(row * self.groups + group) * self.coats + coat]
     }
+}
 
-    /// How many coats a weight has.
-    pub(crate) fn coats(&self, row: usize, col: usize) -> u32 {
-        let at = (row * self.groups + col / 64) * self.coats;
-        self.words[at..at + self.coats].iter().map(|w| (w >> (col % 64) & 1) as u32).sum()
+/// One row's mask planes with the freeze rule applied, group by group: the same as [`EffectiveMask`],
+/// without keeping it.
+pub(crate) struct MaskRow<'a> {
+    view: &'a SupermaskView<'a>,
+    row: usize,
+    /// The generator of the freeze bytes, and below which of them a weight is 0 or has every coat;
+    /// none where nothing is frozen.
+    freeze: Option<(RowGenerator, u32, u32)>,
+}
+
+impl<'a> MaskRow<'a> {
+    /// Row `row` of a weight of type `ty`, which must be a supermask.
+    pub(crate) fn new(view: &'a SupermaskView<'a>, ty: &WeightType, row: usize) -> MaskRow<'a> {
+        let freeze = match *ty {
+            WeightType::Supermask { seed, layer, pruned, locked, .. } if pruned + locked > 0 => {
+                let key = sign_key(seed, layer ^ 0x8000_0000);
+                Some((RowGenerator::new(key, row as u32), pruned, pruned + locked))
+            }
+            _ => None,
+        };
+        MaskRow { view, row, freeze }
+    }
+
+    /// The mask bits of every coat of the next group of 64 inputs, which is number `group`.
+    pub(crate) fn group(&mut self, group: usize, mut coat_word: impl FnMut(u64)) {
+        let cols = self.view.cols();
+        let (mut free, mut set) = (u64::MAX, 0u64);
+        if let Some((bytes, zero, all)) = &mut self.freeze {
+            free = 0;
+            for four in 0..cols.saturating_sub(64 * group).min(64).div_ceil(4) {
+                let word = bytes.word();
+                for i in 0..4 {
+                    let byte = word >> (8 * i) & 0xff;
+                    free |= u64::from(byte >= *all) << (4 * four + i);
+                    set |= u64::from(byte >= *zero && byte < *all) << (4 * four + i);
+                }
+            }
+            set &= bits_word(&[0xff; 8], 0, cols.saturating_sub(64 * group));
+        }
+        for coat in 0..self.view.coats() {
+            let stored = bits_word(self.view.bytes(coat, self.row), group, cols);
+            coat_word(stored & free | set);
+        }
     }
 }

@@ -92,7 +92,7 @@ fn what_is_read_back_runs() {
         assert_eq!(tree.constants, case.plan.constants);
         let images = Images::new(&case.model, &case.plan);
         for bank in 0..16 {
-            let columns: Vec<_> = images.bank(bank).collect();
+            let columns = images.bank(bank);
             assert_eq!(columns, tree.banks.bank(bank));
             for at in 0..columns.len() as u32 {
                 assert_eq!(images.column(bank, at / 32, at % 32), Some(columns[at as usize]));

@@ -227,7 +227,17 @@ fn every_operation_does_what_it_says_at_every_length_and_place() {
                 let b = if op == VecOp::Table { 240 } else { at(240) };
                 // Steps of 1 as a rule.
                 let steps = [3, 1, 3, 2, 3, 0][n % 6];
-                let v = Vector { op, a, a_step: steps & 1, b, b_step: steps >> 1, d, len, bank: 0 };
+                let v = Vector {
+                    op,
+                    a,
+                    a_step: steps & 1,
+                    b,
+                    b_step: steps >> 1,
+                    d,
+                    len,
+                    bank: 0,
+                    last: 0,
+                };
                 bench.prepare(&v, &mut rng);
                 bench.run_both(v);
                 // The next operation, at once, sees every word that was written.
@@ -242,6 +252,7 @@ fn every_operation_does_what_it_says_at_every_length_and_place() {
                     d,
                     len: results,
                     bank: 0,
+                    last: 0,
                 };
                 if op != VecOp::Table {
                     bench.run_both(copy);
@@ -261,8 +272,28 @@ fn results_may_replace_their_operands() {
         let mut bench = Bench::new(wide(lanes), 3);
         for op in [VecOp::Add, VecOp::Relu, VecOp::Mul] {
             for (a, b, len) in [(10, 203, 80), (13, 200, 79), (31, 219, 33), (7, 240, 1)] {
-                bench.run_both(Vector { op, a, a_step: 1, b, b_step: 1, d: a, len, bank: 0 });
-                bench.run_both(Vector { op, a: b, a_step: 1, b: a, b_step: 1, d: a, len, bank: 0 });
+                bench.run_both(Vector {
+                    op,
+                    a,
+                    a_step: 1,
+                    b,
+                    b_step: 1,
+                    d: a,
+                    len,
+                    bank: 0,
+                    last: 0,
+                });
+                bench.run_both(Vector {
+                    op,
+                    a: b,
+                    a_step: 1,
+                    b: a,
+                    b_step: 1,
+                    d: a,
+                    len,
+                    bank: 0,
+                    last: 0,
+                });
             }
         }
         // Down by less than a run.
@@ -277,6 +308,7 @@ fn results_may_replace_their_operands() {
                 d: 100,
                 len: 75,
                 bank: 0,
+                last: 0,
             });
         }
         bench.check(&format!("{lanes} lanes in place"));
@@ -289,7 +321,17 @@ fn an_end_one_clock_earlier_loses_the_last_step() {
     for lanes in LANES {
         for op in writing() {
             for len in [1, lanes, lanes + 1] {
-                let v = Vector { op, a: 3, a_step: 1, b: 120, b_step: 1, d: 420, len, bank: 0 };
+                let v = Vector {
+                    op,
+                    a: 3,
+                    a_step: 1,
+                    b: 120,
+                    b_step: 1,
+                    d: 420,
+                    len,
+                    bank: 0,
+                    last: 0,
+                };
                 let mut rng = Rng(u64::from(len));
                 let mut bench = Bench::new(wide(lanes), 5);
                 bench.prepare(&v, &mut rng);
@@ -347,6 +389,7 @@ fn bytes_are_packed_word_by_word_and_whole_blocks_are_written() {
                     d,
                     len,
                     bank: 0,
+                    last: 0,
                 });
                 let byte = |i: u32| bench.memory[(a + i * a_step) as usize].to_le_bytes()[0];
                 let bytes: Vec<u8> = (0..len).map(byte).collect();
@@ -399,6 +442,7 @@ fn planes_are_transposed_and_filled_up_with_zeros() {
                 d: 0,
                 len,
                 bank: 0,
+                last: 0,
             });
             let what = format!("{lanes} lanes, {planes} planes of {beat_bits}, {len} inputs");
             assert_eq!(bench.planes.len() as u32, len.div_ceil(beat_bits) * planes, "{what}");
@@ -429,6 +473,7 @@ fn loads_may_follow_at_once_and_begin_anew() {
             d: 8,
             len: 11,
             bank: 0,
+            last: 0,
         });
         bench.run(Vector {
             op: VecOp::LoadPlanes,
@@ -439,6 +484,7 @@ fn loads_may_follow_at_once_and_begin_anew() {
             d: 0,
             len: 3,
             bank: 0,
+            last: 0,
         });
     }
     let byte = |i: usize| bench.memory[200 + i].to_le_bytes()[0];
@@ -463,7 +509,7 @@ fn a_load_one_clock_earlier_disturbs_the_one_before() {
         ] {
             let loaded = |less: u32| {
                 let mut bench = Bench::new(wide(lanes), 31);
-                let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len, bank: 0 };
+                let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len, bank: 0, last: 0 };
                 bench.run_for(v, vec_clocks(&v, &bench.shape) - less);
                 // The first word and plane of the second load are its own.
                 let again = Vector { a: 210, len: 1, ..v };
@@ -471,7 +517,7 @@ fn a_load_one_clock_earlier_disturbs_the_one_before() {
                 (bench.bytes, bench.planes)
             };
             let mut alone = Bench::new(wide(lanes), 31);
-            let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len, bank: 0 };
+            let v = Vector { op, a: 9, a_step: 1, b, b_step: 0, d, len, bank: 0, last: 0 };
             alone.run_for(v, vec_clocks(&v, &alone.shape) + 20);
             let beyond = |(bytes, planes): (BTreeMap<i128, u64>, BTreeMap<(i128, i128), u64>)| {
                 let words = if op == VecOp::LoadBytes { b / d } else { 0 };

@@ -8,7 +8,7 @@ use pimc_rtl::shape::BufferShape;
 use pimc_rtl::timing::COLLECT_CLOCKS;
 
 fn collecting(op: VecOp, a: u32, b: u32, d: u32, len: u32) -> Vector {
-    Vector { op, a, a_step: 1, b, b_step: 1, d, len, bank: 0 }
+    Vector { op, a, a_step: 1, b, b_step: 1, d, len, bank: 0, last: 0 }
 }
 
 impl Bench {
@@ -151,6 +151,7 @@ fn a_unit_of_few_operations_still_does_them() {
         d: 0,
         len: 65,
         bank: 0,
+        last: 0,
     });
     assert_eq!(bench.planes.len(), 18);
     bench.check("few operations");

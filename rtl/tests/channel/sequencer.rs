@@ -37,8 +37,8 @@ fn ports(uut: &Sequencer) -> Ports {
             &uut.vec_d,
             &uut.vec_len_less_1,
         ];
-        let bank = uut.vec_bank.first().map_or(0, |w| w.get());
-        wires.iter().map(|w| w.get()).chain([bank]).collect()
+        let banks = [&uut.vec_bank, &uut.vec_last].map(|w| w.first().map_or(0, |w| w.get()));
+        wires.iter().map(|w| w.get()).chain(banks).collect()
     };
     let column = || (uut.col_first.val(), uut.col_last.val(), uut.col_beats.get());
     Ports {
@@ -120,7 +120,7 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
                 }
                 Action::Vec(v) => {
                     let operands =
-                        [v.op.code(), v.a, v.a_step, v.b, v.b_step, v.d, v.len - 1, v.bank];
+                        [v.op.code(), v.a, v.a_step, v.b, v.b_step, v.d, v.len - 1, v.bank, v.last];
                     clocks.entry(now).or_default().vector = Some(operands.map(i128::from).to_vec());
                 }
                 Action::End => clocks.entry(now).or_default().done = true,
@@ -215,6 +215,7 @@ fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
                 d: rng.below(500),
                 len: 1 + rng.below(500),
                 bank: rng.below(17),
+                last: rng.below(17),
             }),
         };
         // A stream begins when the columns before it have met their data.

@@ -31,8 +31,12 @@ pub fn tool(variable: &str) -> PathBuf {
 
 /// Compiles a model into `dir`.
 pub fn compile(model: &Model, dir: &Path) {
-    let target = Target::named(&model.module.target.text).unwrap();
-    let plan = lower(model, &target).unwrap_or_else(|d| panic!("{}", d.render(false)));
+    compile_for(model, &Target::named(&model.module.target.text).unwrap(), dir);
+}
+
+/// Compiles a model for a target into `dir`.
+pub fn compile_for(model: &Model, target: &Target, dir: &Path) {
+    let plan = lower(model, target).unwrap_or_else(|d| panic!("{}", d.render(false)));
     let tree = emit(&plan, model).unwrap_or_else(|d| panic!("{}", d.render(false)));
     write_tree(&tree, dir).unwrap_or_else(|d| panic!("{}", d.render(false)));
 }

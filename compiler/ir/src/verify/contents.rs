@@ -16,7 +16,12 @@ pub(crate) fn weight_contents(weight: &Weight, tensors: &[Slice], diags: &mut Di
                 false => usize::from(bytes[i]),
             };
             let count = if k > 256 { bytes.len() / 2 } else { bytes.len() };
-            let bad = (0..count).find(|&i| code(i) >= k);
+            // Nearly always there is none, and the largest is found much faster than the first.
+            let good = match k > 256 {
+                true => (0..count).all(|i| code(i) < k),
+                false => bytes.iter().copied().max().is_none_or(|c| usize::from(c) < k),
+            };
+            let bad = if good { None } else { (0..count).find(|&i| code(i) >= k) };
             if let Some(i) = bad {
                 let place = format!("`{name}.codes`[{}, {}]", i / parts, i % parts);
                 diags.push(
@@ -28,7 +33,9 @@ pub(crate) fn weight_contents(weight: &Weight, tensors: &[Slice], diags: &mut Di
         }
         WeightType::Int { cols, bits, .. } => {
             let ty = IntTy { bits };
-            let bad = tensors[0].bytes().iter().position(|&q| !ty.holds(i128::from(q as i8)));
+            // A range of bytes, since `holds` on each takes much longer.
+            let (least, most) = (ty.min().max(-128) as i8, ty.max().min(127) as i8);
+            let bad = tensors[0].bytes().iter().position(|&q| !(least..=most).contains(&(q as i8)));
             if let Some(i) = bad {
                 let q = tensors[0].bytes()[i] as i8;
                 let place = format!("`{name}.q`[{}, {}]", i / cols, i % cols);
@@ -59,12 +66,20 @@ fn nested(
     let row_bytes = cols.div_ceil(8);
     let plane = rows * row_bytes;
     for coat in 1..coats {
-        for at in 0..plane {
-            let (r, first) = (at / row_bytes, at % row_bytes * 8);
-            let meant = if cols - first >= 8 { 0xff } else { (1u8 << (cols - first)) - 1 };
-            let extra = mask[coat * plane + at] & !mask[(coat - 1) * plane + at] & meant;
-            if extra != 0 {
-                let c = first + extra.trailing_zeros() as usize;
+        let (inner, outer) = (&mask[coat * plane..][..plane], &mask[(coat - 1) * plane..][..plane]);
+        let rows = inner.chunks_exact(row_bytes).zip(outer.chunks_exact(row_bytes));
+        for (r, (inner, outer)) in rows.enumerate() {
+            let last = match cols % 8 {
+                0 => 0xff,
+                bits => (1u8 << bits) - 1,
+            };
+            let extra = |at: usize| {
+                let meant = if at + 1 == row_bytes { last } else { 0xff };
+                inner[at] & !outer[at] & meant
+            };
+            let at = (0..row_bytes).find(|&at| extra(at) != 0);
+            if let Some(at) = at {
+                let c = 8 * at + extra(at).trailing_zeros() as usize;
                 let name = &weight.name.text;
                 let place = format!("`{name}.mask`[{coat}, {r}] has column {c}");
                 diags.push(

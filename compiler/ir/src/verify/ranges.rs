@@ -18,6 +18,9 @@ pub(crate) fn value_rules(model: &Model, diags: &mut Diagnostics) -> Vec<Vec<Int
             continue;
         }
         let wide = op_range(model, &op.kind, &values);
+        if let OpKind::Matvec { weight, .. } = op.kind {
+            model.release(weight);
+        }
         if !matches!(op.kind, OpKind::Requant { .. }) {
             check_result(&wide, &value.name.text, value.ty, op, diags);
         }

@@ -6,7 +6,8 @@
 //! `stream mode=M columns=N tail=N coats=N key=0xKEY block=N,N,N,N,N` (columns per matrix row, beats
 //! used of its last column; for binary quadratic blocks beats of a row of B, rows of B, beats of a row
 //! of A, rows of A, slots, otherwise absent), and `vec OP a=ADDR:STEP b=ADDR:STEP d=ADDR len=N
-//! bank=B` (the one bank that a load goes to, absent when it goes to all).
+//! bank=B last=B` (the first and the last bank that a load goes to; no last when they are one, neither
+//! when it goes to all).
 
 mod parse;
 
@@ -69,9 +70,10 @@ pub fn instruction(instr: &Instr) -> String {
             )
         }
         Action::Vec(v) => {
-            let bank = match v.bank.checked_sub(1) {
-                Some(bank) => format!(" bank={bank}"),
-                None => String::new(),
+            let bank = match (v.bank.checked_sub(1), v.last.checked_sub(1)) {
+                (Some(bank), Some(last)) if last != bank => format!(" bank={bank} last={last}"),
+                (Some(bank), _) => format!(" bank={bank}"),
+                (None, _) => String::new(),
             };
             format!(
                 "vec {} a={}:{} b={}:{} d={} len={}{bank}",

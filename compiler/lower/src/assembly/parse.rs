@@ -203,13 +203,16 @@ fn read(line: &mut Line<'_, '_>) -> Result<Instr, Diagnostic> {
             let (b, b_step) = line.operand("b")?;
             let d = line.value("d")?;
             let len = line.count("len")?.saturating_add(1);
-            let bank = match line.optional("bank") {
-                None => 0,
+            let mut one_more = |field: &str| match line.optional(field) {
+                None => Ok(None),
                 Some(token) => number(token.text)
                     .and_then(|n| n.checked_add(1))
-                    .ok_or_else(|| token.wrong("`bank` must be the number of a bank"))?,
+                    .map(Some)
+                    .ok_or_else(|| token.wrong(format!("`{field}` must be the number of a bank"))),
             };
-            Action::Vec(Vector { op, a, a_step, b, b_step, d, len, bank })
+            let bank = one_more("bank")?.unwrap_or(0);
+            let last = one_more("last")?.unwrap_or(bank);
+            Action::Vec(Vector { op, a, a_step, b, b_step, d, len, bank, last })
         }
         other => return Err(line.name.wrong(format!("`{other}` is no instruction"))),
     };

@@ -179,8 +179,8 @@ fn taking<'u>(units: &'u mut [BankUnit], v: &Vector) -> Result<&'u mut [BankUnit
     match v.bank.checked_sub(1) {
         None => Ok(units),
         Some(bank) => {
-            let bank = bank as usize;
-            units.get_mut(bank..=bank).ok_or_else(|| format!("a load to bank {bank}"))
+            let (bank, end) = (bank as usize, v.last as usize);
+            units.get_mut(bank..end).ok_or_else(|| format!("a load to banks {bank} .. {end}"))
         }
     }
 }

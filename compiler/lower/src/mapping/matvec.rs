@@ -118,7 +118,7 @@ impl Mapper<'_> {
         for bank in 0..banks {
             let start = bank * slice;
             if start < len {
-                let to = if bank == 0 { 0 } else { bank as u32 + 1 };
+                let to = if bank == 0 { None } else { Some((bank, bank)) };
                 self.load(to, from.saturating_add(start as u32), slice.min(len - start), load);
             }
         }
@@ -135,31 +135,44 @@ impl Mapper<'_> {
             let at = |column: usize| x.saturating_add((column * cols) as u32);
             // What bank 0 takes goes to all, so that padding has inputs as well.
             let first = column(0);
-            for bank in 0..banks {
-                match column(bank) {
-                    Some(c) if bank == 0 => self.load(0, at(c), cols, Load::Planes { group }),
-                    Some(c) if Some(c) != first => {
-                        self.load(bank as u32 + 1, at(c), cols, Load::Planes { group });
+            // Neighbours that work on the same block column, on other bases of it, load together.
+            let mut bank = 0;
+            while bank < banks {
+                let mine = column(bank);
+                let last = (bank..banks).take_while(|&b| column(b) == mine).last().unwrap_or(bank);
+                match mine {
+                    Some(c) if bank == 0 => self.load(None, at(c), cols, Load::Planes { group }),
+                    Some(c) if mine != first => {
+                        self.load(Some((bank, last)), at(c), cols, Load::Planes { group });
                     }
                     _ => {}
                 }
+                bank = last + 1;
             }
         }
     }
 
-    /// `len` inputs at `x` to every bank (0) or to one (its number plus 1).
-    fn load(&mut self, bank: u32, x: u32, len: usize, load: Load) {
-        let to = match bank {
-            0 => String::new(),
-            n => format!(" of bank {}", n - 1),
+    /// `len` inputs at `x` to every bank, or to those from a first to a last.
+    fn load(&mut self, banks: Option<(usize, usize)>, x: u32, len: usize, load: Load) {
+        let to = match banks {
+            None => String::new(),
+            Some((first, last)) if first == last => format!(" of bank {first}"),
+            Some((first, last)) => format!(" of banks {first} to {last}"),
         };
+        let (bank, last) = banks.map_or((0, 0), |(f, l)| (f as u32 + 1, l as u32 + 1));
         match load {
             Load::Bytes { word, block } => {
-                let v = Vector { b_step: 0, bank, ..vector(VecOp::LoadBytes, x, block, word, len) };
+                let v = Vector {
+                    b_step: 0,
+                    bank,
+                    last,
+                    ..vector(VecOp::LoadBytes, x, block, word, len)
+                };
                 self.vec(format!("load x as bytes{to}"), v);
             }
             Load::Planes { group } => {
-                let v = Vector { b_step: 0, bank, ..vector(VecOp::LoadPlanes, x, 0, group, len) };
+                let v =
+                    Vector { b_step: 0, bank, last, ..vector(VecOp::LoadPlanes, x, 0, group, len) };
                 self.vec(format!("load x as bit planes{to}"), v);
             }
         }

@@ -5,6 +5,7 @@ mod alloc;
 mod constants;
 mod matvec;
 mod ops;
+mod reuse;
 mod shape;
 mod split;
 mod streams;
@@ -152,7 +153,8 @@ impl Mapper<'_> {
             .map(|(i, &w)| (u32::try_from(base + i as u64).unwrap_or(u32::MAX), w))
             .collect();
         let (streams, dram_rows) = self.streams.finish();
-        Mapping { tasks: self.tasks, streams, dram_rows, regions: self.regions, constants, depth }
+        let tasks = reuse::without_repeated_loads(self.tasks);
+        Mapping { tasks, streams, dram_rows, regions: self.regions, constants, depth }
     }
 
     fn scratch(&mut self, len: usize) -> u32 {
@@ -184,5 +186,5 @@ impl Mapper<'_> {
 
 /// An operation over `len` elements, with both steps 1.
 fn vector(op: VecOp, a: u32, b: u32, d: u32, len: usize) -> Vector {
-    Vector { op, a, a_step: 1, b, b_step: 1, d, len: len as u32, bank: 0 }
+    Vector { op, a, a_step: 1, b, b_step: 1, d, len: len as u32, bank: 0, last: 0 }
 }

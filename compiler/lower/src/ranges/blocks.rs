@@ -5,51 +5,72 @@
 //! of r*A*B + s*rowsum(A) + t*colsum(B) + u. Each form is evaluated on the inputs' intervals, so the
 //! ranges are exact for independent inputs.
 
-use super::streams::{scaled, sum, Running};
-use super::{BlockProof, Extent, Prover, Wide};
+use super::streams::{narrow, scaled, sum, Running};
+use super::{join, or_zero, plus, BlockProof, Extent, Prover, Wide};
+use pimc_ir::ranges::{
+    bits_word, sign_sum, vectors, width, Block, Inputs, Interval, Number, Width, Work, TILE,
+};
 use pimc_ir::BqqView;
+use rayon::prelude::*;
 
-/// One block and basis, with its signs as words.
-struct BlockForm {
-    /// Rows of A, `t_words` words each.
-    a: Vec<Vec<u64>>,
-    /// Columns of B, the same.
-    b: Vec<Vec<u64>>,
-    inner: i128,
+/// Everything that the values inside of some blocks can be; the names of [`BlockProof`].
+struct Reach {
+    t: Wide,
+    x_sum: Wide,
+    t_sum: Wide,
+    constant: Wide,
+    ones_factor: Wide,
+    row: Wide,
+    scalars: [Wide; 4],
+    result: Wide,
+    /// The gated adder tree.
+    acc: Wide,
 }
 
-impl BlockForm {
-    fn new(v: &BqqView<'_>, i: usize, br: usize, bc: usize) -> BlockForm {
-        let (l, words) = (v.inner(), v.inner().div_ceil(64));
-        let pack = |bit: &dyn Fn(usize) -> bool| -> Vec<u64> {
-            let word = |w: usize| {
-                (64 * w..l.min(64 * w + 64)).fold(0, |x, k| x | u64::from(bit(k)) << (k % 64))
-            };
-            (0..words).map(word).collect()
-        };
-        BlockForm {
-            a: (0..v.block_rows()).map(|a| pack(&|k| v.a(i, br, bc, a, k))).collect(),
-            b: (0..v.block_cols()).map(|j| pack(&|k| v.b(i, br, bc, k, j))).collect(),
-            inner: l as i128,
-        }
-    }
+impl Reach {
+    const NONE: Reach = Reach {
+        t: (0, 0),
+        x_sum: (0, 0),
+        t_sum: (0, 0),
+        constant: (0, 0),
+        ones_factor: (0, 0),
+        row: (0, 0),
+        scalars: [(0, 0); 4],
+        result: (0, 0),
+        acc: (0, 0),
+    };
+}
 
-    /// Sum over k of A[a,k] * B[k,j].
-    fn product(&self, a: usize, j: usize) -> i128 {
-        let differ: u32 = self.a[a].iter().zip(&self.b[j]).map(|(x, y)| (x ^ y).count_ones()).sum();
-        self.inner - 2 * i128::from(differ)
-    }
+fn add(reach: &mut Wide, range: Wide) {
+    *reach = join(*reach, range);
+}
 
-    /// Sum of a row of A or a column of B.
-    fn total(&self, signs: &[u64]) -> i128 {
-        2 * signs.iter().map(|w| i128::from(w.count_ones())).sum::<i128>() - self.inner
+/// The inputs of a block column.
+struct Column<T> {
+    /// Their sum.
+    sum: Running,
+    ends: Inputs<T>,
+    /// Widened to contain 0, where any does not.
+    prefixes: Option<Inputs<T>>,
+}
+
+impl<T: Number> Column<T> {
+    fn new(x: &[Wide]) -> Column<T> {
+        let narrowed = narrow(x);
+        let wider: Vec<Interval> = narrowed.iter().map(|x| (x.0.min(0), x.1.max(0))).collect();
+        let prefixes = (wider != narrowed).then(|| Inputs::new(&wider));
+        Column { sum: sum(x.iter().copied()), ends: Inputs::new(&narrowed), prefixes }
     }
 }
 
 impl Prover<'_> {
     /// All blocks of a weight over the inputs `x`, the bases of a block column one after another.
     pub(super) fn blocks(&mut self, op: usize, v: &BqqView<'_>, x: &[Wide]) {
-        let (m, n) = (v.block_rows(), v.block_cols());
+        let rows = match width(v, &narrow(x)) {
+            Width::Narrow => block_rows::<i32>(v, x),
+            Width::Middle => block_rows::<i64>(v, x),
+            Width::Wide => block_rows::<i128>(v, x),
+        };
         let none = Extent::NONE;
         let mut proof = self.proof.blocks.take().unwrap_or(BlockProof {
             t: none,
@@ -61,91 +82,145 @@ impl Prover<'_> {
             scalars: [none; 4],
             result: none,
         });
-        for br in 0..v.rows() / m {
-            let mut totals = vec![Running::ZERO; m];
-            for (bc, x) in x.chunks(n).enumerate() {
-                for i in 0..v.bases() {
-                    self.block(op, v, (i, br, bc), x, &mut proof, &mut totals);
-                }
+        for (br, (reach, totals)) in rows.into_iter().enumerate() {
+            proof.t.add(reach.t, op);
+            proof.x_sum.add(reach.x_sum, op);
+            proof.t_sum.add(reach.t_sum, op);
+            proof.constant.add(reach.constant, op);
+            proof.ones_factor.add(reach.ones_factor, op);
+            proof.row.add(reach.row, op);
+            proof.result.add(reach.result, op);
+            for (extent, range) in proof.scalars.iter_mut().zip(reach.scalars) {
+                extent.add(range, op);
             }
+            self.proof.gated.add(reach.acc, op);
+            let acc = &mut self.proof.ops[op].acc;
+            *acc = Some(acc.map_or(reach.acc, |a| join(a, reach.acc)));
             for (a, total) in totals.into_iter().enumerate() {
-                self.collected(op, br * m + a, total);
+                self.running(op, total.any);
+                self.collected(br * v.block_rows() + a, total.end);
             }
         }
         self.proof.blocks = Some(proof);
     }
+}
 
-    fn block(
-        &mut self,
-        op: usize,
-        v: &BqqView<'_>,
-        (i, br, bc): (usize, usize, usize),
-        x: &[Wide],
-        proof: &mut BlockProof,
-        totals: &mut [Running],
-    ) {
-        let form = BlockForm::new(v, i, br, bc);
-        let of = |weight: &dyn Fn(usize) -> i128| {
-            sum(x.iter().enumerate().map(|(j, &x)| scaled(weight(j), x)))
-        };
-        let (r, s, t) = (v.r(i, br, bc), v.s(i, br, bc), v.t(i, br, bc));
-        let (r, s, t) = (i128::from(r), i128::from(s), i128::from(t));
-        let u = if i == 0 { i128::from(v.u(br, bc)) } else { 0 };
-        let u_less = u - form.inner * s;
-        for (extent, value) in proof.scalars.iter_mut().zip([r, t, 2 * s, u_less]) {
-            extent.add((value, value), op);
-        }
+/// Block row by block row: what the values inside can be, and the sum of each row.
+fn block_rows<T: Number>(v: &BqqView<'_>, x: &[Wide]) -> Vec<(Reach, Vec<Running>)> {
+    let columns: Vec<Column<T>> = x.chunks(v.block_cols()).map(Column::new).collect();
+    let block_row = |br: usize| vectors(BlockRow { v, br, columns: &columns });
+    (0..v.rows() / v.block_rows()).into_par_iter().map(block_row).collect()
+}
 
-        // Rows of B and the inputs alone, prefix by prefix, in the adder tree.
-        let mut t_ranges = Vec::with_capacity(v.inner());
-        for k in 0..v.inner() {
-            let row = of(&|j| if v.b(i, br, bc, k, j) { 1 } else { -1 });
-            self.acc(op, row.any);
-            proof.t.add(row.end, op);
-            t_ranges.push(row.end);
-        }
-        let ones = of(&|_| 1);
-        self.acc(op, ones.any);
-        proof.x_sum.add(ones.end, op);
-        proof.ones_factor.add(scaled(2 * s, ones.end), op);
+/// Block row `br`, from the inputs of every block column.
+struct BlockRow<'a, T> {
+    v: &'a BqqView<'a>,
+    br: usize,
+    columns: &'a [Column<T>],
+}
 
-        // T and the constant.
-        let columns: Vec<i128> = form.b.iter().map(|column| form.total(column)).collect();
-        let t_sum = of(&|j| columns[j]);
-        // T is summed row by row, in any order as far as its width is concerned.
-        proof.t_sum.add(sum(t_ranges.iter().copied()).any, op);
-        for range in
-            [scaled(u_less, ones.end), scaled(t, t_sum.end), of(&|j| u_less + t * columns[j]).end]
-        {
-            proof.constant.add(range, op);
-        }
+impl<T: Number> Work for BlockRow<'_, T> {
+    type Out = (Reach, Vec<Running>);
 
-        // Rows of A.
-        for (a, total) in totals.iter_mut().enumerate() {
-            let products: Vec<i128> = (0..x.len()).map(|j| form.product(a, j)).collect();
-            let acc = of(&|j| products[j]);
-            // Prefixes of the adder tree are whole words of t.
-            let prefix = sum(t_ranges.iter().map(|&(lo, hi)| {
-                let most = hi.max(-lo);
-                (-most, most)
-            }));
-            if v.inner() > 64 {
-                self.acc(op, prefix.any);
-            } else {
-                self.acc(op, acc.end);
+    #[inline(always)]
+    fn run(self) -> (Reach, Vec<Running>) {
+        let mut reach = Reach::NONE;
+        let mut totals = vec![Running::ZERO; self.v.block_rows()];
+        for (bc, column) in self.columns.iter().enumerate() {
+            for i in 0..self.v.bases() {
+                block(self.v, (i, self.br, bc), column, &mut reach, &mut totals);
             }
-            proof.row.add(acc.end, op);
-            let row_sum = form.total(&form.a[a]);
-            let result = of(&|j| r * products[j] + s * row_sum + t * columns[j] + u);
-            proof.result.add(result.end, op);
-            total.add(result.end);
         }
+        (reach, totals)
+    }
+}
+
+/// Sums of a row of signs of a block, tile by tile.
+#[inline(always)]
+fn signed<T: Number>(signs: &[u8], cols: usize, x: &Inputs<T>) -> Wide {
+    (0..cols.div_ceil(TILE)).fold((0, 0), |total, q| {
+        let word = bits_word(signs, q, cols);
+        // Behind the last column is no input, so the signs there do not matter.
+        let sign = |j: usize| T::of((word >> j & 1) as i64 * 2 - 1);
+        plus(total, x.sum(q, &std::array::from_fn(sign)))
+    })
+}
+
+/// One block and basis.
+#[inline(always)]
+fn block<T: Number>(
+    v: &BqqView<'_>,
+    (i, br, bc): (usize, usize, usize),
+    column: &Column<T>,
+    reach: &mut Reach,
+    totals: &mut [Running],
+) {
+    let (cols, ends) = (v.block_cols(), &column.ends);
+    let tiles: Vec<Block> =
+        (0..cols.div_ceil(TILE)).map(|q| Block::new(v, (i, br, bc), q)).collect();
+    let inner = v.inner() as i128;
+    let scalars = (v.r(i, br, bc), v.s(i, br, bc), v.t(i, br, bc));
+    let (r, s, t) = (i128::from(scalars.0), i128::from(scalars.1), i128::from(scalars.2));
+    let u = if i == 0 { v.u(br, bc) } else { 0 };
+    let u_less = i128::from(u) - inner * s;
+    for (range, value) in reach.scalars.iter_mut().zip([r, t, 2 * s, u_less]) {
+        add(range, (value, value));
     }
 
-    /// What the gated adder tree can hold.
-    fn acc(&mut self, op: usize, any: Wide) {
-        self.proof.gated.add(any, op);
-        let acc = &mut self.proof.ops[op].acc;
-        *acc = Some(acc.map_or(any, |a| super::join(a, any)));
+    // Rows of B and the inputs alone, prefix by prefix, in the adder tree.
+    let (mut t_any, mut t_most) = ((0, 0), 0);
+    for k in 0..v.inner() {
+        let signs = v.b_bytes(i, br, bc, k);
+        let end = signed(signs, cols, ends);
+        let any = column.prefixes.as_ref().map_or(end, |x| signed(signs, cols, x));
+        add(&mut reach.acc, any);
+        add(&mut reach.t, end);
+        t_any = plus(t_any, or_zero(end));
+        t_most += end.1.max(-end.0);
+    }
+    let ones = column.sum;
+    add(&mut reach.acc, ones.any);
+    add(&mut reach.x_sum, ones.end);
+    add(&mut reach.ones_factor, scaled(2 * s, ones.end));
+
+    // T and the constant. T is summed row by row, in any order as far as its width is concerned.
+    let (mut t_sum, mut constant) = ((0, 0), (0, 0));
+    for (q, tile) in tiles.iter().enumerate() {
+        let columns = tile.columns.map(|sum| T::of(sum.into()));
+        t_sum = plus(t_sum, ends.sum(q, &columns));
+        let weights =
+            columns.map(|sum| T::of(u - v.inner() as i64 * scalars.1) + T::of(scalars.2) * sum);
+        constant = plus(constant, ends.sum(q, &weights));
+    }
+    add(&mut reach.t_sum, t_any);
+    for range in [scaled(u_less, ones.end), scaled(t, t_sum), constant] {
+        add(&mut reach.constant, range);
+    }
+
+    // Rows of A.
+    if v.inner() > 64 {
+        // Prefixes of the adder tree are whole words of t.
+        add(&mut reach.acc, (-t_most, t_most));
+    }
+    for (a, total) in totals.iter_mut().enumerate() {
+        let bytes = v.a_bytes(i, br, bc, a);
+        let own = T::of(scalars.1 * sign_sum(bytes, v.inner()) + u);
+        let (mut acc, mut result) = ((0, 0), (0, 0));
+        for (q, tile) in tiles.iter().enumerate() {
+            let products = tile.product(bytes).map(|p| T::of(p.into()));
+            acc = plus(acc, ends.sum(q, &products));
+            let weight = |j: usize| {
+                T::of(scalars.0) * products[j]
+                    + own
+                    + T::of(scalars.2) * T::of(tile.columns[j].into())
+            };
+            result = plus(result, ends.sum(q, &std::array::from_fn(weight)));
+        }
+        if v.inner() <= 64 {
+            add(&mut reach.acc, acc);
+        }
+        add(&mut reach.row, acc);
+        add(&mut reach.result, result);
+        total.add(result);
     }
 }

@@ -9,8 +9,7 @@ mod blocks;
 mod streams;
 
 use crate::mapping::{Content, Known, Mapping, Split, Task, TaskKind, Word};
-use crate::supermask::EffectiveMask;
-use pimc_ir::{Model, WeightId, WeightType, WeightView};
+use pimc_ir::{Model, WeightType, WeightView};
 use pimc_rtl::isa::{VecOp, Vector};
 use std::collections::BTreeMap;
 
@@ -135,7 +134,6 @@ struct Prover<'a> {
     tables: Vec<Wide>,
     /// The collection of the next stream's results.
     collect: Option<(&'a Task, Vector, Known)>,
-    masks: BTreeMap<WeightId, EffectiveMask>,
     /// Requantiser constants by address.
     requants: BTreeMap<usize, Word>,
     proof: Proof,
@@ -150,7 +148,6 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
         memory: vec![(0, 0); mapping.depth as usize],
         tables: Vec::new(),
         collect: None,
-        masks: BTreeMap::new(),
         requants: BTreeMap::new(),
         proof: Proof {
             word: Extent::NONE,

@@ -25,16 +25,17 @@ use crate::images::Images;
 use crate::plan::Plan;
 use crate::report::{html, Report};
 use crate::{assembly, commands};
-use pimc_ir::{Code, Diagnostics, Model, Span};
+use pimc_ir::{Code, Diagnostics, Model, Span, Stamp};
 use pimc_rtl::program::encode;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// The version of `manifest.json`, `map.json` and `mem/layout.json`.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Writes a file's bytes.
-pub type Writer<'a> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>;
+pub type Writer<'a> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync + 'a>;
 
 /// How a file's bytes come about.
 pub enum Contents<'a> {
@@ -42,12 +43,24 @@ pub enum Contents<'a> {
     Text(String),
     /// They are written when asked for, so that a large image is never in memory.
     Stream(Writer<'a>),
+    /// A bank's columns, stream by stream, so that the streams of a large model are worked on one
+    /// after another in every bank.
+    Bank {
+        /// The images of all banks.
+        images: Arc<Images<'a>>,
+        /// Which bank.
+        bank: u32,
+        /// How many streams there are.
+        streams: usize,
+    },
     /// They are a file's, whose SHA-256 is known.
     Copy {
         /// The file.
         from: PathBuf,
         /// Its SHA-256 when it was read, in hexadecimal.
         sha256: String,
+        /// What it was before it was read.
+        stamp: Option<Stamp>,
     },
 }
 
@@ -68,6 +81,10 @@ impl OutputFile<'_> {
         match &self.contents {
             Contents::Text(text) => to.write_all(text.as_bytes()),
             Contents::Stream(write) => write(to),
+            Contents::Bank { images, bank, streams } => {
+                to.write_all(bank_head(*bank).as_bytes())?;
+                (0..*streams).try_for_each(|stream| images.write_stream(stream, *bank, to))
+            }
             Contents::Copy { from, .. } => {
                 io::copy(&mut std::fs::File::open(from)?, to).map(|_| ())
             }
@@ -116,14 +133,10 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
         Contents::Stream(Box::new(move |to| commands::write_csv(&plan.program, &plan.target, to))),
     );
     put("schedule/target.toml", Contents::Text(plan.target.source.clone()));
-    let images = std::rc::Rc::new(Images::new(model, plan));
+    let images = Arc::new(Images::new(model, plan));
     for bank in 0..plan.target.units() {
-        let images = images.clone();
-        let write = move |to: &mut dyn Write| {
-            writeln!(to, "// Bank {bank}: a column of 256 bits a line, from row 0, column 0.")?;
-            hex::write_columns(images.bank(bank), to)
-        };
-        put(&bank_path(bank), Contents::Stream(Box::new(write)));
+        let (images, streams) = (images.clone(), plan.streams.len());
+        put(&bank_path(bank), Contents::Bank { images, bank, streams });
     }
     put("mem/buffer.hex", Contents::Stream(Box::new(move |to| buffer_hex(plan, to))));
     put("mem/layout.json", Contents::Text(json_text(&layout::layout(plan, model))));
@@ -138,7 +151,11 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
     let mut inputs = vec![(model.file_name.clone(), write::sha256(model.source.as_bytes()))];
     for (file, path) in model.files().iter().zip(places.tensors) {
         inputs.push((file.name.clone(), file.sha256.clone()));
-        let contents = Contents::Copy { from: file.path.clone(), sha256: file.sha256.clone() };
+        let contents = Contents::Copy {
+            from: file.path.clone(),
+            sha256: file.sha256.clone(),
+            stamp: file.stamp.clone(),
+        };
         put(&path, contents);
     }
     inputs.push(("target".to_string(), write::sha256(plan.target.source.as_bytes())));
@@ -149,6 +166,11 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
         model: places.module,
         rtl: names,
     })
+}
+
+/// The first line of a bank's file.
+fn bank_head(bank: u32) -> String {
+    format!("// Bank {bank}: a column of 256 bits a line, from row 0, column 0.\n")
 }
 
 fn bank_path(bank: u32) -> String {

@@ -10,6 +10,7 @@ use crate::target::Target;
 use pimc_ir::{Code, Diagnostics, Model};
 use pimc_rtl::isa::Instr;
 use pimc_rtl::program::decode;
+use rayon::prelude::*;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,15 +95,13 @@ pub fn read_tree(dir: &Path) -> Result<TreeFiles, Diagnostics> {
     let inside = |name: &str| super::parts(name).is_some_and(|(up, _)| up == 0);
     let module = manifest["model"].as_str().filter(|name| inside(name));
     let module = module.ok_or_else(|| damaged(&path, "names no module in the tree"))?;
-    let mut changed = Vec::new();
-    for (name, entry) in outputs {
+    let outputs: Vec<(&String, &Value)> = outputs.iter().collect();
+    let bad = |(name, entry): &(&String, &Value)| {
         let good = inside(name)
-            && fs::read(dir.join(name))
-                .is_ok_and(|bytes| entry["sha256"] == write::sha256(&bytes).as_str());
-        if !good {
-            changed.push(name.clone());
-        }
-    }
+            && write::sha256_of(&dir.join(name)).is_ok_and(|sum| entry["sha256"] == sum.as_str());
+        (!good).then(|| name.to_string())
+    };
+    let changed: Vec<String> = outputs.par_iter().filter_map(bad).collect();
     let rtl = manifest["rtl"].as_array().map(|names| {
         let names = names.iter().filter_map(Value::as_str).filter(|n| inside(n));
         names.map(|n| format!("rtl/{n}")).collect()
@@ -135,12 +134,15 @@ fn read_program(dir: &Path, plan: &Plan) -> Result<Vec<Instr>, Diagnostics> {
 
 fn read_banks(dir: &Path, plan: &Plan) -> Result<FileBanks, Diagnostics> {
     let count = plan.dram_rows as usize * plan.target.columns as usize;
-    let banks = (0..plan.target.units())
+    let banks: Vec<Result<Vec<Column>, Diagnostics>> = (0..plan.target.units())
+        .into_par_iter()
         .map(|bank| {
             let name = bank_path(bank);
             hex::read_columns(&name, &text(&dir.join(&name))?, count)
         })
-        .collect::<Result<_, Diagnostics>>()?;
+        .collect();
+    // Of several that are wrong, the first.
+    let banks = banks.into_iter().collect::<Result<_, _>>()?;
     Ok(FileBanks { columns: plan.target.columns, banks })
 }
 

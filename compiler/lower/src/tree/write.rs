@@ -1,17 +1,28 @@
 //! Writing the tree: beside its place, then renamed, so that there is never half of it.
 
-use super::{json_text, Contents, OutputTree, FORMAT_VERSION};
+use super::{bank_head, json_text, Contents, OutputFile, OutputTree, FORMAT_VERSION};
 use crate::diag::error;
-use pimc_ir::{Code, Diagnostic, Diagnostics};
+use pimc_ir::{Code, Diagnostic, Diagnostics, Stamp};
+use rayon::prelude::*;
 use serde_json::{json, Map, Value};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// SHA-256 in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file in hexadecimal.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut sum = Hashed { to: io::sink(), sha: Sha256::new(), bytes: 0 };
+    io::copy(&mut BufReader::with_capacity(1 << 18, fs::File::open(path)?), &mut sum)?;
+    Ok(hexadecimal(&sum.sha.finalize()))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -147,28 +158,40 @@ fn in_the_way(dir: &Path) -> Diagnostic {
         .help("name another folder for the output, or remove this one first")
 }
 
+/// SHA-256 and length of a file that was written.
+type Written = Result<(String, u64), Diagnostics>;
+
+/// A new file that is being written.
+type NewFile = Hashed<fs::File>;
+
+/// Files that may be open at a time.
+const OPEN: usize = 128;
+
 /// Writes every file and the manifest into a new folder.
 fn write_files(tree: &OutputTree<'_>, dir: &Path) -> Result<Value, Diagnostics> {
-    let mut outputs = Map::new();
     for file in &tree.files {
-        let path = dir.join(&file.path);
-        let wrong = |e: io::Error| failed(Path::new(&file.path), "written", &e);
-        if let Some(folder) = path.parent() {
+        if let Some(folder) = dir.join(&file.path).parent() {
+            let wrong = |e: io::Error| failed(Path::new(&file.path), "written", &e);
             fs::create_dir_all(folder).map_err(wrong)?;
         }
-        let to = BufWriter::new(fs::File::create(&path).map_err(wrong)?);
-        let mut to = Hashed { to, sha: Sha256::new(), bytes: 0 };
-        file.write(&mut to).and_then(|()| to.flush()).map_err(wrong)?;
-        let sum = hexadecimal(&to.sha.finalize());
-        if let Contents::Copy { from, sha256 } = &file.contents {
-            if *sha256 != sum {
-                let shown = from.display().to_string();
-                let d = error(Code::P0704, format!("`{shown}` changed while it was compiled"))
-                    .help("compile again");
-                return Err(Diagnostics::one(shown, d));
-            }
-        }
-        outputs.insert(file.path.clone(), json!({"sha256": sum, "bytes": to.bytes}));
+    }
+    let (banks, others): (Vec<_>, Vec<_>) = tree
+        .files
+        .iter()
+        .enumerate()
+        .partition(|(_, file)| matches!(file.contents, Contents::Bank { .. }));
+    let (mut written, others) = rayon::join(
+        || banks.chunks(OPEN).flat_map(|some| write_banks(some, dir)).collect::<Vec<_>>(),
+        || -> Vec<_> {
+            others.into_par_iter().map(|(i, file)| (i, write_file(file, dir))).collect()
+        },
+    );
+    written.extend(others);
+    written.sort_by_key(|(i, _)| *i);
+    let mut outputs = Map::new();
+    for (file, (_, written)) in tree.files.iter().zip(written) {
+        let (sum, bytes) = written?;
+        outputs.insert(file.path.clone(), json!({"sha256": sum, "bytes": bytes}));
     }
     let named = |list: &[(String, String)]| -> Map<String, Value> {
         list.iter().map(|(name, value)| (name.clone(), json!(value))).collect()
@@ -186,4 +209,116 @@ fn write_files(tree: &OutputTree<'_>, dir: &Path) -> Result<Value, Diagnostics> 
     let path = dir.join("manifest.json");
     fs::write(&path, json_text(&manifest)).map_err(|e| failed(&path, "written", &e))?;
     Ok(manifest)
+}
+
+fn create(file: &OutputFile<'_>, dir: &Path) -> io::Result<NewFile> {
+    let to = fs::File::create(dir.join(&file.path))?;
+    Ok(Hashed { to, sha: Sha256::new(), bytes: 0 })
+}
+
+/// Writes the files of some banks, one stream after another, so that a stream's weights are read once
+/// for all of them.
+fn write_banks(files: &[(usize, &OutputFile<'_>)], dir: &Path) -> Vec<(usize, Written)> {
+    let begin = |file: &OutputFile<'_>| {
+        let mut to = create(file, dir)?;
+        if let Contents::Bank { bank, .. } = &file.contents {
+            to.write_all(bank_head(*bank).as_bytes())?;
+        }
+        Ok(to)
+    };
+    let mut open: Vec<(usize, io::Result<NewFile>)> =
+        files.iter().map(|(i, file)| (*i, begin(file))).collect();
+    let streams = files.iter().map(|(_, file)| match &file.contents {
+        Contents::Bank { streams, .. } => *streams,
+        _ => 0,
+    });
+    for stream in 0..streams.max().unwrap_or(0) {
+        open.par_iter_mut().zip(files).for_each(|((_, to), (_, file))| {
+            let Contents::Bank { images, bank, .. } = &file.contents else { return };
+            let Ok(file) = to else { return };
+            if let Err(e) = images.write_stream(stream, *bank, file) {
+                *to = Err(e);
+            }
+        });
+        if let Some((_, OutputFile { contents: Contents::Bank { images, .. }, .. })) = files.first()
+        {
+            images.release(stream);
+        }
+    }
+    let finish =
+        |((i, to), (_, file)): ((usize, io::Result<NewFile>), &(usize, &OutputFile<'_>))| {
+            let wrong = |e| failed(Path::new(&file.path), "written", &e);
+            (i, to.map(|to| (hexadecimal(&to.sha.finalize()), to.bytes)).map_err(wrong))
+        };
+    open.into_iter().zip(files).map(finish).collect()
+}
+
+fn write_file(file: &OutputFile<'_>, dir: &Path) -> Written {
+    let wrong = |e: io::Error| failed(Path::new(&file.path), "written", &e);
+    if let Contents::Copy { from, sha256, stamp } = &file.contents {
+        let copied = copy(from, &dir.join(&file.path), sha256, stamp.as_ref(), TRUSTED);
+        return match copied.map_err(wrong)? {
+            Some(bytes) => Ok((sha256.clone(), bytes)),
+            None => {
+                let shown = from.display().to_string();
+                let d = error(Code::P0704, format!("`{shown}` changed while it was compiled"))
+                    .help("compile again");
+                Err(Diagnostics::one(shown, d))
+            }
+        };
+    }
+    let mut to = BufWriter::with_capacity(1 << 16, create(file, dir).map_err(wrong)?);
+    file.write(&mut to).map_err(wrong)?;
+    let to = to.into_inner().map_err(|e| wrong(e.into_error()))?;
+    Ok((hexadecimal(&to.sha.finalize()), to.bytes))
+}
+
+/// Bytes from which on a file's stamp is trusted: to write that many takes longer than a tick of the
+/// file system's clock.
+const TRUSTED: u64 = 64 << 20;
+
+/// Copies a file of known checksum, within the kernel and without moving the bytes where the file
+/// system can; its length, or none if it is no longer what it was. The copy shares nothing with the
+/// file that a later change of either could be seen through.
+fn copy(
+    from: &Path,
+    to: &Path,
+    sha256: &str,
+    stamp: Option<&Stamp>,
+    trusted: u64,
+) -> io::Result<Option<u64>> {
+    let mut source = fs::File::open(from)?;
+    let bytes = io::copy(&mut source, &mut fs::File::create(to)?)?;
+    // The same stamp as before it was hashed: these are the bytes that were hashed.
+    let now = Stamp::of(&source).ok();
+    if now.is_some_and(|now| now.bytes() >= trusted && bytes == now.bytes() && stamp == Some(&now))
+    {
+        return Ok(Some(bytes));
+    }
+    Ok((sha256_of(to)? == sha256).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stamp that is as it was spares the second look; one that is not does not.
+    #[test]
+    fn copies_are_what_was_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::write(&from, "weights").unwrap();
+        let sum = sha256(b"weights");
+        let stamp = Stamp::of(&fs::File::open(&from).unwrap()).ok();
+        let copied = |sum: &str, stamp, trusted| copy(&from, &to, sum, stamp, trusted).unwrap();
+        assert_eq!(copied(&sum, None, 0), Some(7));
+        assert_eq!(copied(&sum, stamp.as_ref(), 0), Some(7));
+        // Small files are looked at whatever their stamps say.
+        assert_eq!(copied("other", stamp.as_ref(), 8), None);
+        assert_eq!(fs::read(&to).unwrap(), b"weights");
+        fs::remove_file(&from).unwrap();
+        fs::write(&from, "Weights").unwrap();
+        assert_eq!(copied(&sum, stamp.as_ref(), 0), None);
+        assert_eq!(copied(&sha256(b"Weights"), stamp.as_ref(), 0), Some(7));
+    }
 }

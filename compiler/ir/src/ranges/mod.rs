@@ -10,9 +10,20 @@
 //! Through a whole function the analysis is exact per op, not over ops: it does not know that two
 //! values move together.
 
+mod blocks;
+mod masks;
+mod rows;
+mod vectors;
+
+pub use blocks::{sign_sum, width, Block, Inputs, Number, Width, TILE};
+pub use masks::{bits_word, MaskInputs};
+pub use rows::{int_rows, pq_rows, touch, RowSums};
+pub use vectors::{vectors, Work};
+
 use crate::module::{OpKind, Operand, ParamId, Scalar, WeightId};
-use crate::tensors::{BqqView, Model, SupermaskView, WeightView};
+use crate::tensors::{Model, PqView, SupermaskView, WeightView};
 use crate::types::{VecTy, WeightType};
+use rayon::prelude::*;
 
 /// Smallest and largest value, both included.
 pub type Interval = (i64, i64);
@@ -115,47 +126,64 @@ fn table_range(model: &Model, table: ParamId, x: Interval) -> Wide {
 /// Range of each row's exact result of a matvec, `x` holding one interval per input column.
 /// Exact for pq, bqq and int; sound for supermask (see the module's head).
 pub fn matvec_range(model: &Model, w: WeightId, x: &[Interval]) -> Vec<Wide> {
-    let rows = model.module.weights[w.0].ty.rows();
-    let locked = match model.module.weights[w.0].ty {
-        WeightType::Supermask { locked, .. } => locked > 0,
-        _ => false,
-    };
+    let ty = model.module.weights[w.0].ty;
     match model.weight(w) {
-        WeightView::Pq(v) => {
-            let entry = |s: usize, j: usize| {
-                let x = &x[s * v.sub()..(s + 1) * v.sub()];
-                dot_range((0..v.sub()).map(|d| i64::from(v.centroid(s, j, d))), x)
-            };
-            // A table pays when its entries are used more than once; and a table larger than the
-            // codes could be larger than memory.
-            if rows < v.k() {
-                return (0..rows)
-                    .map(|r| sum((0..v.parts()).map(|s| entry(s, v.code(r, s)))))
-                    .collect();
-            }
-            let table: Vec<Wide> =
-                (0..v.parts() * v.k()).map(|i| entry(i / v.k(), i % v.k())).collect();
-            (0..rows)
-                .map(|r| sum((0..v.parts()).map(|s| table[s * v.k() + v.code(r, s)])))
-                .collect()
+        WeightView::Pq(v) => pq_range(&v, x),
+        WeightView::Bqq(v) => blocks::bqq_rows(&v, x),
+        WeightView::Supermask(v) => {
+            let far: Vec<Interval> =
+                x.iter().map(|x| x.0.abs().max(x.1.abs())).map(|x| (-x, x)).collect();
+            let inputs = MaskInputs::new(&far);
+            let locked = matches!(ty, WeightType::Supermask { locked, .. } if locked > 0);
+            (0..v.rows()).into_par_iter().map(|r| mask_range(&v, locked, r, &inputs)).collect()
         }
-        WeightView::Bqq(v) => bqq_rows(&v, x),
-        WeightView::Supermask(v) => (0..rows)
-            .map(|r| {
-                sum((0..v.cols()).map(|c| {
-                    let most = i128::from(magnitude(&v, locked, r, c));
-                    let far = i128::from(x[c].0).abs().max(i128::from(x[c].1).abs());
-                    (-most * far, most * far)
-                }))
+        WeightView::Int(v) => {
+            let size = v.group().unwrap_or(v.cols());
+            let groups = x.chunks(size).enumerate();
+            groups.fold(vec![(0, 0); v.rows()], |sums, (g, x)| {
+                let part = int_rows(&v, g * size, x, size).rows.into_iter().enumerate();
+                let scaled = part.map(|(r, part)| times(v.scale(r, g), part));
+                sums.into_iter().zip(scaled).map(|(s, t)| (s.0 + t.0, s.1 + t.1)).collect()
             })
-            .collect(),
-        WeightView::Int(v) => (0..rows)
-            .map(|r| {
-                let size = v.group().unwrap_or(v.cols());
-                dot_range((0..v.cols()).map(|c| v.q(r, c) * v.scale(r, c / size)), x)
-            })
-            .collect(),
+        }
     }
+}
+
+fn pq_range(v: &PqView<'_>, x: &[Interval]) -> Vec<Wide> {
+    // A component is a byte, and so is an input, so 64 bits hold the sums.
+    let entry = |s: usize, j: usize| -> Wide {
+        let terms = v.centroid_bytes(s, j).iter().zip(&x[s * v.sub()..]);
+        let ends = terms.fold((0, 0), |sum: Interval, (&c, x)| {
+            let (a, b) = (i64::from(c as i8) * x.0, i64::from(c as i8) * x.1);
+            (sum.0 + a.min(b), sum.1 + a.max(b))
+        });
+        (ends.0.into(), ends.1.into())
+    };
+    // A table pays when its entries are used more than once; and a table larger than the codes could
+    // be larger than memory.
+    if v.rows() < v.k() {
+        let row = |r| sum((0..v.parts()).map(|s| entry(s, v.code(r, s))));
+        return (0..v.rows()).map(row).collect();
+    }
+    let entries = (0..v.parts() * v.k())
+        .into_par_iter()
+        .map(|i| entry(i / v.k(), i % v.k()))
+        .collect::<Vec<_>>();
+    pq_rows(v, &entries, v.parts()).rows
+}
+
+/// A row's sum of the largest magnitudes that its weights can have: their stored coats, or all of them
+/// where the generator may lock them.
+fn mask_range(v: &SupermaskView<'_>, locked: bool, r: usize, x: &MaskInputs) -> Wide {
+    let mut sum = (0, 0);
+    for group in 0..v.cols().div_ceil(64) {
+        let all = bits_word(&[0xff; 8], 0, v.cols() - 64 * group);
+        for coat in 0..v.coats() {
+            let word = if locked { all } else { bits_word(v.bytes(coat, r), group, v.cols()) };
+            x.add(group, word, 0, &mut sum);
+        }
+    }
+    (sum.0.into(), sum.1.into())
 }
 
 /// Range of sum_i weights_i * x_i, exactly.
@@ -164,70 +192,14 @@ pub fn dot_range(weights: impl IntoIterator<Item = i64>, x: &[Interval]) -> Wide
 }
 
 fn product(w: i64, x: Interval) -> Wide {
-    let (a, b) = (i128::from(w) * i128::from(x.0), i128::from(w) * i128::from(x.1));
+    times(w, (x.0.into(), x.1.into()))
+}
+
+fn times(w: i64, x: Wide) -> Wide {
+    let (a, b) = (i128::from(w) * x.0, i128::from(w) * x.1);
     (a.min(b), a.max(b))
 }
 
 fn sum(terms: impl Iterator<Item = Wide>) -> Wide {
     terms.fold((0, 0), |s, t| (s.0 + t.0, s.1 + t.1))
-}
-
-/// The largest magnitude that a supermask weight can have: its stored coats, or all of them where
-/// the generator may lock it.
-fn magnitude(v: &SupermaskView, locked: bool, r: usize, c: usize) -> i64 {
-    let stored = (0..v.coats()).filter(|&coat| v.stored(coat, r, c)).count();
-    (if locked { v.coats() } else { stored }) as i64
-}
-
-/// Rows of a BQQ matrix: W[a][j] = sum_i ( r_i A[a].B[:,j] + s_i rowsum(A[a]) + t_i colsum(B[:,j]) ) + u,
-/// the dot product of two vectors of +-1 being l less twice the number of places where they differ.
-fn bqq_rows(v: &BqqView, x: &[Interval]) -> Vec<Wide> {
-    let (m, n, l) = (v.block_rows(), v.block_cols(), v.inner());
-    let mut rows = vec![(0, 0); v.rows()];
-    for br in 0..v.rows() / m {
-        for bc in 0..v.cols() / n {
-            let x = &x[bc * n..(bc + 1) * n];
-            let mut dense = vec![v.u(br, bc); m * n];
-            for i in 0..v.bases() {
-                let (r, s, t) = (v.r(i, br, bc), v.s(i, br, bc), v.t(i, br, bc));
-                let columns: Vec<Signs> =
-                    (0..n).map(|j| Signs::pack(l, |k| v.b(i, br, bc, k, j))).collect();
-                for a in 0..m {
-                    let row = Signs::pack(l, |k| v.a(i, br, bc, a, k));
-                    for (w, column) in dense[a * n..(a + 1) * n].iter_mut().zip(&columns) {
-                        *w += r * row.dot(column) + s * row.sum() + t * column.sum();
-                    }
-                }
-            }
-            for a in 0..m {
-                let part = dot_range(dense[a * n..(a + 1) * n].iter().copied(), x);
-                let row: &mut Wide = &mut rows[br * m + a];
-                *row = (row.0 + part.0, row.1 + part.1);
-            }
-        }
-    }
-    rows
-}
-
-/// A vector of +-1, a bit each.
-struct Signs {
-    words: Vec<u64>,
-    len: usize,
-}
-
-impl Signs {
-    fn pack(len: usize, plus: impl Fn(usize) -> bool) -> Signs {
-        let mut words = vec![0u64; len.div_ceil(64)];
-        (0..len).filter(|&k| plus(k)).for_each(|k| words[k / 64] |= 1 << (k % 64));
-        Signs { words, len }
-    }
-    fn sum(&self) -> i64 {
-        let ones: u32 = self.words.iter().map(|w| w.count_ones()).sum();
-        2 * i64::from(ones) - self.len as i64
-    }
-    fn dot(&self, other: &Signs) -> i64 {
-        let differ: u32 =
-            self.words.iter().zip(&other.words).map(|(a, b)| (a ^ b).count_ones()).sum();
-        self.len as i64 - 2 * i64::from(differ)
-    }
 }
