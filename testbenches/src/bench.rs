@@ -2,9 +2,9 @@
 //! plain SystemVerilog, that leaves a VCD file for [`check_wave`](crate::check_wave).
 
 use crate::cosim::Tree;
+use crate::dram::DramTiming;
 use crate::error::Error;
 use crate::inputs::Inputs;
-use crate::reference::dram_timing;
 use crate::testbench::{package, testbench};
 use std::fmt::Write as _;
 use std::fs;
@@ -57,7 +57,7 @@ pub fn export_testbench(dir: &Path, inputs: &Inputs, out: &Path) -> Result<Bench
         .map(|(name, text)| (name.clone(), text.replace("always_comb", "always @*")));
     let mut own: Vec<(String, String)> = rtl.collect();
     let image_rows = plan.dram_rows.into();
-    own.extend(testbench(&plan.shape, &dram_timing(&plan.target), image_rows).to_vec());
+    own.extend(testbench(&plan.shape, &DramTiming::of(&plan.target), image_rows).to_vec());
     let about = "Sizes of what is run; clocks after which a run has failed.";
     own.push(package("pimc_run_pkg", about, &numbers));
     own.push(("pimc_run.sv".into(), DRIVER.into()));

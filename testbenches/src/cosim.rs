@@ -4,11 +4,12 @@
 //! the interpreter's run of that plan, checked against golden op by op, says what the waveform must
 //! show. What is examined is what stands in the files: program, images, constants, Verilog.
 
+use crate::dram::DramTiming;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::native_level::Native;
 use crate::progress::Progress;
-use crate::reference::{dram_timing, Compiled, PlanReference};
+use crate::reference::{Compiled, PlanReference};
 use crate::report::{Divergence, Level, LevelRun, Report, WaveSummary};
 use crate::rtl_level::{self, Job, Outcome};
 use crate::testbench::{self, Simulation, Traced};
@@ -330,7 +331,7 @@ impl Run<'_> {
         let plan = &self.tree.compiled.plan;
         let design = testbench::design(
             &plan.shape,
-            &dram_timing(&plan.target),
+            &DramTiming::of(&plan.target),
             plan.dram_rows.into(),
             &self.tree.rtl,
             if options.trace_all { Traced::All } else { Traced::Checked },
@@ -399,12 +400,12 @@ impl Run<'_> {
             return Some(Divergence {
                 what: "dram".into(),
                 vector: Some(vector),
-                bank: Some(v.bank),
+                bank: v.bank,
                 cycle: Some(v.cycle as i64 - base as i64),
-                signal: v.rule.into(),
+                signal: format!("{} ({})", v.rule, v.about),
                 expected: format!("no command before cycle {}", v.earliest as i64 - base as i64),
                 got: format!("one in cycle {}", v.cycle as i64 - base as i64),
-                note: Some(format!("{} rules were broken in all banks", v.count)),
+                note: Some(format!("{} rules were broken in all", v.count)),
                 ..Divergence::default()
             });
         }

@@ -5,12 +5,14 @@
 
 pub mod bench;
 pub mod cosim;
+pub mod dram;
 pub mod error;
 mod events;
 pub mod inputs;
 mod native_level;
 pub mod progress;
 pub mod reference;
+pub mod replay;
 pub mod report;
 pub mod rtl_level;
 pub mod testbench;

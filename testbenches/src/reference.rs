@@ -3,7 +3,6 @@
 
 use crate::error::Error;
 use crate::report::{Divergence, OpPlace};
-use crate::testbench::DramTiming;
 use crate::wave::expect::{Command, Expected, Origin, PerBank, Reference, Write};
 use pimc_ir::{Model, ValueId};
 use pimc_lower::commands;
@@ -39,22 +38,6 @@ impl Banks for LoadedBanks {
         }
         let at = row as usize * self.columns as usize + col as usize;
         self.banks.get(bank as usize)?.get(at).copied()
-    }
-}
-
-/// The DRAM rules of a target, as the bank model takes them.
-pub fn dram_timing(target: &Target) -> DramTiming {
-    let t = &target.timing;
-    DramTiming {
-        rcd: t.rcd.into(),
-        ras: t.ras.into(),
-        rp: t.rp.into(),
-        rc: t.rc.into(),
-        faw: t.all_bank_activate_gap(target.banks).into(),
-        ccd: t.ccd.into(),
-        rtp: t.rtp.into(),
-        rfc: t.rfc.into(),
-        refi: t.refi.into(),
     }
 }
 
@@ -232,6 +215,8 @@ fn port_command(command: commands::Command) -> Command {
         commands::Command::Read { col, .. } => (1, None, Some(col)),
         commands::Command::Pre => (2, None, None),
         commands::Command::Ref => (3, None, None),
+        commands::Command::Write { col, .. } => (4, None, Some(col)),
+        commands::Command::Rfm => (5, None, None),
     };
     Command { cycle: 0, code, row, col, origin: Origin::default() }
 }

@@ -1,5 +1,6 @@
 //! The testbench around the generated Verilog: what is built, and one running simulation of it.
 
+use crate::dram::{DramTiming, DRAM_BANK, DRAM_BUS, DRAM_PACKAGE, DRAM_RULES, RULES};
 use crate::error::Error;
 use crate::verilator::{Built, Design, Model, Port, PortId, WaveFormat};
 use crate::wave::reader::sign_extend;
@@ -8,33 +9,8 @@ use pimc_rtl::shape::{index_bits, ChannelShape};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The DRAM bank model's text.
-pub const DRAM_BANK: &str = include_str!("../sv/pimc_dram_bank.sv");
 /// The testbench's text.
 pub const TESTBENCH: &str = include_str!("../sv/pimc_tb.sv");
-
-/// Intervals between commands in clocks that the bank model checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DramTiming {
-    /// Activate to read.
-    pub rcd: u64,
-    /// Activate to precharge.
-    pub ras: u64,
-    /// Precharge to activate or refresh.
-    pub rp: u64,
-    /// Activate to activate.
-    pub rc: u64,
-    /// Activate to activate where an all-bank activate fills the window of four; 0 where not.
-    pub faw: u64,
-    /// Read to read.
-    pub ccd: u64,
-    /// Read to precharge.
-    pub rtp: u64,
-    /// Refresh to activate or refresh.
-    pub rfc: u64,
-    /// Refresh deadline.
-    pub refi: u64,
-}
 
 /// Which signals a wave file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,23 +20,6 @@ pub enum Traced {
     /// All.
     All,
 }
-
-/// The rules of the bank model by their number on its `rule_o` port.
-const RULES: [&str; 13] = [
-    "none",
-    "RCD (activate to read)",
-    "RAS (activate to precharge)",
-    "RP (precharge to activate or refresh)",
-    "RC (activate to activate)",
-    "CCD (read to read)",
-    "RTP (read to precharge)",
-    "RFC (refresh to activate, precharge or refresh)",
-    "REFI (refresh deadline)",
-    "OPEN (activate or refresh while a row is open)",
-    "CLOSED (read while no row is open)",
-    "RANGE (row or column that the bank does not have)",
-    "FAW (all-bank activate to all-bank activate)",
-];
 
 /// A package of numbers, as SystemVerilog: name and text of its file.
 pub(crate) fn package(name: &str, about: &str, numbers: &[(&str, u64)]) -> (String, String) {
@@ -77,7 +36,7 @@ pub fn testbench(
     shape: &ChannelShape,
     timing: &DramTiming,
     image_rows: u64,
-) -> [(String, String); 3] {
+) -> [(String, String); 6] {
     let numbers = [
         ("Banks", u64::from(shape.banks)),
         ("ProgAddrBits", index_bits(shape.program_depth).into()),
@@ -91,18 +50,16 @@ pub fn testbench(
         ("Cols", shape.dram_cols.into()),
         ("ColBits", (shape.beats * shape.beat_bits).into()),
         ("ReadLatency", shape.read_latency.into()),
-        ("TRcd", timing.rcd),
-        ("TRas", timing.ras),
-        ("TRp", timing.rp),
-        ("TRc", timing.rc),
-        ("TFaw", timing.faw),
-        ("TCcd", timing.ccd),
-        ("TRtp", timing.rtp),
-        ("TRfc", timing.rfc),
-        ("TRefi", timing.refi),
     ];
+    let (name, text) =
+        package("pimc_tb_pkg", "Shape of the channel and numbers of the DRAM.", &numbers);
+    // Packed as `timing_t` of pimc_dram_pkg is.
+    let dram = format!("{}endpackage\n", timing.constant("Timing"));
     [
-        package("pimc_tb_pkg", "Shape of the channel and timing of the DRAM.", &numbers),
+        (name, text.replace("endpackage\n", &dram)),
+        ("pimc_dram_pkg.sv".into(), DRAM_PACKAGE.into()),
+        ("pimc_dram_rules.sv".into(), DRAM_RULES.into()),
+        ("pimc_dram_bus.sv".into(), DRAM_BUS.into()),
         ("pimc_dram_bank.sv".into(), DRAM_BANK.into()),
         ("pimc_tb.sv".into(), TESTBENCH.into()),
     ]
@@ -160,7 +117,7 @@ fn control(sources: &[(String, String)], traced: Traced) -> String {
     for (name, source) in sources {
         let repeated = source.lines().filter_map(|l| l.strip_prefix("module ")).filter_map(|l| {
             let module = l.split([' ', '(', '#']).next()?;
-            let repeated = ["pimc_dram_bank", "pimc_vector_alu"].contains(&module);
+            let repeated = ["pimc_dram_bank", "pimc_dram_bus", "pimc_vector_alu"].contains(&module);
             let unit = module.starts_with("pimc_bank_unit") || repeated;
             unit.then_some(module)
         });
@@ -206,13 +163,18 @@ fn traced_lines(source: &str) -> Vec<usize> {
         .collect()
 }
 
-/// A broken DRAM rule, as the bank model reports it.
+/// What `bank_o` of the testbench says where a rule between banks is broken.
+const CHANNEL: u64 = 255;
+
+/// A broken DRAM rule, as the models report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The rule, in words.
+    /// The rule's name.
     pub rule: &'static str,
-    /// Bank.
-    pub bank: usize,
+    /// The rule in words.
+    pub about: &'static str,
+    /// Bank; none where the rule is the channel's.
+    pub bank: Option<usize>,
     /// Clock, counted like [`RunEnd::first_command`].
     pub cycle: u64,
     /// First clock at which the command would have been legal.
@@ -378,8 +340,9 @@ impl Simulation {
     pub fn violation(&self) -> Option<Violation> {
         let count = self.model.get(self.ids.violations);
         let [bank, rule, cycle, earliest] = self.ids.violation.map(|p| self.model.get(p));
-        let rule = RULES.get(rule as usize).copied().unwrap_or(RULES[0]);
-        (count > 0).then_some(Violation { rule, bank: bank as usize, cycle, earliest, count })
+        let (rule, about) = RULES.get(rule as usize).copied().unwrap_or(RULES[0]);
+        let bank = (bank != CHANNEL).then_some(bank as usize);
+        (count > 0).then_some(Violation { rule, about, bank, cycle, earliest, count })
     }
 
     /// Begins to write a wave file.
@@ -393,25 +356,5 @@ impl Simulation {
     /// Ends the wave file.
     pub fn close_wave(&mut self) {
         self.model.close_wave();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rules_are_those_of_the_bank_model() {
-        let rules = DRAM_BANK.lines().filter_map(|line| {
-            let (name, rest) =
-                line.trim().strip_prefix("localparam logic [7:0] RULE_")?.split_once(" = 8'd")?;
-            let (number, about) = rest.split_once(";  // ")?;
-            Some((number.parse::<usize>().unwrap(), format!("{name} ({about})")))
-        });
-        let rules: Vec<(usize, String)> = rules.collect();
-        assert_eq!(rules.len(), RULES.len() - 1);
-        for (number, rule) in rules {
-            assert_eq!(rule, RULES[number]);
-        }
     }
 }

@@ -8,6 +8,7 @@
 
 module pimc_tb
   import pimc_tb_pkg::*;
+  import pimc_dram_pkg::*;
 (
     input  wire                     clk_i,
     input  wire                     rst_ni,
@@ -38,7 +39,8 @@ module pimc_tb
     output wire  [RowBits-1:0]      cmd_row_o,
     output wire  [ColAddrBits-1:0]  cmd_col_o,
 
-    // clock cycles since reset, and the first broken DRAM rule of the lowest bank that has one
+    // clock cycles since reset, and the first broken DRAM rule of the channel (bank_o is then 255)
+    // or the lowest bank that has one
     output wire  [63:0]             now_o,
     output wire  [31:0]             violations_o,
     output logic [7:0]              bank_o,
@@ -69,6 +71,55 @@ module pimc_tb
       .done_o      (done_o)
   );
 
+  // ---- rules between banks ----
+  wire timing_t timing = Timing;
+
+  logic [63:0] now_q;
+  wire  [7:0]  bus_rule;
+  wire  [63:0] bus_earliest;
+
+  pimc_dram_bus u_bus (
+      .clk_i      (clk_i),
+      .rst_ni     (rst_ni),
+      .now_i      (now_q),
+      .timing_i   (timing),
+      .whole_i    (1'b1),
+      .cmd_valid_i(cmd_valid_o),
+      .cmd_i      ({1'b0, cmd_o}),
+      .all_i      (1'b1),
+      .bank_i     (8'd0),
+      .end_i      (done_o),
+      .rule_o     (bus_rule),
+      .earliest_o (bus_earliest)
+  );
+
+  logic [31:0] bus_violations;
+  logic [7:0]  bus_first_rule;
+  logic [63:0] bus_first_cycle, bus_first_earliest;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      bus_violations     <= '0;
+      bus_first_rule     <= '0;
+      bus_first_cycle    <= '0;
+      bus_first_earliest <= '0;
+    end else if (bus_rule != 8'd0) begin
+      bus_violations <= bus_violations + 32'd1;
+      if (bus_violations == 32'd0) begin
+        bus_first_rule     <= bus_rule;
+        bus_first_cycle    <= now_q;
+        bus_first_earliest <= bus_earliest;
+      end
+    end
+  end
+
+  always @(posedge clk_i) begin
+    if (bus_rule != 8'd0 && !quiet_i) begin
+      $display("the channel breaks rule %0d in cycle %0d, legal from %0d", bus_rule, now_q,
+               bus_earliest);
+    end
+  end
+
+  // ---- banks ----
   wire [31:0] violations [0:Banks-1];
   wire [7:0]  rule       [0:Banks-1];
   wire [63:0] cycle      [0:Banks-1];
@@ -81,27 +132,21 @@ module pimc_tb
           .ImageRows  (ImageRows),
           .Cols       (Cols),
           .ColBits    (ColBits),
-          .ReadLatency(ReadLatency),
-          .TRcd       (TRcd),
-          .TRas       (TRas),
-          .TRp        (TRp),
-          .TRc        (TRc),
-          .TFaw       (TFaw),
-          .TCcd       (TCcd),
-          .TRtp       (TRtp),
-          .TRfc       (TRfc),
-          .TRefi      (TRefi)
+          .ReadLatency(ReadLatency)
       ) u_dram (
           .clk_i       (clk_i),
           .rst_ni      (rst_ni),
+          .timing_i    (timing),
           .bank_i      (8'(b)),
           .load_i      (load_i),
           .quiet_i     (quiet_i),
           .cs_i        (1'b1),
           .cmd_valid_i (cmd_valid_o),
-          .cmd_i       (cmd_o),
+          .cmd_i       ({1'b0, cmd_o}),
+          .one_i       (1'b0),
           .cmd_row_i   (cmd_row_o),
           .cmd_col_i   (cmd_col_o),
+          .end_i       (done_o),
           .rd_data_o   (rd_data[ColBits*b+:ColBits]),
           .violations_o(violations[b]),
           .rule_o      (rule[b]),
@@ -112,17 +157,16 @@ module pimc_tb
   endgenerate
 
   // ---- clock cycles since reset ----
-  logic [63:0] now_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) now_q <= '0;
     else now_q <= now_q + 64'd1;
   end
   assign now_o = now_q;
 
-  // ---- the lowest bank that has a violation ----
+  // ---- the channel or the lowest bank that has a violation ----
   logic [31:0] total;
   always_comb begin
-    total      = '0;
+    total      = bus_violations;
     bank_o     = '0;
     rule_o     = '0;
     cycle_o    = '0;
@@ -135,6 +179,12 @@ module pimc_tb
         cycle_o    = cycle[b];
         earliest_o = earliest[b];
       end
+    end
+    if (bus_violations != 0) begin
+      bank_o     = 8'd255;
+      rule_o     = bus_first_rule;
+      cycle_o    = bus_first_cycle;
+      earliest_o = bus_first_earliest;
     end
   end
   assign violations_o = total;

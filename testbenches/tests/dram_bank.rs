@@ -1,15 +1,15 @@
 //! The DRAM bank model, driven command by command: data exactly on time, every timing rule at its
 //! edge and one clock before it.
 
+use pimc_cosim::dram::{DramTiming, DRAM_BANK, DRAM_PACKAGE, DRAM_RULES, NUMBERS};
 use pimc_cosim::verilator::{build, Design, Model, Port, PortId, Toolchain, WaveFormat};
+use pimc_lower::Target;
 use std::sync::OnceLock;
 
 const RCD: u64 = 5;
 const RAS: u64 = 11;
 const RP: u64 = 6;
 const RC: u64 = 19;
-const FAW: u64 = 26;
-const CCD: u64 = 3;
 const RTP: u64 = 4;
 const RFC: u64 = 23;
 const REFI: u64 = 150;
@@ -35,14 +35,17 @@ struct Bank {
     _dir: tempfile::TempDir,
 }
 
-const PORTS: [(&str, u32); 14] = [
+const PORTS: [(&str, u32); 17] = [
+    ("timing_i", 32 * NUMBERS.len() as u32),
+    ("one_i", 1),
+    ("end_i", 1),
     ("rst_ni", 1),
     ("bank_i", 8),
     ("load_i", 1),
     ("quiet_i", 1),
     ("cs_i", 1),
     ("cmd_valid_i", 1),
-    ("cmd_i", 2),
+    ("cmd_i", 3),
     ("cmd_row_i", 3),
     ("cmd_col_i", 2),
     ("rd_data_o", 256),
@@ -55,21 +58,18 @@ const PORTS: [(&str, u32); 14] = [
 fn design(latency: u64) -> Design {
     Design {
         top: "pimc_dram_bank".into(),
-        sources: vec![("pimc_dram_bank.sv".into(), include_str!("../sv/pimc_dram_bank.sv").into())],
+        sources: [
+            ("pimc_dram_pkg.sv", DRAM_PACKAGE),
+            ("pimc_dram_rules.sv", DRAM_RULES),
+            ("pimc_dram_bank.sv", DRAM_BANK),
+        ]
+        .map(|(name, text)| (name.to_string(), text.to_string()))
+        .to_vec(),
         params: [
             ("Rows", ROWS),
             ("ImageRows", IMAGE_ROWS),
             ("Cols", COLS),
             ("ReadLatency", latency),
-            ("TRcd", RCD),
-            ("TRas", RAS),
-            ("TRp", RP),
-            ("TRc", RC),
-            ("TFaw", 0),
-            ("TCcd", CCD),
-            ("TRtp", RTP),
-            ("TRfc", RFC),
-            ("TRefi", REFI),
         ]
         .map(|(n, v)| (n.to_string(), v))
         .to_vec(),
@@ -77,6 +77,24 @@ fn design(latency: u64) -> Design {
         ports: PORTS.map(|(n, bits)| Port { name: n.into(), bits }).to_vec(),
         waves: WaveFormat::Vcd,
     }
+}
+
+fn timing() -> DramTiming {
+    [
+        ("rows", ROWS),
+        ("cols", COLS),
+        ("rcd", RCD),
+        ("ras", RAS),
+        ("rp", RP),
+        ("rc", RC),
+        ("rtp", RTP),
+        ("rfc", RFC),
+        ("refi", REFI),
+    ]
+    .iter()
+    .fold(DramTiming::of(&Target::named("hbm3-pim").unwrap()), |timing, (name, value)| {
+        timing.with(name, *value as u32)
+    })
 }
 
 fn tools() -> &'static Toolchain {
@@ -91,10 +109,10 @@ fn cache() -> std::path::PathBuf {
 impl Bank {
     /// A bank out of reset; the next command is in cycle 0.
     fn new(latency: u64) -> Bank {
-        Bank::with(&design(latency))
+        Bank::with(&design(latency), &timing())
     }
 
-    fn with(design: &Design) -> Bank {
+    fn with(design: &Design, timing: &DramTiming) -> Bank {
         let dir = tempfile::tempdir().unwrap();
         let mut image = String::new();
         for at in 0..IMAGE_ROWS * COLS {
@@ -106,6 +124,8 @@ impl Bank {
         let model = Model::load(&built, &[format!("+mem={}", dir.path().display())]).unwrap();
         let ids = PORTS.iter().map(|(n, _)| (*n, model.port(n))).collect();
         let mut bank = Bank { model, ids, _dir: dir };
+        let port = bank.id("timing_i");
+        bank.model.set_words(port, &timing.words());
         for (port, value) in [("bank_i", 9), ("quiet_i", 1), ("cs_i", 1), ("load_i", 1)] {
             bank.set(port, value);
         }
@@ -197,7 +217,7 @@ fn rule_cases() -> Vec<RuleCase> {
         ("RP to activate", 3, vec![open, (30, PRE, 0)], (ACT, 1), 30 + RP),
         ("RP to refresh", 3, vec![open, (30, PRE, 0)], (REF, 0), 30 + RP),
         ("RC", 4, vec![open, (2 + RAS, PRE, 0)], (ACT, 1), 2 + RC),
-        ("CCD", 5, vec![open, (20, READ, 0)], (READ, 1), 20 + CCD),
+        ("RC to refresh", 4, vec![open, (2 + RAS, PRE, 0)], (REF, 0), 2 + RC),
         ("RTP", 6, vec![open, (20, READ, 0)], (PRE, 0), 20 + RTP),
         ("RFC to activate", 7, vec![(1, REF, 0)], (ACT, 1), 1 + RFC),
         ("RFC to precharge", 7, vec![(1, REF, 0)], (PRE, 0), 1 + RFC),
@@ -223,31 +243,11 @@ fn each_rule_holds_at_its_edge_and_breaks_one_clock_before() {
     }
 }
 
-/// The bank with other parameters.
-fn design_with(changed: &[(&str, u64)]) -> Design {
-    let mut design = design(LATENCY);
-    for (name, value) in changed {
-        let param = design.params.iter_mut().find(|p| p.0 == *name).expect("such a parameter");
-        param.1 = *value;
-    }
-    design
-}
-
-#[test]
-fn all_bank_activates_keep_the_activate_window_where_it_applies() {
-    for early in [0, 1] {
-        let again = 2 + FAW - early;
-        let mut bank = Bank::with(&design_with(&[("TFaw", FAW)]));
-        bank.play(&[(2, ACT, 1), (2 + RAS, PRE, 0), (again, ACT, 1)], again + 5);
-        assert_eq!(bank.violation(), (early > 0).then_some((12, again, 2 + FAW)));
-    }
-}
-
 #[test]
 fn row_state_is_checked_to_the_clock() {
     // With every interval at a clock no rule of time stands before those of state.
-    let quick = ["TRcd", "TRas", "TRp", "TRc", "TCcd", "TRtp", "TRfc"].map(|name| (name, 1));
-    let design = design_with(&[&quick[..], &[("Cols", 3), ("ImageRows", 4)]].concat());
+    let quick = ["rcd", "ras", "rp", "rc", "rtp", "rfc"];
+    let quick = quick.iter().fold(timing(), |timing, name| timing.with(name, 1)).with("cols", 3);
     let open = (2, ACT, 1);
     let cases = [
         ("activate on an open row", Some(9), vec![open, (3, ACT, 2)]),
@@ -264,7 +264,7 @@ fn row_state_is_checked_to_the_clock() {
         ("a column that is not there", Some(11), vec![open, (3, READ, 3)]),
     ];
     for (name, rule, commands) in cases {
-        let mut bank = Bank::with(&design);
+        let mut bank = Bank::with(&design(LATENCY), &quick);
         bank.play(&commands, 10);
         let last = commands[commands.len() - 1].0;
         assert_eq!(bank.violation(), rule.map(|r| (r, last, last)), "{name}");
@@ -273,10 +273,11 @@ fn row_state_is_checked_to_the_clock() {
 
 #[test]
 fn of_several_broken_rules_the_one_that_binds_longest_is_told() {
-    for (faw, rule, legal) in [(0, 4, 2 + RC), (FAW, 12, 2 + FAW)] {
-        let mut bank = Bank::with(&design_with(&[("TFaw", faw)]));
-        bank.play(&[(2, ACT, 1), (4, ACT, 1)], 10);
-        assert_eq!(bank.violation(), Some((rule, 4, legal)), "the row is open, besides");
+    for (rp, rule, legal) in [(RP, 4, 2 + RC), (RC, 3, 2 + RAS + RC)] {
+        let mut bank = Bank::with(&design(LATENCY), &timing().with("rp", rp as u32));
+        bank.play(&[(2, ACT, 1), (2 + RAS, PRE, 0), (15, ACT, 1), (16, ACT, 1)], 20);
+        assert_eq!(bank.violation(), Some((rule, 15, legal)));
+        assert_eq!(bank.get("violations_o"), 2, "the row is open, besides");
     }
 }
 
@@ -343,7 +344,7 @@ fn wave_files_hold_what_the_ports_showed_and_can_follow_one_another() {
     let dir = tempfile::tempdir().unwrap();
     for (waves, name) in [(WaveFormat::Vcd, "vcd"), (WaveFormat::Fst, "fst")] {
         let design = Design { waves, ..design(LATENCY) };
-        let mut bank = Bank::with(&design);
+        let mut bank = Bank::with(&design, &timing());
         for (part, at) in [("first", 0), ("second", 60)] {
             let path = dir.path().join(format!("{part}.{name}"));
             bank.model.open_wave(&path).unwrap();

@@ -5,7 +5,9 @@ mod common;
 
 use common::{cases_of_every_unit, compile, compile_for, golden_cases, on_all, tool};
 use pimc_cosim::bench::DRIVER;
-use pimc_cosim::testbench::{DRAM_BANK, TESTBENCH};
+use pimc_cosim::dram::{DRAM_BANK, DRAM_BUS, DRAM_PACKAGE, DRAM_RULES};
+use pimc_cosim::replay;
+use pimc_cosim::testbench::TESTBENCH;
 use pimc_cosim::verilator::Toolchain;
 use pimc_lower::Target;
 use std::path::Path;
@@ -90,13 +92,33 @@ fn the_testbench_pleases_every_simulator() {
     let out = dir.path().join("bench");
     let inputs = pimc_cosim::Inputs::File(case.join("vectors.safetensors"));
     let bench = pimc_cosim::export_testbench(&tree, &inputs, &out).unwrap();
-    for (name, text) in
-        [("pimc_dram_bank.sv", DRAM_BANK), ("pimc_tb.sv", TESTBENCH), ("pimc_run.sv", DRIVER)]
-    {
+    for (name, text) in [
+        ("pimc_dram_pkg.sv", DRAM_PACKAGE),
+        ("pimc_dram_rules.sv", DRAM_RULES),
+        ("pimc_dram_bus.sv", DRAM_BUS),
+        ("pimc_dram_bank.sv", DRAM_BANK),
+        ("pimc_tb.sv", TESTBENCH),
+        ("pimc_run.sv", DRIVER),
+    ] {
         assert_eq!(std::fs::read_to_string(out.join(name)).unwrap(), text);
     }
     for tools in verilators() {
         assert_eq!(verilator(&tools, dir.path(), "pimc_run", &bench.sources), None);
     }
     assert_eq!(icarus(dir.path(), "pimc_run", &bench.sources), None);
+}
+
+#[test]
+fn the_replay_pleases_every_simulator() {
+    let dir = tempfile::tempdir().unwrap();
+    let design = replay::design(16);
+    let mut files = Vec::new();
+    for (name, text) in &design.sources {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        files.push(name.clone());
+    }
+    for tools in verilators() {
+        assert_eq!(verilator(&tools, dir.path(), &design.top, &files), None);
+    }
+    assert_eq!(icarus(dir.path(), &design.top, &files), None);
 }

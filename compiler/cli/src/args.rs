@@ -28,7 +28,7 @@ pub enum Command {
     Compile(Compile),
     /// Run a compiled model at several levels and compare them word for word.
     Cosim(Cosim),
-    /// Check a waveform from any simulator against the golden trace.
+    /// Check a waveform from any simulator against the golden trace, or a command trace.
     Check(Check),
     /// Quantize real weights to a model and its tensors.
     Quantize(Quantize),
@@ -124,8 +124,11 @@ pub struct Check {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// The waveform, VCD or FST.
-    #[arg(long, value_name = "F")]
-    pub wave: PathBuf,
+    #[arg(long, value_name = "F", required_unless_present = "commands")]
+    pub wave: Option<PathBuf>,
+    /// A command trace as schedule/commands.csv has it, to be checked against the DRAM's rules.
+    #[arg(long, value_name = "F.csv", conflicts_with = "wave")]
+    pub commands: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,8 @@ mod common;
 
 use common::{plan, random, Rng};
 use pimc_ir::{Code, Diagnostics};
+use pimc_lower::commands::{read_csv, write_csv};
+use pimc_lower::legality::{check, check_part};
 use pimc_lower::{assembly, emit, hex, read_tree, write_tree, Target};
 use proptest::prelude::{any, prop, proptest, ProptestConfig, Strategy};
 use std::fs;
@@ -39,6 +41,11 @@ const PIECES: &[&str] = &[
     "\r",
     "\0",
     "x",
+    "# end: ",
+    "281474976710656",
+    ",",
+    "RD",
+    "WR",
 ];
 
 fn damage(text: &str, edits: &[Edit]) -> String {
@@ -96,6 +103,29 @@ proptest! {
         let text = String::from_utf8(bytes).expect("text");
         if let Err(found) = assembly::parse("program.pims", &damage(&text, &edits)) {
             told(&found);
+        }
+    }
+
+    /// A trace that can be read can be checked.
+    #[test]
+    fn damaged_traces(seed in 0..6u64, edits in edits(), raw in prop::collection::vec(any::<u8>(), 0..80)) {
+        let model = random(seed).build().unwrap_or_else(|d| panic!("{d}"));
+        let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+        let mut bytes = Vec::new();
+        write_csv(&plan.program, &plan.target, &mut bytes).expect("writing to memory");
+        let text = damage(&String::from_utf8(bytes).expect("text"), &edits);
+        for text in [text, String::from_utf8_lossy(&raw).into_owned()] {
+            match read_csv("commands.csv", &text) {
+                Ok(trace) => {
+                    let commands = || trace.commands.iter().copied();
+                    let found = [
+                        check(&plan.target, commands(), trace.end.unwrap_or(0)),
+                        check_part(&plan.target, commands()),
+                    ];
+                    assert!(found.iter().flatten().all(|v| !v.to_string().is_empty()));
+                }
+                Err(found) => told(&found),
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Each rule of the legality checker, broken by one clock and kept by one clock less.
 
 use pimc_lower::commands::{Command, Timed};
-use pimc_lower::legality::{check, Violation};
+use pimc_lower::legality::{check, check_part, Violation};
 use pimc_lower::Target;
 
 fn target() -> Target {
@@ -57,7 +57,7 @@ fn moved(index: usize, to: u64, dropped: &[usize], rule: &str, earliest: u64) {
     let of: Vec<&Violation> = found.iter().filter(|v| v.rule == rule).collect();
     assert!(!of.is_empty(), "{rule}: {found:?}");
     assert!(of.iter().all(|v| v.earliest == Some(earliest) && v.cycle == to), "{rule}: {of:?}");
-    if ["RCD", "RAS", "RC", "RP", "RTP"].contains(&rule) {
+    if ["RCD", "RAS", "RC", "RP", "RTP", "RFC"].contains(&rule) {
         let banks: Vec<Option<u32>> = of.iter().map(|v| v.bank).collect();
         assert_eq!(banks, (0..16).map(Some).collect::<Vec<_>>(), "{rule}");
     }
@@ -148,10 +148,15 @@ fn ranges_and_the_bus() {
     assert_eq!(run(ends(16384, 31)), ["RANGE"]);
     assert_eq!(run(ends(16383, 32)), ["RANGE"]);
     assert_eq!(run(vec![all(0, Command::Ref), one(456, ACT, 16)]), ["RANGE"]);
-    assert_eq!(run(vec![all(0, Command::Ref), one(600, Command::Ref, 2)]), ["RANGE"]);
+    assert_eq!(run(vec![all(0, Command::Ref), one(456, Command::Ref, 16)]), ["RANGE"]);
+    assert_eq!(run(vec![all(0, Command::Ref), one(456, Command::Ref, 15)]), Vec::<&str>::new());
     let same =
         vec![all(0, Command::Ref), one(456, ACT, 0), one(456, ACT, 1), all(501, Command::Pre)];
-    assert_eq!(run(same), ["BUS"]);
+    assert_eq!(run(same), ["BUS", "RRD"]);
+    assert_eq!(
+        run(vec![all(0, Command::Ref), all(600, Command::Pre), all(599, Command::Pre)]),
+        ["BUS"]
+    );
 }
 
 #[test]
@@ -168,7 +173,8 @@ fn one_bank_alone() {
 fn the_activate_window() {
     let mut t = target();
     let mut commands = vec![all(0, Command::Ref)];
-    commands.extend((0..5).map(|b| one(456 + 2 * u64::from(b), ACT, b)));
+    // Neighbours are of unlike bank groups.
+    commands.extend((0..5).map(|n| one(456 + 2 * u64::from(n), ACT, 4 * n % 16 + n / 4)));
     commands.push(all(600, Command::Pre));
     let found = check(&t, commands.clone(), 1000);
     assert_eq!(rules(&found), ["FAW"]);
@@ -196,4 +202,63 @@ fn the_activate_window() {
 fn a_check_stops_when_it_has_seen_enough() {
     let commands = (0..1000).map(|i| all(i, READ));
     assert!(check(&target(), commands, 5000).len() <= pimc_lower::legality::MAX_VIOLATIONS);
+}
+
+#[test]
+fn a_command_that_the_target_says_too_little_of_is_refused() {
+    let full = target();
+    let mut bare = full.clone();
+    bare.timing.extra = pimc_lower::target::Extra::default();
+    let cases: [(Command, Option<u32>, &[&str]); 8] = [
+        (ACT, Some(3), &["bank_groups", "rrd_s", "rrd_l"]),
+        (READ, Some(3), &["bank_groups", "ccd_s", "ccd_l"]),
+        (Command::Write { row: 3, col: 5 }, Some(3), &["bank_groups", "ccd_s", "rcd_wr", "turn"]),
+        (Command::Write { row: 3, col: 5 }, None, &["rcd_wr", "cwl", "bl", "wr", "wtr_s", "turn"]),
+        (Command::Ref, Some(3), &["bank_groups", "rrd_l", "rfc_pb", "rrefd"]),
+        (Command::Rfm, Some(3), &["bank_groups", "rrd_l", "rfm_pb", "rrefd"]),
+        (Command::Rfm, None, &["rfm"]),
+        (Command::Pre, Some(3), &[]),
+    ];
+    for (command, bank, missing) in cases {
+        let timed = Timed { bank, ..all(600, command) };
+        let of = |t: &Target| {
+            let found = check(t, vec![all(0, Command::Ref), timed], 2000);
+            found.into_iter().find(|v| v.rule == "TARGET")
+        };
+        assert_eq!(of(&full), None, "{command:?}");
+        let Some(told) = of(&bare) else {
+            assert!(missing.is_empty(), "{command:?}");
+            continue;
+        };
+        assert_eq!((told.cycle, told.earliest), (600, None));
+        assert!(told.why.starts_with("this target does not say "), "{told}");
+        assert!(!missing.is_empty() && missing.iter().all(|m| told.why.contains(m)), "{told}");
+    }
+    // What our own schedules issue needs none of it.
+    let (commands, end) = legal();
+    assert_eq!(check(&bare, commands, end), []);
+}
+
+#[test]
+fn a_part_of_a_run_may_begin_and_end_anywhere() {
+    let t = target();
+    let part = vec![all(1 << 47, ACT), all((1 << 47) + 19, READ)];
+    assert_eq!(check_part(&t, part), []);
+    let late = check_part(&t, vec![all(100, ACT), all(5171, READ)]);
+    assert_eq!((rules(&late), late[0].latest, late.len()), (vec!["REFI"], Some(5170), 16));
+    assert_eq!(check_part(&t, vec![all(100, ACT), all(5170, READ)]), []);
+    assert_eq!(check_part(&t, vec![]), []);
+}
+
+/// Clocks at the end of their range, as a trace or a caller may have them, overflow nothing.
+#[test]
+fn the_largest_clocks() {
+    let late = u64::MAX - 3;
+    let commands = vec![
+        all(0, Command::Ref),
+        all(late, ACT),
+        all(late + 1, READ),
+        all(late + 2, Command::Pre),
+    ];
+    assert!(!check(&target(), commands, u64::MAX).is_empty());
 }

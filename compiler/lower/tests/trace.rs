@@ -90,6 +90,7 @@ fn assert_true(plan: &Plan, model: &Model) {
             Command::Pre => pres.push(t.cycle),
             Command::Ref => refs.push(t.cycle),
             Command::Read { .. } => reads += 1,
+            other => panic!("a schedule does not issue {other:?}"),
         }
     }
     let named = |thread: u64, name: &str| -> Vec<u64> {

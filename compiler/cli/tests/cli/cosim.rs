@@ -261,3 +261,58 @@ fn waves_that_are_none_are_status_2() {
         );
     }
 }
+
+#[test]
+fn a_command_trace_is_checked_against_the_rules() {
+    let made = Compiled::new();
+    let exported = made.tree.join("schedule/commands.csv");
+    let right = std::fs::read_to_string(&exported).unwrap();
+    let check = |trace: &std::path::Path| {
+        run(&["check", text(&made.tree), "--commands", text(trace), "--json"])
+    };
+    let value = object(&check(&exported));
+    assert_eq!((&value["agreed"], &value["whole"]), (&true.into(), &true.into()), "{value}");
+    assert!(value["commands"].as_u64().unwrap() > 3, "{value}");
+
+    // The activate a clock early: which rule, where, and when it would be legal.
+    let line = right.lines().position(|l| l.starts_with("456,ACT,")).unwrap() + 1;
+    let early = write(made.folder.path(), "early.csv", right.replace("456,ACT,", "455,ACT,"));
+    let value = object(&check(&early));
+    assert_eq!((&value["exit"], &value["agreed"]), (&1.into(), &false.into()), "{value}");
+    let first = &value["violations"][0];
+    assert_eq!((&first["rule"], &first["bank"]), (&"RFC".into(), &0.into()), "{first}");
+    assert_eq!((&first["cycle"], &first["earliest"]), (&455.into(), &456.into()), "{first}");
+    assert_eq!(first["line"], line);
+    let output = run(&["check", text(&made.tree), "--commands", text(&early)]);
+    assert_eq!(exit(&output), 1);
+    let said =
+        format!("early.csv:{line}: ACT at clock 455, bank 0: RFC (456 clocks after the refresh");
+    assert!(out(&output).contains(&said), "{}", out(&output));
+
+    // Without its end it is a part of a run, which need not begin with a refresh.
+    let part: String = right
+        .lines()
+        .filter(|l| !l.contains("REF,-1") && !l.starts_with("# end"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    let value = object(&check(&write(made.folder.path(), "part.csv", part)));
+    assert_eq!((&value["exit"], &value["whole"]), (&0.into(), &false.into()), "{value}");
+
+    let malformed = write(made.folder.path(), "bad.csv", right.replace(",ACT,-1,", ",ACT,all,"));
+    let output = run(&["check", text(&made.tree), "--commands", text(&malformed)]);
+    assert_eq!(exit(&output), 2);
+    assert!(
+        err(&output).contains("[P0706]") && err(&output).contains("`all` is no number"),
+        "{}",
+        err(&output)
+    );
+    for wrong in ["none.csv", "."] {
+        let path = made.path(wrong);
+        let output = run(&["check", text(&made.tree), "--commands", text(&path)]);
+        assert_eq!(exit(&output), 2, "{wrong}");
+    }
+    assert_eq!(exit(&run(&["check", text(&made.tree)])), 2);
+    let both =
+        ["check", text(&made.tree), "--commands", text(&exported), "--wave", text(&exported)];
+    assert_eq!(exit(&run(&both)), 2);
+}

@@ -89,6 +89,7 @@ codes! {
     P0703 "the output tree is damaged",
     P0704 "the output tree cannot be written",
     P0705 "something that is not an output tree stands in the way",
+    P0706 "error in a command trace",
     P0801 "a sweep's key is unknown, or its value of the wrong type",
     P0802 "an axis of a sweep has no usable values",
     P0803 "a sweep over formats has no weights to quantize",

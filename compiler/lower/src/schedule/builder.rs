@@ -23,6 +23,8 @@ pub(super) struct Builder<'a> {
     /// First clock for a refresh; all banks are closed whenever the builder is asked.
     ref_ready: u64,
     last_ref: u64,
+    /// First clock for a read.
+    read_ready: u64,
     /// When the buffer unit takes its next operation.
     pub(super) vec_ready: u64,
     /// When no load holds the memories of the bank units.
@@ -66,6 +68,7 @@ impl<'a> Builder<'a> {
             act_ready: 0,
             ref_ready: 0,
             last_ref: 0,
+            read_ready: 0,
             vec_ready: 0,
             unit_ready: 0,
             data_ready: 0,
@@ -180,7 +183,10 @@ impl<'a> Builder<'a> {
             due
         };
         let gap = u64::from(t.all_bank_activate_gap(self.target.banks));
+        // The next row's first read comes an interval after the last one.
+        let reads = last + interval - read;
         let next = (pre + u64::from(t.rp)).max(u64::from(t.rc)).max(gap).max(pre + 2 * STEP);
+        let next = next.max(reads);
         RowTimes { columns, interval, read, pre, next }
     }
 
@@ -210,8 +216,11 @@ impl<'a> Builder<'a> {
     fn rows_done(&mut self, times: &RowTimes, start: u64, data: u64) {
         let pre = start + times.pre;
         self.act_ready = self.act_ready.max(start + times.next);
-        self.ref_ready = self.ref_ready.max(pre + u64::from(self.target.timing.rp));
+        let t = &self.target.timing;
+        // A refresh wants `rc` from the activate too, which may be more than `ras` and `rp`.
+        self.ref_ready = self.ref_ready.max(pre + u64::from(t.rp)).max(start + u64::from(t.rc));
         let last_read = start + times.read + u64::from(times.columns - 1) * times.interval;
+        self.read_ready = last_read + u64::from(self.target.timing.ccd);
         self.data_ready = last_read + data;
     }
 
@@ -221,7 +230,7 @@ impl<'a> Builder<'a> {
         let mut left = rows;
         let window = self.window(times);
         let closed = times.next.max(times.pre + u64::from(self.target.timing.rp));
-        let reads_from = reads_from.saturating_sub(times.read);
+        let reads_from = reads_from.max(self.read_ready).saturating_sub(times.read);
         while left > 0 {
             let at = self.now.max(self.act_ready).max(reads_from);
             self.refresh_until(at);
@@ -272,7 +281,9 @@ impl<'a> Builder<'a> {
     /// `rounds` times a refresh and `window` rows; returns the clock of the last activate.
     fn windows(&mut self, times: &RowTimes, rounds: u64, window: u64) -> u64 {
         let lead = u64::from(self.target.timing.rfc).max(2 * STEP);
-        self.place(Action::Loop { count: rounds as u32 }, self.ref_ready.saturating_sub(STEP));
+        // The activate that follows the refresh may have to wait for the last one's window.
+        let begin = self.ref_ready.max(self.act_ready.saturating_sub(lead));
+        self.place(Action::Loop { count: rounds as u32 }, begin.saturating_sub(STEP));
         self.refresh(self.now);
         let begin = self.last;
         let start = self.repeat(times, window, begin + lead);

@@ -8,7 +8,7 @@ pub struct Limits {
     /// A column every column interval.
     pub peak: f64,
     /// With one row open at a time: row bytes per
-    /// `max(rc, rcd + (columns - 1)*ccd + rtp + rp)`.
+    /// `max(rc, rcd + (columns - 1)*ccd + rtp + rp, columns*ccd)`.
     pub after_rows: f64,
     /// The same, less the share `rfc / refi` of the time that refresh takes.
     pub after_refresh: f64,
@@ -18,7 +18,8 @@ impl Target {
     /// Clocks from a row's activate to the next row's when every column is read.
     pub fn row_clocks(&self) -> u32 {
         let t = &self.timing;
-        t.rc.max(t.rcd + (self.columns - 1) * t.ccd + t.rtp + t.rp)
+        let row = t.rcd + (self.columns - 1) * t.ccd + t.rtp + t.rp;
+        t.rc.max(row).max(self.columns * t.ccd)
     }
 
     /// Clocks to read `columns` columns one open row after another, refresh not counted.
@@ -36,7 +37,10 @@ impl Target {
         let (whole, rest) = (columns / u64::from(self.columns), columns % u64::from(self.columns));
         let t = &self.timing;
         let turn = u64::from(t.rcd + t.rtp + t.rp);
-        let row = |columns: u64| (turn + (columns - 1) * u64::from(interval)).max(t.rc.into());
+        let interval = u64::from(interval);
+        let row = |columns: u64| {
+            (turn + (columns - 1) * interval).max(t.rc.into()).max(columns * interval)
+        };
         let whole = whole.saturating_mul(row(self.columns.into()));
         whole + if rest > 0 { row(rest) } else { 0 }
     }

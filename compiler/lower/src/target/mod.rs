@@ -3,9 +3,11 @@
 //! A target is a TOML file; the built-in ones are such files too. Times are in clocks of `tck_ps`,
 //! and the units run on that clock.
 
+mod extra;
 mod limits;
 mod read;
 
+pub use extra::Extra;
 pub use limits::Limits;
 
 use crate::mapping::Split;
@@ -86,6 +88,8 @@ pub struct Timing {
     pub refi: u32,
     /// Refresh to any other command.
     pub rfc: u32,
+    /// What only some commands need.
+    pub extra: Extra,
 }
 
 impl Timing {

@@ -1,6 +1,7 @@
 //! Reading a target's TOML, with a located diagnostic for every value that is missing, unknown,
 //! of the wrong type or senseless.
 
+use super::extra::{self, Extra};
 use super::{beat_bits, Target, Timing, BEAT_BITS};
 use crate::diag::{error, list};
 use crate::mapping::Split;
@@ -13,7 +14,7 @@ use toml::Spanned;
 
 /// What a value may be.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Int {
         min: u64,
         max: u64,
@@ -57,7 +58,7 @@ const VALUES: [(&str, &str, Kind, &str); 24] = [
 /// What `split` may be: by cost, or one way where the format allows both.
 const SPLITS: [&str; 3] = ["auto", "rows", "inputs"];
 
-const fn int(min: u64, max: u64) -> Kind {
+pub(super) const fn int(min: u64, max: u64) -> Kind {
     Kind::Int { min, max }
 }
 
@@ -132,6 +133,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
             faw_all_bank: values.bools.get(&("timing", "faw_all_bank")).copied().unwrap_or(false),
             refi: v("refresh", "refi"),
             rfc: v("refresh", "rfc"),
+            extra: Extra::from(|s, k| values.ints.get(&(s, k)).map(|_| v(s, k))),
         },
         table_bytes: values.int("unit", "table_bytes"),
         input_bytes: values.int("unit", "input_bytes"),
@@ -187,8 +189,9 @@ fn take(
     values: &mut Values,
     found: &mut Diagnostics,
 ) {
-    let Some(&(s, k, kind, what)) = VALUES.iter().find(|v| v.0 == section && v.1 == key) else {
-        let known: Vec<&str> = VALUES.iter().filter(|v| v.0 == section).map(|v| v.1).collect();
+    let all = || VALUES.iter().chain(&extra::VALUES);
+    let Some(&(s, k, kind, what)) = all().find(|v| v.0 == section && v.1 == key) else {
+        let known: Vec<&str> = all().filter(|v| v.0 == section).map(|v| v.1).collect();
         let place =
             if section.is_empty() { "at the top".into() } else { format!("in [{section}]") };
         found.push(
@@ -298,6 +301,15 @@ fn check(values: &Values, found: &mut Diagnostics) {
             "banks",
             format!("{} banks: not a power of two", v("pseudo_channel", "banks")),
             "matrix row r is in bank r mod banks, taken from the low bits of r",
+        );
+    }
+    let groups = values.ints.get(&("pseudo_channel", "bank_groups")).map_or(1, |v| v.0);
+    if !groups.is_power_of_two() || groups > v("pseudo_channel", "banks") {
+        wrong(
+            "pseudo_channel",
+            "bank_groups",
+            format!("{groups} groups of {} banks", v("pseudo_channel", "banks")),
+            "each group has as many neighbouring banks, a power of two",
         );
     }
     if !v("stack", "channels").is_power_of_two() {

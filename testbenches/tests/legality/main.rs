@@ -1,0 +1,11 @@
+//! Timing legality, said twice by code that shares nothing: the checker of `pimc-lower` and the
+//! DRAM rules in SystemVerilog, on the same commands.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../../../compiler/lower/tests/common/mod.rs"]
+mod lowering;
+mod planted;
+mod random_traces;
+mod shapes;
+mod twice;
