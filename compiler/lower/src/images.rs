@@ -115,7 +115,7 @@ impl<'a> Images<'a> {
             Split::Rows => (n * banks + bank, 0),
             Split::Inputs => (n, bank * inputs),
         };
-        match (self.model.weight(place.weight), place.content) {
+        match (place.view(self.model), place.content) {
             (WeightView::Pq(v), Content::Codebook) => {
                 let l = lookup_lanes(v.k(), v.sub(), beat_bits);
                 let (chunk, lanes) = (l.chunk as usize / words, l.lanes as usize);

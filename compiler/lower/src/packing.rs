@@ -46,7 +46,7 @@ impl Images<'_> {
             words: (self.plan.shape.beat_bits / 64) as usize,
         };
         let mut row = vec![0u64; place.row_columns as usize * COLUMN];
-        match (model.weight(place.weight), place.content) {
+        match (place.view(model), place.content) {
             (WeightView::Pq(v), Content::Codebook) => packer.codebook(&v, take)?,
             (view, content) => {
                 let ty = model.module.weights[place.weight.0].ty;

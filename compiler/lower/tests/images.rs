@@ -15,19 +15,28 @@ fn banks_packed_at_once_hold_the_columns_of_the_table() {
         ("stack", "channels", "4"),
         ("mapping", "split", "\"rows\""),
         ("mapping", "split", "\"inputs\""),
+        // Beats of two words, and tables for few sub-vectors at a time.
+        ("unit", "beat_bits", "128"),
+        ("unit", "table_bytes", "600"),
     ];
     let targets = changes.map(|change| target.with(&[change]).unwrap_or_else(|d| panic!("{d}")));
+    let (mut pieces, mut slices) = (0, 0);
     let mut seen = BTreeSet::new();
     // Codes of a whole byte, of two bytes, and books that no share divides evenly.
     let mut rng = Rng::new(7);
     let codebooks = [(256, 4), (200, 1), (300, 2), (1000, 4), (16, 2), (16, 8)];
     let wide = codebooks.map(|(k, sub)| pq(&mut rng, 21, 75, sub, k, false));
-    for (seed, builder) in (0..60).map(random).chain(wide).enumerate() {
+    // Blocks that are worth slicing.
+    let blocks = [((1, 1), (64, 64), 2), ((2, 3), (128, 192), 1)];
+    let blocks = blocks.map(|(count, sides, bases)| bqq(&mut rng, count, sides, bases, 8));
+    for (seed, builder) in (0..60).map(random).chain(wide).chain(blocks).enumerate() {
         let model = builder.build().unwrap_or_else(|d| panic!("{d}"));
         for target in &targets {
             // Some random models have no room on some of the targets.
             let Ok(plan) = lower(&model, target) else { continue };
             for place in &plan.streams {
+                pieces += usize::from(place.first > 0);
+                slices += usize::from(place.slices > 1);
                 let content = match place.content {
                     Content::Codebook => 0,
                     Content::Codes => 1,
@@ -51,4 +60,5 @@ fn banks_packed_at_once_hold_the_columns_of_the_table() {
     }
     // Every content, and every split that there is of it.
     assert_eq!(seen.len(), 8, "{seen:?}");
+    assert!(pieces > 3 && slices > 3, "{pieces} pieces, {slices} slices");
 }

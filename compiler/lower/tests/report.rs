@@ -287,9 +287,10 @@ fn what_a_matvec_wastes() {
     // Sixteen codes of two inputs a beat.
     near(m.unit_gmacs, 32.0 * 16.0 / 0.769);
 
-    // A block row of one block and two bases: two of 16 banks.
+    // A block row of one block and two bases, each in four slices of whole bytes: eight of 16 banks.
     let m = part(&bqq(rng, (1, 1), (64, 64), 2, 8), &hbm);
-    near(m.idle_banks, 14.0 / 16.0);
+    near(m.idle_banks, 8.0 / 16.0);
+    assert!(m.words[0].contains("4 slices"), "{:?}", m.words);
     assert_eq!((m.split, m.why, m.rows_cycles), (Split::Inputs, Why::Format, None));
     // l = 32: 32 * 128 signs and three scalars of 16 bits for each basis, u of 32 bits.
     assert_eq!(m.bits_used, 2 * (32 * 128 + 48) + 32);

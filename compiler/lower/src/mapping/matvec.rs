@@ -23,15 +23,21 @@ impl Mapper<'_> {
         let (from, d) = (self.regions[x.0].addr, self.regions[value.0].addr);
         let known = Known::Elements(value);
         match ty {
-            WeightType::Pq { rows, cols, sub, k, .. } => {
-                let lookup = lookup_lanes(k, sub, self.streams.target().beat_bits);
-                let (word, block) = (lookup.chunk * lookup.sub, lookup.lanes * lookup.sub);
-                let book = self.streams.place(self.model, weight, Content::Codebook);
-                self.load_shares(book, from, cols, Load::Bytes { word, block });
-                self.stream(format!("build the tables of {name}"), book, from);
-                let codes = self.streams.place(self.model, weight, Content::Codes);
-                self.collect(&name, codes, d, rows, known);
-                self.stream(format!("look up the codes of {name}"), codes, from);
+            WeightType::Pq { rows, .. } => {
+                let pieces = self.streams.pieces(self.model, weight);
+                let last = pieces.len() - 1;
+                let t = if last > 0 { self.scratch(rows) } else { d };
+                for (piece, (first, len)) in pieces.into_iter().enumerate() {
+                    let x = (from.saturating_add(first as u32), len);
+                    if piece == 0 {
+                        let known = if last == 0 { known } else { Known::Nothing };
+                        self.pq_piece(weight, 0, x, (d, rows), known);
+                        continue;
+                    }
+                    self.pq_piece(weight, piece as u32, x, (t, rows), Known::Nothing);
+                    let known = if piece == last { known } else { Known::Nothing };
+                    self.vec_known("add the piece", vector(VecOp::Add, d, t, d, rows), known);
+                }
             }
             WeightType::Supermask { rows, cols, .. } => {
                 let mask = self.streams.place(self.model, weight, Content::Mask);
@@ -61,7 +67,8 @@ impl Mapper<'_> {
             }
             WeightType::Bqq { rows, cols, bases, block_rows, block_cols } => {
                 let blocks = self.streams.place(self.model, weight, Content::Blocks);
-                let shape = (bases, rows / block_rows, cols / block_cols);
+                let slices = self.streams.get(blocks).slices as usize;
+                let shape = (bases * slices, rows / block_rows, cols / block_cols);
                 self.load_blocks(blocks, shape, from, block_cols);
                 let passes = self.streams.get(blocks).rows / shape.1 as u32;
                 let v = Vector {
@@ -73,6 +80,29 @@ impl Mapper<'_> {
                 self.stream(format!("stream the blocks of {name}"), blocks, from);
             }
         }
+    }
+
+    /// One piece of a PQ matrix, `len` inputs at `x`: its tables, then its codes; results to `(address,
+    /// rows)`.
+    fn pq_piece(
+        &mut self,
+        weight: WeightId,
+        piece: u32,
+        (x, len): (u32, usize),
+        (d, rows): (u32, usize),
+        known: Known,
+    ) {
+        let (name, ty) = self.weight(weight);
+        let WeightType::Pq { cols, sub, k, .. } = ty else { return };
+        let lookup = lookup_lanes(k, sub, self.streams.target().beat_bits);
+        let (word, block) = (lookup.chunk * lookup.sub, lookup.lanes * lookup.sub);
+        let which = if len == cols { String::new() } else { format!(", piece {piece}") };
+        let book = self.streams.place_piece(self.model, weight, Content::Codebook, piece);
+        self.load_shares(book, x, len, Load::Bytes { word, block });
+        self.stream(format!("build the tables of {name}{which}"), book, x);
+        let codes = self.streams.place_piece(self.model, weight, Content::Codes, piece);
+        self.collect(&name, codes, d, rows, known);
+        self.stream(format!("look up the codes of {name}{which}"), codes, x);
     }
 
     /// One group of an integer matrix, `size` inputs at `x`; results to `(address, rows)`.

@@ -97,7 +97,7 @@ pub(crate) fn map(model: &Model, target: &Target) -> Mapping {
     let mut m = Mapper {
         model,
         tasks: Vec::new(),
-        streams: Streams::new(target),
+        streams: Streams::new(model, target),
         memory: Allocator::default(),
         constants: Constants::default(),
         regions: vec![none; func.values.len()],

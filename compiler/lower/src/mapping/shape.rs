@@ -85,12 +85,10 @@ impl<'a> Fit<'a> {
                         format!("quantize @{} again with sub of 8 or less", weight.name.text);
                     self.found.push(d.help(help));
                 }
-                WeightType::Pq { cols, sub, k, .. } => {
+                WeightType::Pq { sub, k, .. } => {
                     let lookup = lookup_lanes(k, sub, self.target.beat_bits);
-                    // Dealt out over the banks, a bank has that many of them.
-                    let inputs = cols.div_ceil(self.target.units() as usize);
-                    let blocks = lookup_blocks(&lookup, inputs);
-                    let entries = blocks as u128 * k as u128 * u128::from(lookup.lanes);
+                    // Cut into pieces as small as can be, a bank has a block of tables.
+                    let entries = k as u128 * u128::from(lookup.lanes);
                     let have = u128::from(self.target.table_bytes);
                     // An entry has at least a bit; the exact width is checked after the proof.
                     self.memory(i, "lookup tables of a bank unit", entries / 8, have, "bytes");

@@ -46,7 +46,7 @@ impl Prover<'_> {
         let place = &mapping.streams[stream];
         let model = self.model;
         let inputs = |n: usize| self.memory[x..x + n].to_vec();
-        match (model.weight(place.weight), place.content) {
+        match (place.view(model), place.content) {
             (WeightView::Pq(v), Content::Codebook) => {
                 let (sub, k) = (v.sub(), v.k());
                 // A component and an input are bytes, so 64 bits hold the sums.
@@ -71,7 +71,9 @@ impl Prover<'_> {
                     Split::Inputs => place.inputs as usize / v.sub(),
                 };
                 let known = self.tables.iter().all(|&e| or_zero(e) == e);
-                let sums = match self.verified(op, x, share == v.parts() && known) {
+                let whole = place.len as usize == model.module.weights[place.weight.0].ty.cols();
+                let whole = whole && share == v.parts();
+                let sums = match self.verified(op, x, whole && known) {
                     Some(sums) => sums,
                     None => pq_rows(&v, &self.tables, share),
                 };

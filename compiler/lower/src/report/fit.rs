@@ -101,13 +101,13 @@ fn busy(plan: &Plan, ty: &WeightType, place: &StreamPlace) -> f64 {
         (WeightType::Pq { .. }, Split::Rows, Content::Codebook) => return 1.0,
         (WeightType::Bqq { rows, cols, bases, block_rows, block_cols }, ..) => {
             let blocks = rows / block_rows * (cols / block_cols) * bases;
-            (f64::from(place.rows), blocks as f64)
+            (f64::from(place.rows), blocks as f64 * f64::from(place.slices))
         }
         (ty, Split::Rows, _) => (f64::from(place.rows), ty.rows() as f64),
         (WeightType::Int { cols, group, .. }, ..) => {
             (f64::from(place.inputs), group.unwrap_or(cols) as f64)
         }
-        (ty, ..) => (f64::from(place.inputs), ty.cols() as f64),
+        _ => (f64::from(place.inputs), f64::from(place.len)),
     };
     (taken / (there * banks)).min(1.0)
 }
@@ -115,15 +115,16 @@ fn busy(plan: &Plan, ty: &WeightType, place: &StreamPlace) -> f64 {
 /// Bits in a stream of all banks that say something about the weight.
 fn used(plan: &Plan, ty: &WeightType, place: &StreamPlace) -> u64 {
     let count = match (*ty, place.content) {
-        (WeightType::Pq { cols, k, .. }, Content::Codebook) => {
+        (WeightType::Pq { k, .. }, Content::Codebook) => {
             let copies = match place.split {
                 Split::Rows => plan.target.units() as usize,
                 Split::Inputs => 1,
             };
-            copies * cols * k * 8
+            copies * place.len as usize * k * 8
         }
-        (WeightType::Pq { rows, cols, sub, k, .. }, _) => {
-            rows * (cols / sub) * lookup_lanes(k, sub, plan.target.beat_bits).code_bits as usize
+        (WeightType::Pq { rows, sub, k, .. }, _) => {
+            rows * (place.len as usize / sub)
+                * lookup_lanes(k, sub, plan.target.beat_bits).code_bits as usize
         }
         (WeightType::Bqq { rows, cols, bases, block_rows, block_cols }, _) => {
             let blocks = rows / block_rows * (cols / block_cols);
@@ -151,20 +152,22 @@ fn macs_per_beat(plan: &Plan, ty: &WeightType, place: &StreamPlace) -> f64 {
         (WeightType::Int { .. }, _) => f64::from(beat_bits / 8),
         (WeightType::Bqq { bases, block_rows, block_cols, .. }, _) => {
             let beats = (place.row_columns - 1) * plan.target.beats() + place.tail_beats;
-            (block_rows * block_cols) as f64 / (f64::from(beats) * bases as f64)
+            let per_block = f64::from(beats) * bases as f64 * f64::from(place.slices);
+            (block_rows * block_cols) as f64 / per_block
         }
     }
 }
 
 fn words(plan: &Plan, ty: &WeightType, choice: &Choice, idle: f64, padding: f64) -> Vec<String> {
-    let mut words = vec![chosen(choice)];
+    let mut words = vec![chosen(choice, ty)];
     let banks = plan.target.units();
     // Less than half a tenth of a percent is nothing to speak of.
     let told = |share: f64| share >= 0.0005;
     if told(idle) {
         let (count, of) = match (*ty, choice.split) {
             (WeightType::Bqq { cols, bases, block_cols, .. }, _) => {
-                (cols / block_cols * bases, "blocks of all bases in a block row")
+                let slices = choice.pieces as usize;
+                (cols / block_cols * bases * slices, "blocks of all bases in a block row")
             }
             (WeightType::Int { group: Some(size), .. }, Split::Inputs) => {
                 (size, "inputs in a group")
@@ -209,7 +212,7 @@ fn words(plan: &Plan, ty: &WeightType, choice: &Choice, idle: f64, padding: f64)
 }
 
 /// What the split was chosen from.
-fn chosen(choice: &Choice) -> String {
+fn chosen(choice: &Choice, ty: &WeightType) -> String {
     let name = |split| match split {
         Split::Rows => "rows",
         Split::Inputs => "inputs",
@@ -229,7 +232,20 @@ fn chosen(choice: &Choice) -> String {
         }
         Why::Clocks => "that takes fewer",
     };
-    format!("{} by the cost model; {chosen} go over the banks because {why}", costs.join(", "))
+    let cut = match (choice.split, ty) {
+        _ if choice.pieces == 1 => String::new(),
+        (_, WeightType::Bqq { .. }) => format!(
+            "; every basis is cut into {} slices of its inner dimension, since whole ones would take {} clocks",
+            choice.pieces,
+            grouped(choice.uncut)
+        ),
+        _ => format!(
+            "; cut into {} pieces of columns, since the tables of all do not fit the bank unit: {} clocks if they did",
+            choice.pieces,
+            grouped(choice.uncut)
+        ),
+    };
+    format!("{} by the cost model; {chosen} go over the banks because {why}{cut}", costs.join(", "))
 }
 
 /// A number with commas between groups of three digits.
