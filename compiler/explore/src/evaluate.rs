@@ -3,7 +3,7 @@
 use crate::area::Area;
 use pimc_ir::{Code, Diagnostic, Diagnostics, Model};
 use pimc_lower::report::Report;
-use pimc_lower::{lower, Target};
+use pimc_lower::{try_lower, Target};
 use serde::{Deserialize, Serialize};
 
 /// What came of a point.
@@ -112,9 +112,9 @@ pub struct Bug(pub String);
 /// # Errors
 /// A schedule that is illegal, which would be a mistake of the compiler.
 pub fn evaluate(model: &Model, target: &Target, quality: &Quality) -> Result<Outcome, Bug> {
-    let plan = match lower(model, target) {
+    let plan = match try_lower(model, target) {
         Ok(plan) => plan,
-        Err(found) => return Ok(Outcome::refused(&found)),
+        Err(refused) => return Ok(Outcome::refused(&refused.found)),
     };
     let violation = plan.violation().map_err(|e| Bug(e.to_string()))?;
     if let Some(violation) = violation {

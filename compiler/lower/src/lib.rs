@@ -12,6 +12,7 @@ mod mapping;
 mod packing;
 pub mod plan;
 pub mod ranges;
+mod remedy;
 pub mod report;
 mod schedule;
 mod supermask;
@@ -21,6 +22,7 @@ pub mod walk;
 
 pub use estimate::Estimate;
 pub use mapping::{Choice, Content, Region, Split, StreamPlace, Why};
-pub use plan::{lower, Plan, Step};
+pub use plan::{lower, try_lower, Plan, Refused, Step};
+pub use remedy::Need;
 pub use target::Target;
 pub use tree::{emit, read_tree, write_tree, OutputTree, TreeFiles};

@@ -3,8 +3,9 @@
 use crate::commands::{expand, Expanded};
 use crate::estimate::Estimate;
 use crate::legality::{Checker, Violation};
-use crate::mapping::{self, Choice, Fit, Region, StreamPlace};
+use crate::mapping::{self, Choice, Fit, Region, StreamPlace, PROGRAM};
 use crate::ranges::{self, Proof};
+use crate::remedy::{remedy, Need};
 use crate::schedule;
 use crate::target::Target;
 use crate::walk::ProgramError;
@@ -91,35 +92,60 @@ impl Plan {
     }
 }
 
+/// Why a model was not lowered.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// For people.
+    pub found: Diagnostics,
+    /// The values of the target that are too small; empty where something else stands in the way.
+    pub needs: Vec<Need>,
+}
+
 /// Lowers a model to a target.
 ///
 /// # Errors
 /// P0606 to P0608, at the op: what the target has no room or no unit for, with the number needed
-/// and the number there.
+/// and the number there, and the smallest change of the target that makes room.
 pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
+    try_lower(model, target).map_err(|refused| {
+        let Some(change) = remedy(model, target, &refused.needs) else { return refused.found };
+        let mut out = Diagnostics::new(model.file_name.clone(), model.source.clone());
+        for (i, d) in refused.found.list().iter().enumerate() {
+            let help = format!("the smallest change of the target that makes room: {change}");
+            out.push(if i == 0 { d.clone().help(help) } else { d.clone() });
+        }
+        out
+    })
+}
+
+/// The same without looking for a change that makes room, which takes as long as lowering some times.
+///
+/// # Errors
+/// As [`lower`].
+pub fn try_lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let mut fit = Fit::new(model, target);
     fit.types();
     if !fit.found.is_empty() {
-        return Err(fit.found);
+        return Err(fit.refused());
     }
     let mapping = mapping::map(model, target);
     fit.mapping(&mapping);
     if !fit.found.is_empty() {
-        return Err(fit.found);
+        return Err(fit.refused());
     }
     let proof = ranges::prove(model, &mapping);
     let mut shape = mapping::shape(model, target, &mapping, &proof);
     fit.hardware(&shape, &proof);
     if !fit.found.is_empty() {
-        return Err(fit.found);
+        return Err(fit.refused());
     }
     let estimate = Estimate::new(model, target, &shape, &mapping);
     let schedule::Schedule { program, steps } = schedule::schedule(model, target, &shape, &mapping);
     let last = model.module.func.ops.len().saturating_sub(1);
     let have = u128::from(target.program_words);
-    fit.memory(last, "program memory", program.len() as u128, have, "words");
+    fit.memory(last, PROGRAM, program.len() as u128, have);
     if !fit.found.is_empty() {
-        return Err(fit.found);
+        return Err(fit.refused());
     }
     let depth = shape.buffer.depth;
     shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, depth);
@@ -127,7 +153,7 @@ pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
     shape.program_depth = program.len() as u32;
     fit.units(&shape);
     if !fit.found.is_empty() {
-        return Err(fit.found);
+        return Err(fit.refused());
     }
     let func = &model.module.func;
     Ok(Plan {

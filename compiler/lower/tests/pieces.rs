@@ -93,3 +93,60 @@ fn bases_are_sliced_where_banks_have_no_work() {
         assert_eq!(faster, plan.splits[0].pieces > 1);
     }
 }
+
+/// The help of a refused model names values of the target; with them it fits, with less it does not.
+#[test]
+fn a_refusal_names_the_smallest_change() {
+    let mut rng = Rng::new(4);
+    let model = |builder: ModelBuilder| builder.build().unwrap_or_else(|d| panic!("{d}"));
+    let pq = model(pq(&mut rng, 40, 64, 2, 16, false));
+    let deep = model(int(&mut rng, 600, 600, None));
+    let mask = model(supermask(&mut rng, 40, 2000, 2, ", seed=1", 50, 8));
+    let cases: [(&pimc_ir::Model, &[(&str, &str, &str)]); 7] = [
+        (&pq, &[("unit", "table_bytes", "20")]),
+        (&pq, &[("unit", "input_bytes", "3"), ("unit", "table_bytes", "100")]),
+        (&pq, &[("buffer", "vector_bytes", "90")]),
+        (&pq, &[("sequencer", "program_words", "16")]),
+        (&deep, &[("bank", "rows", "16"), ("mapping", "split", "\"rows\"")]),
+        (&deep, &[("buffer", "vector_bytes", "5"), ("sequencer", "program_words", "16")]),
+        (&mask, &[("unit", "input_bytes", "100")]),
+    ];
+    for (model, changes) in cases {
+        let target = with(changes);
+        let found = pimc_lower::lower(model, &target).expect_err("too small");
+        let help = &found.list()[0].help;
+        let named = help.strip_prefix("the smallest change of the target that makes room: ");
+        let named = named.unwrap_or_else(|| panic!("{changes:?}: {help}"));
+        let values: Vec<(String, String, u64)> = named
+            .split(" and ")
+            .map(|part| {
+                let (value, section) =
+                    part.trim_matches('`').split_once("` in [").expect("a place");
+                let (key, value) = value.split_once(" = ").expect("a value");
+                let value = value.parse().expect("a number");
+                (section.trim_end_matches(']').to_string(), key.to_string(), value)
+            })
+            .collect();
+        let apply = |less: Option<usize>| {
+            values.iter().enumerate().fold(target.clone(), |t, (i, (section, key, value))| {
+                let smaller = if key == "channels" { value / 2 } else { value - 1 };
+                let value = if less == Some(i) { smaller } else { *value };
+                t.with(&[(section, key, &value.to_string())]).unwrap_or_else(|d| panic!("{d}"))
+            })
+        };
+        let fits =
+            pimc_lower::lower(model, &apply(None)).unwrap_or_else(|d| panic!("{named}: {d}"));
+        assert_legal(&fits);
+        for i in 0..values.len() {
+            assert!(pimc_lower::lower(model, &apply(Some(i))).is_err(), "{named}: less would do");
+        }
+    }
+    // Where no value helps, none is named.
+    let wide = model_of("pq<4x18, sub=9, k=4>", 4, 18);
+    let found = pimc_lower::lower(&wide, &with(&[])).expect_err("no such unit");
+    assert!(!found.list()[0].help.contains("smallest change"));
+}
+
+fn model_of(ty: &str, rows: usize, cols: usize) -> pimc_ir::Model {
+    one_matvec(ty, rows, cols, 8).build().unwrap_or_else(|d| panic!("{d}"))
+}

@@ -3,7 +3,9 @@
 use super::{lookup_blocks, lookup_lanes};
 use super::{Content, Mapping, TaskKind, Word};
 use crate::diag::error;
+use crate::plan::Refused;
 use crate::ranges::{signed_bits, BlockProof, Proof};
+use crate::remedy::Need;
 use crate::target::Target;
 use pimc_ir::{Code, Diagnostics, Model, OpKind, WeightType};
 use pimc_rtl::isa::{Block, IsaShape, VecOp};
@@ -17,19 +19,52 @@ pub(crate) struct Fit<'a> {
     pub(crate) model: &'a Model,
     pub(crate) target: &'a Target,
     pub(crate) found: Diagnostics,
+    needs: Vec<Need>,
 }
+
+/// A memory of a target: what it is, its unit, and the value of the target that gives more of it.
+pub(crate) struct Memory {
+    what: &'static str,
+    unit: &'static str,
+    section: &'static str,
+    key: &'static str,
+}
+
+const fn memory(
+    what: &'static str,
+    unit: &'static str,
+    section: &'static str,
+    key: &'static str,
+) -> Memory {
+    Memory { what, unit, section, key }
+}
+
+const ROWS: Memory = memory("rows of a bank", "rows", "stack", "channels");
+const TABLES: Memory = memory("lookup tables of a bank unit", "bytes", "unit", "table_bytes");
+const INPUTS: Memory = memory("input memories of a bank unit", "bytes", "unit", "input_bytes");
+const VECTORS: Memory =
+    memory("vector memory of the buffer unit", "bytes", "buffer", "vector_bytes");
+pub(crate) const PROGRAM: Memory = memory("program memory", "words", "sequencer", "program_words");
 
 impl<'a> Fit<'a> {
     pub(crate) fn new(model: &'a Model, target: &'a Target) -> Fit<'a> {
         let found = Diagnostics::new(model.file_name.clone(), model.source.clone());
-        Fit { model, target, found }
+        Fit { model, target, found, needs: Vec::new() }
+    }
+
+    /// What was found, and the budgets that are too small, if nothing else is wrong.
+    pub(crate) fn refused(self) -> Refused {
+        let other = self.found.list().iter().any(|d| d.code != Code::P0606);
+        Refused { needs: if other { Vec::new() } else { self.needs }, found: self.found }
     }
 
     /// Reports a memory of `have` that must hold `need`, at an op.
-    pub(crate) fn memory(&mut self, op: usize, what: &str, need: u128, have: u128, unit: &str) {
+    pub(crate) fn memory(&mut self, op: usize, memory: Memory, need: u128, have: u128) {
         if need <= have {
             return;
         }
+        let Memory { what, unit, section, key } = memory;
+        self.needs.push(Need { section, key, need });
         let name = &self.target.name;
         self.report(
             op,
@@ -91,7 +126,7 @@ impl<'a> Fit<'a> {
                     let entries = k as u128 * u128::from(lookup.lanes);
                     let have = u128::from(self.target.table_bytes);
                     // An entry has at least a bit; the exact width is checked after the proof.
-                    self.memory(i, "lookup tables of a bank unit", entries / 8, have, "bytes");
+                    self.memory(i, TABLES, entries / 8, have);
                 }
                 WeightType::Bqq { cols, bases, block_cols, .. } => {
                     tasks += (cols / block_cols * bases) as u128;
@@ -105,18 +140,18 @@ impl<'a> Fit<'a> {
         let last = func.ops.len().saturating_sub(1);
         let have = u128::from(self.target.program_words);
         // A task takes at least a word; requants may take eight.
-        self.memory(last, "program memory", tasks / 8, have, "words");
+        self.memory(last, PROGRAM, tasks / 8, have);
     }
 
     /// What the mapping needs of the DRAM and of vector memory, before words are proven.
     pub(crate) fn mapping(&mut self, mapping: &Mapping) {
         let last = self.model.module.func.ops.len().saturating_sub(1);
         let rows = u128::from(self.target.rows);
-        self.memory(last, "rows of a bank", mapping.dram_rows.into(), rows, "rows");
+        self.memory(last, ROWS, mapping.dram_rows.into(), rows);
         let bytes = u128::from(self.target.vector_bytes);
         // A word has at least a bit.
         let need = u128::from(mapping.depth) / 8;
-        self.memory(last, "vector memory of the buffer unit", need, bytes, "bytes");
+        self.memory(last, VECTORS, need, bytes);
     }
 
     /// What the hardware needs, once widths are known.
@@ -128,17 +163,17 @@ impl<'a> Fit<'a> {
         if let Some(l) = largest {
             let at = proof.lookups.get(&(l.k as usize, l.sub as usize)).map_or(last, |e| e.0.op);
             let have = self.target.table_bytes.into();
-            self.memory(at, "lookup tables of a bank unit", bytes(table_bits), have, "bytes");
+            self.memory(at, TABLES, bytes(table_bits), have);
         }
         let planes = shape.bank.gated.map_or(0, |g| {
             u128::from(g.planes) * u128::from(g.groups) * u128::from(shape.beat_bits)
         });
         let input_bits = u128::from(shape.bank.byte_words) * u128::from(shape.load_bits()) + planes;
         let have = self.target.input_bytes.into();
-        self.memory(last, "input memories of a bank unit", bytes(input_bits), have, "bytes");
+        self.memory(last, INPUTS, bytes(input_bits), have);
         let vector_bits = u128::from(shape.buffer.depth) * u128::from(shape.buffer.word_bits);
         let have = self.target.vector_bytes.into();
-        self.memory(last, "vector memory of the buffer unit", bytes(vector_bits), have, "bytes");
+        self.memory(last, VECTORS, bytes(vector_bits), have);
         for (extent, what) in [
             (&proof.word, "a word of vector memory"),
             (&proof.gated, "the accumulator of the gated adder tree"),
