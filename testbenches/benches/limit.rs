@@ -4,7 +4,8 @@
 //! For every format and size: the least clocks in which the columns can be read (column interval, the
 //! row turnaround that one open row in each bank cannot hide, refresh), those that the cost model
 //! estimates, those of the schedule, and those that the generated Verilog takes in co-simulation, its
-//! waveform checked and its result compared with golden's. Everything between the start and the last
+//! waveform checked and its result compared with golden's. The share of the bits moved that say something
+//! about the weights tells what padding and idle banks cost. Everything between the start and the last
 //! result counts: loads of the inputs, building of the tables, collection.
 //!
 //! Arguments after `--`: words that a case's name must contain, all of them; `--schedule` leaves the
@@ -12,6 +13,7 @@
 
 use pimc_cosim::{cosim, Inputs, Level, Options, Quiet};
 use pimc_ir::generated::{self, Format, Transformer};
+use pimc_lower::report::{physical_limit, Report};
 use pimc_lower::{emit, lower, write_tree, Target};
 use std::error::Error;
 use std::process::ExitCode;
@@ -117,7 +119,13 @@ fn measure(case: &Case, settings: &Settings) -> Result<(String, bool), Box<dyn E
     let out = dir.path().join("out");
     write_tree(&emit(&plan, &model).map_err(rendered)?, &out).map_err(rendered)?;
     let compiled = begun.elapsed().as_secs_f64();
-    let limit = pimc_lower::report::physical_limit(&plan);
+    let limit = physical_limit(&plan);
+    let (mut used, mut moved) = (0, 0);
+    for matvec in Report::new(&plan, &model).ops.iter().filter_map(|op| op.matvec.as_ref()) {
+        used += matvec.bits_used;
+        moved += 8 * matvec.bytes;
+    }
+    let used = 100.0 * used as f64 / moved as f64;
     let mut clocks = plan.cycles;
     let mut simulated = "-".to_string();
     let begun = Instant::now();
@@ -133,14 +141,16 @@ fn measure(case: &Case, settings: &Settings) -> Result<(String, bool), Box<dyn E
         if report.waves.vectors != 1 {
             return Err("the waveform was not checked".into());
         }
-        clocks = report.clocks_per_vector;
+        clocks = report.clocks.rtl.ok_or("the level rtl was not run")?;
         simulated = clocks.to_string();
     }
     let ratio = clocks as f64 / limit;
     let seconds = begun.elapsed().as_secs_f64();
+    let error = 100.0 * plan.estimate.error(clocks);
     let line = format!(
-        "{:40} {limit:>10.0} {:>10} {simulated:>12} {ratio:>9.4} {compiled:>9.1} {seconds:>8.1}",
-        case.name, plan.cycles,
+        "{:40} {limit:>10.0} {:>10} {error:>6.2} {:>10} {simulated:>12} {ratio:>8.4} {used:>6.1} \
+         {compiled:>9.1} {seconds:>8.1}",
+        case.name, plan.estimate.cycles, plan.cycles,
     );
     Ok((line, ratio <= GOAL))
 }
@@ -149,8 +159,17 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let settings = settings()?;
     println!("target {}, {} banks", settings.target.name, settings.target.units());
     println!(
-        "{:40} {:>10} {:>10} {:>12} {:>9} {:>9} {:>8}",
-        "model", "limit", "schedule", "co-simulated", "of limit", "compile s", "cosim s"
+        "{:40} {:>10} {:>10} {:>6} {:>10} {:>12} {:>8} {:>6} {:>9} {:>8}",
+        "model",
+        "limit",
+        "estimate",
+        "err %",
+        "schedule",
+        "co-simulated",
+        "of limit",
+        "used %",
+        "compile s",
+        "cosim s"
     );
     let mut over = 0;
     for case in cases() {
