@@ -1,7 +1,7 @@
 //! One point: lowered, checked, measured. No tree is written.
 
-use crate::area::Area;
 use pimc_ir::{Code, Diagnostic, Diagnostics, Model};
+use pimc_lower::area::Area;
 use pimc_lower::report::Report;
 use pimc_lower::{try_lower, Target};
 use serde::{Deserialize, Serialize};

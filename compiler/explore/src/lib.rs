@@ -9,7 +9,6 @@
 //! known by a checksum of all that they follow from. So a run that was stopped goes on where it was,
 //! shards of a sweep can be computed on several machines, and the tables are the same in any order.
 
-pub mod area;
 pub mod axes;
 mod digest;
 pub mod evaluate;

@@ -248,7 +248,7 @@ pub fn summary(rows: &[Row], axes: &[String], model: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::area::Area;
+    use pimc_lower::area::Area;
 
     fn row(index: usize, time: f64, area: u64, bytes: u64, error: f64) -> Row {
         let area = Area {

@@ -1,5 +1,6 @@
 //! From a model to what is built: targets, mapping, schedule, memory images, output tree.
 
+pub mod area;
 pub mod assembly;
 pub mod commands;
 mod diag;

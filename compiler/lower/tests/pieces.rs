@@ -94,6 +94,9 @@ fn bases_are_sliced_where_banks_have_no_work() {
     }
 }
 
+/// Section, key and value.
+type Change = (&'static str, &'static str, &'static str);
+
 /// The help of a refused model names values of the target; with them it fits, with less it does not.
 #[test]
 fn a_refusal_names_the_smallest_change() {
@@ -102,7 +105,7 @@ fn a_refusal_names_the_smallest_change() {
     let pq = model(pq(&mut rng, 40, 64, 2, 16, false));
     let deep = model(int(&mut rng, 600, 600, None));
     let mask = model(supermask(&mut rng, 40, 2000, 2, ", seed=1", 50, 8));
-    let cases: [(&pimc_ir::Model, &[(&str, &str, &str)]); 7] = [
+    let cases: [(&pimc_ir::Model, &[Change]); 8] = [
         (&pq, &[("unit", "table_bytes", "20")]),
         (&pq, &[("unit", "input_bytes", "3"), ("unit", "table_bytes", "100")]),
         (&pq, &[("buffer", "vector_bytes", "90")]),
@@ -110,6 +113,7 @@ fn a_refusal_names_the_smallest_change() {
         (&deep, &[("bank", "rows", "16"), ("mapping", "split", "\"rows\"")]),
         (&deep, &[("buffer", "vector_bytes", "5"), ("sequencer", "program_words", "16")]),
         (&mask, &[("unit", "input_bytes", "100")]),
+        (&pq, &[("unit", "gates", "1000")]),
     ];
     for (model, changes) in cases {
         let target = with(changes);

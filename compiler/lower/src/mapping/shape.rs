@@ -2,6 +2,7 @@
 
 use super::{lookup_blocks, lookup_lanes};
 use super::{Content, Mapping, TaskKind, Word};
+use crate::area::Area;
 use crate::diag::error;
 use crate::plan::Refused;
 use crate::ranges::{signed_bits, BlockProof, Proof};
@@ -22,7 +23,7 @@ pub(crate) struct Fit<'a> {
     needs: Vec<Need>,
 }
 
-/// A memory of a target: what it is, its unit, and the value of the target that gives more of it.
+/// A budget of a target: what it is, its unit, and the value of the target that gives more of it.
 pub(crate) struct Memory {
     what: &'static str,
     unit: &'static str,
@@ -44,6 +45,7 @@ const TABLES: Memory = memory("lookup tables of a bank unit", "bytes", "unit", "
 const INPUTS: Memory = memory("input memories of a bank unit", "bytes", "unit", "input_bytes");
 const VECTORS: Memory =
     memory("vector memory of the buffer unit", "bytes", "buffer", "vector_bytes");
+const AREA: Memory = memory("area of a bank unit", "gate equivalents", "unit", "gates");
 pub(crate) const PROGRAM: Memory = memory("program memory", "words", "sequencer", "program_words");
 
 impl<'a> Fit<'a> {
@@ -174,6 +176,9 @@ impl<'a> Fit<'a> {
         let vector_bits = u128::from(shape.buffer.depth) * u128::from(shape.buffer.word_bits);
         let have = self.target.vector_bytes.into();
         self.memory(last, VECTORS, bytes(vector_bits), have);
+        if let Some(have) = self.target.unit_gates {
+            self.memory(last, AREA, Area::of(shape).bank.into(), have.into());
+        }
         for (extent, what) in [
             (&proof.word, "a word of vector memory"),
             (&proof.gated, "the accumulator of the gated adder tree"),

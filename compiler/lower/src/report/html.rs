@@ -95,6 +95,7 @@ fn page(r: &Report, out: &mut String) -> std::fmt::Result {
     tables::weights(r, out)?;
     tables::widths(r, out)?;
     tables::memories(r, out)?;
+    tables::area(r, out)?;
     writeln!(out, "</body>\n</html>")
 }
 

@@ -26,6 +26,7 @@ use crate::plan::Plan;
 use activity::Activity;
 use pimc_ir::Model;
 use serde::Serialize;
+pub use sizes::AreaPart;
 use sizes::{memories, pair, weights, widths};
 use timeline::Timeline;
 
@@ -51,6 +52,8 @@ pub struct Report {
     pub widths: Vec<WidthPart>,
     /// Memories: bits built, bits that the target has.
     pub memories: Vec<MemoryPart>,
+    /// The area proxy.
+    pub area: AreaPart,
     #[serde(skip)]
     timeline: Timeline,
 }
@@ -156,6 +159,7 @@ impl Report {
             weights: weights(plan, model),
             widths: widths(plan, model),
             memories: memories(plan),
+            area: AreaPart::new(plan),
             timeline: Timeline::new(plan, &activity),
         }
     }

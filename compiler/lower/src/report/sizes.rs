@@ -1,5 +1,6 @@
 //! Sizes: the bytes of weights, the widths of sums and what proves them, the memories.
 
+use crate::area::{Area, ATTACC_UNIT_MM2};
 use crate::mapping::Content;
 use crate::plan::Plan;
 use crate::ranges::{Extent, Wide};
@@ -122,6 +123,30 @@ pub(super) fn widths(plan: &Plan, model: &Model) -> Vec<WidthPart> {
         push("requantiser input".into(), r.in_bits, &proof.requant);
     }
     all
+}
+
+/// The area of the hardware, by the proxy.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AreaPart {
+    /// Gate equivalents.
+    #[serde(flatten)]
+    pub gates: Area,
+    /// What the target allows a bank unit; none where it sets no bound.
+    pub unit_budget: Option<u64>,
+    /// Square millimetres of a bank unit in a DRAM process.
+    pub bank_mm2: f64,
+    /// The same over AttAcc's bank unit; [`crate::area::ATTACC_UNITS_BORNE`] of them are a quarter of
+    /// a die.
+    pub of_attacc: f64,
+}
+
+impl AreaPart {
+    pub(super) fn new(plan: &Plan) -> AreaPart {
+        let gates = Area::of(&plan.shape);
+        let bank_mm2 = gates.bank_mm2();
+        let of_attacc = bank_mm2 / ATTACC_UNIT_MM2;
+        AreaPart { gates, unit_budget: plan.target.unit_gates, bank_mm2, of_attacc }
+    }
 }
 
 pub(super) fn memories(plan: &Plan) -> Vec<MemoryPart> {

@@ -3,6 +3,7 @@
 use super::cycles::Parts;
 use super::html::{colour, escape, grouped};
 use super::Report;
+use crate::area::ATTACC_UNITS_BORNE;
 use std::fmt::Write;
 
 /// A bar of the parts, as wide as `share` of its place.
@@ -213,4 +214,29 @@ pub(super) fn memories(r: &Report, out: &mut String) -> std::fmt::Result {
         )?;
     }
     writeln!(out, "</table>")
+}
+
+pub(super) fn area(r: &Report, out: &mut String) -> std::fmt::Result {
+    let (a, gates) = (&r.area, &r.area.gates);
+    writeln!(out, "<h2>Area, by the proxy</h2>\n<table>\n<tr><th>unit</th><th class=\"n\">gate equivalents</th><th class=\"n\">of those, memories</th></tr>")?;
+    let rows = [
+        ("bank unit", gates.bank, Some(gates.bank_memory)),
+        ("buffer unit", gates.buffer, Some(gates.buffer_memory)),
+        ("sequencer with its program", gates.sequencer, None),
+        ("all of them", gates.total, None),
+    ];
+    for (what, all, memory) in rows {
+        let memory = memory.map_or(String::new(), grouped);
+        writeln!(
+            out,
+            "<tr><td>{what}</td><td class=\"n\">{}</td><td class=\"n\">{memory}</td></tr>",
+            grouped(all)
+        )?;
+    }
+    writeln!(out, "</table>")?;
+    writeln!(
+        out,
+        "<p class=\"sub\">A bank unit is about {:.3} mm2 in a DRAM process, {:.2} times AttAcc's; {} times are a quarter of a die.</p>",
+        a.bank_mm2, a.of_attacc, ATTACC_UNITS_BORNE
+    )
 }

@@ -48,6 +48,8 @@ pub struct Target {
     pub beat_bits: u32,
     /// Timing rules.
     pub timing: Timing,
+    /// Most gate equivalents of one bank unit, by the area proxy; none sets no bound.
+    pub unit_gates: Option<u64>,
     /// Bytes of table memory of one bank unit.
     pub table_bytes: u64,
     /// Bytes of input memory of one bank unit.

@@ -246,7 +246,7 @@ pub fn buffer_parts(shape: &ChannelShape) -> Vec<Part> {
     }
     parts.push(("collection of results", collect));
     if has(VecOp::LoadBytes) {
-        parts.push(("byte packer", kept(64)));
+        parts.push(("byte packer", kept(shape.load_bits())));
     }
     if let Some(g) = shape.bank.gated.filter(|_| has(VecOp::LoadPlanes)) {
         parts.push(("plane packer", 2.0 * f64::from(g.planes) * kept(shape.beat_bits)));

@@ -1,6 +1,6 @@
 //! The area proxy against what synthesis makes of the generated units of the example.
 
-use pimc_explore::area::{bank_parts, buffer_parts, Area};
+use pimc_lower::area::{bank_parts, buffer_parts, Area};
 use pimc_lower::{lower, Target};
 use std::path::Path;
 
