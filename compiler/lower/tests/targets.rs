@@ -35,6 +35,24 @@ fn every_built_in_target_reads() {
     }
 }
 
+/// What the checkers need for writes and for commands to a single bank is in every built-in target;
+/// refresh of one bank only where a source has it.
+#[test]
+fn every_built_in_target_takes_writes() {
+    for target in Target::built_in() {
+        let (t, x) = (&target.timing, &target.timing.extra);
+        let pairs = [(x.ccd_s, x.ccd_l), (x.rrd_s, x.rrd_l), (x.wtr_s, x.wtr_l), (x.bl, x.ccd_s)];
+        for (short, long) in pairs {
+            let name = &target.name;
+            assert!(short.is_some() && short <= long, "{name}: {short:?} is not below {long:?}");
+        }
+        let counts = [x.bank_groups, x.rcd_wr, x.cwl, x.wr, x.turn];
+        assert!(counts.iter().all(Option::is_some), "{}: {counts:?}", target.name);
+        assert!(x.rcd_wr <= Some(t.rcd) && x.ccd_l <= Some(t.ccd), "{}", target.name);
+        assert_eq!(x.rfc_pb.is_some(), target.name.starts_with("hbm3-pim"), "{}", target.name);
+    }
+}
+
 /// The limits measured with public simulators for the same devices, in GB/s with two decimals. Where
 /// a target differs from the device that was measured, the changes say in which values.
 #[test]
@@ -165,6 +183,40 @@ fn a_misspelt_key_is_unknown_and_missing() {
     let found = wrong("rcd = 19", "rcb = 19");
     let codes: Vec<Code> = found.iter().map(|f| f.0).collect();
     assert!(codes.contains(&Code::P0605) && codes.contains(&Code::P0602), "{codes:?}");
+}
+
+/// Every key that a target may have, and no other, has its row in docs/targets.md, below its section.
+#[test]
+fn the_page_of_targets_has_every_key() {
+    let page = include_str!("../docs/targets.md");
+    let mut section = String::new();
+    let mut told = Vec::new();
+    for row in page.lines().filter_map(|l| l.strip_prefix("| ")) {
+        let mut cells = row.split('|').map(str::trim);
+        let (first, keys) = (cells.next().unwrap_or(""), cells.next().unwrap_or(""));
+        match first {
+            "section" => section.clear(),
+            "" => {}
+            header => section = header.trim_matches(['`', '[', ']']).to_string(),
+        }
+        let keys = keys.split(", ").filter_map(|k| k.strip_prefix('`')?.strip_suffix('`'));
+        told.extend(keys.map(|key| (section.clone(), key.to_string())));
+    }
+    // The help for a key that is none names those that are.
+    let mut known = Vec::new();
+    let sections = ["", "stack", "pseudo_channel", "bank", "timing", "refresh", "unit", "buffer"];
+    for section in sections.into_iter().chain(["sequencer", "mapping"]) {
+        let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+        let found = Target::from_toml("t.toml", &format!("{header}no_such_key = 1\n"));
+        let found = found.expect_err("an unknown key");
+        let unknown = found.list().iter().find(|d| d.code == Code::P0605).expect("it is unknown");
+        let keys = unknown.help.split_once(": ").expect("a list").1.split(", ");
+        known.extend(keys.map(|key| (section.to_string(), key.to_string())));
+    }
+    told.sort();
+    known.sort();
+    assert_eq!(told, known);
+    assert!(known.len() >= 24 + 17, "{known:?}");
 }
 
 #[test]

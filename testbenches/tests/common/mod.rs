@@ -57,14 +57,13 @@ pub fn golden_cases() -> Vec<(String, PathBuf)> {
 }
 
 /// Those of the golden cases that between them have every kind of unit, each with codes or sums of
-/// several widths: for what would take too long on all of them.
+/// several widths: for what would take too long on all of them. (`wide_models` of the test of levels
+/// has the codes of 4 bits and of 8.)
 pub fn cases_of_every_unit() -> Vec<(String, PathBuf)> {
     let names = [
         "bqq_grid",
         "int_4_grouped",
         "network",
-        "pq_k16_sub2",
-        "pq_k256_sub4",
         "pq_k3_sub3",
         "pq_k512_sub8",
         "supermask_frozen_coats",

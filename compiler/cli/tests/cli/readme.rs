@@ -72,6 +72,13 @@ fn compiling_the_example_prints_what_is_shown() {
 }
 
 #[test]
+fn the_targets_are_what_is_shown() {
+    let section = section("Targets");
+    let shown = section.split("$ pimc targets\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(out(&run(&["targets"])), shown);
+}
+
+#[test]
 fn the_table_of_files_is_the_tree() {
     let dir = tempfile::tempdir().unwrap();
     let tree = dir.path().join("out");
