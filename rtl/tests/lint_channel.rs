@@ -56,11 +56,6 @@ fn beats_of_128_bits_in_eight_banks() {
     lint("beats_of_128_bits_in_eight_banks", &shape);
 }
 
-#[test]
-fn binary_quadratic_alone_on_beats_of_128_bits() {
-    lint("binary_quadratic_wide", &shapes::wide_beats(shapes::quadratic()));
-}
-
 /// A word of bytes takes two steps, a group of planes sixteen.
 #[test]
 fn every_block_in_four_banks() {
