@@ -161,7 +161,7 @@ fn rows_of_many_beats_agree_on_every_level() {
         let tree = dir.path().join("out");
         compile_for(&model, target, &tree);
         let flaw = match cosim(&tree, &options(Inputs::Random { count: 4, seed: 3 }), &Quiet) {
-            Ok(report) => flaw(&report, 4),
+            Ok(report) => flaw(&report, 4, 16),
             Err(e) => Some(e.to_string()),
         };
         flaw.map(|f| format!("{name} on {} of {} bits: {f}", target.name, target.beat_bits))
