@@ -55,7 +55,8 @@ pub struct BankUnit {
     pub byte_we: Vec<Signal<In, Bit>>,
     /// Byte memory: the word.
     pub byte_addr: Vec<Wire<In>>,
-    /// Plane memory: write `load_data` to plane `plane` of group `plane_group`.
+    /// Plane memory: write `load_data` to plane `plane` of group `plane_group`; with two planes at
+    /// once, `load_data` and `load_second` to the two planes of pair `plane`.
     pub plane_we: Vec<Signal<In, Bit>>,
     /// Plane memory: the bit of the inputs.
     pub plane: Vec<Wire<In>>,
@@ -63,6 +64,8 @@ pub struct BankUnit {
     pub plane_group: Vec<Wire<In>>,
     /// A word of either memory.
     pub load_data: Wire<In>,
+    /// The second of two planes at once.
+    pub load_second: Vec<Wire<In>>,
 
     /// A matrix row is done. There is one after the other, in the order of the stream.
     pub row_valid: Signal<Out, Bit>,
@@ -102,6 +105,8 @@ pub struct BankUnit {
     unused_load: Vec<Unused>,
     lookup: Vec<Inst<LookupUnit>>,
     group: Vec<Wire<Local>>,
+    plane_en: Vec<Signal<Local, Bit>>,
+    plane_data: Vec<Wire<Local>>,
     planes: Vec<Ram>,
     signs: Vec<Inst<SignGen>>,
     blocks: Vec<Inst<BlockUnit>>,
@@ -145,6 +150,9 @@ pub struct BankUnit {
     _gated: usize,
     _both: usize,
     _planes: usize,
+    _single: usize,
+    _low: usize,
+    _high: usize,
     _planes_of_mask: usize,
     _planes_of_blocks: usize,
     _tree_planes_of_blocks: usize,
@@ -298,11 +306,23 @@ impl Logic for BankUnit {
         }
 
         comment!("---- bit planes of the inputs ----");
+        for p in 0..self._single {
+            self.plane_en[p].next = self.plane_we[0].val() & (self.plane[0].val() == p);
+            self.plane_data[p].next = self.load_data.val();
+        }
+        for h in 0..self._low {
+            self.plane_en[2 * h].next = self.plane_we[0].val() & (self.plane[0].val() == h);
+            self.plane_data[2 * h].next = self.load_data.val();
+        }
+        for h in 0..self._high {
+            self.plane_en[2 * h + 1].next = self.plane_we[0].val() & (self.plane[0].val() == h);
+            self.plane_data[2 * h + 1].next = self.load_second[0].val();
+        }
         for p in 0..self._planes {
             self.planes[p].clock.next = self.clock.val();
-            self.planes[p].we.next = self.plane_we[0].val() & (self.plane[0].val() == p);
+            self.planes[p].we.next = self.plane_en[p].val();
             self.planes[p].waddr.next = self.plane_group[0].val();
-            self.planes[p].wdata.next = self.load_data.val();
+            self.planes[p].wdata.next = self.plane_data[p].val();
         }
         for i in 0..self._gated {
             self.group[i].next = bit_cast(self.step.val(), self._group_bits);

@@ -58,14 +58,16 @@ pub struct BufferUnit {
     pub byte_we: Vec<Signal<Out, Bit>>,
     /// Byte memories: word.
     pub byte_addr: Vec<Wire<Out>>,
-    /// Plane memories: write `load_data`.
+    /// Plane memories: write `load_data`, and `load_second`.
     pub plane_we: Vec<Signal<Out, Bit>>,
-    /// Plane memories: bit of the inputs.
+    /// Plane memories: bit of the inputs; of two planes at once, which two.
     pub plane: Vec<Wire<Out>>,
     /// Plane memories: group of inputs.
     pub plane_group: Vec<Wire<Out>>,
     /// What either memory takes.
     pub load_data: Wire<Out>,
+    /// The second of two planes at once.
+    pub load_second: Vec<Wire<Out>>,
 
     steps: Inst<VectorSteps>,
     s1_step: Flop<Bit>,
@@ -117,6 +119,7 @@ pub struct BufferUnit {
     _split_words: usize,
     _byte_lanes: usize,
     _load_planes: usize,
+    _second: usize,
     _addr_bits: u32,
 }
 
@@ -354,6 +357,9 @@ impl Logic for BufferUnit {
             self.plane[i].next = self.planes[i].plane.val();
             self.plane_group[i].next = self.planes[i].group.val();
         }
+        for i in 0..self._second {
+            self.load_second[i].next = self.planes[0].second[i].val();
+        }
         self.load_data.next = 0.into();
         for i in 0..self._load_bytes {
             self.load_data.next = self.bytes[i].data.val();
@@ -373,10 +379,11 @@ impl BufferUnit {
         let has = |op: VecOp| buffer.ops.contains(&op) as usize;
         let code = |op: VecOp| Const::named(VecOp::bits(), op.code() as usize);
         let (bytes, planes) = (has(VecOp::LoadBytes), has(VecOp::LoadPlanes));
+        let second = planes * (shape.planes_at_once() as usize - 1);
         let lanes = shape.lanes() as usize;
         let addr_bits = shape.isa.addr_bits;
         let (addr, word) = (u(addr_bits), s(buffer.word_bits));
-        let plane_bits = bank.gated.map_or(1, |g| g.planes);
+        let plane_clocks = shape.plane_clocks();
         let groups = bank.gated.map_or(1, |g| g.groups);
         let (steps, reduce) = (VectorSteps::new(shape), VectorReduce::new(shape));
         let collect = ResultCollect::new(shape);
@@ -398,9 +405,10 @@ impl BufferUnit {
             byte_we: vec![Signal::default(); bytes],
             byte_addr: vec![Wire::new(u(index_bits(bank.byte_words))); bytes],
             plane_we: vec![Signal::default(); planes],
-            plane: vec![Wire::new(u(index_bits(plane_bits))); planes],
+            plane: vec![Wire::new(u(index_bits(plane_clocks))); planes],
             plane_group: vec![Wire::new(u(index_bits(groups))); planes],
             load_data: Wire::new(u(shape.load_bits())),
+            load_second: vec![Wire::new(u(shape.beat_bits)); second],
             steps: Inst::new(steps),
             s1_there: vec![Flop::default(); lanes],
             s1_first: vec![Flop::default(); reductions],
@@ -449,6 +457,7 @@ impl BufferUnit {
             _load_bytes: bytes,
             _split_words: split,
             _load_planes: planes,
+            _second: second,
             _addr_bits: addr_bits,
             ..BufferUnit::default()
         }

@@ -4,7 +4,7 @@ use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape};
 
 /// A step of `lanes` values in per clock; after each group of `beat_bits` values, one plane out per
-/// clock, while the next group comes in.
+/// clock, or two, while the next group comes in. Optional ports are `Vec`s of none or one.
 #[derive(LogicBlock, Default)]
 pub struct PlanePacker {
     /// Clock.
@@ -21,14 +21,16 @@ pub struct PlanePacker {
     /// The values, of which as many low bits are taken as there are planes.
     pub x: Vec<Wire<In>>,
 
-    /// A plane is written.
+    /// A plane is written, or two are.
     pub we: Signal<Out, Bit>,
     /// Its group.
     pub group: Wire<Out>,
-    /// Which bit of the values it holds.
+    /// Which bit of the values it holds; of two planes at once, which two.
     pub plane: Wire<Out>,
-    /// That bit of every value of the group, the first value lowest.
+    /// That bit of every value of the group, the first value lowest; of two bits the lower one.
     pub data: Wire<Out>,
+    /// The higher one; only with two planes at once. Behind an odd last plane it means nothing.
+    pub second: Vec<Wire<Out>>,
 
     group_ends: Signal<Local, Bit>,
     count: Vec<Reg>,
@@ -43,12 +45,14 @@ pub struct PlanePacker {
     rest: Const,
     last_step: Const,
     last_plane: Const,
+    at_once: Const,
     _lanes: usize,
     _many: usize,
     _incoming: usize,
     _whole: usize,
     _planes: usize,
-    _planes_less_1: usize,
+    _staying: usize,
+    _second: usize,
 }
 
 impl Logic for PlanePacker {
@@ -100,9 +104,9 @@ impl Logic for PlanePacker {
         }
 
         comment!("---- planes leave, the lowest first ----");
-        for p in 0..self._planes_less_1 {
+        for p in 0..self._staying {
             if self.writing.q.val() {
-                self.outgoing[p].d.next = self.outgoing[p + 1].q.val();
+                self.outgoing[p].d.next = self.outgoing[p + self.at_once.val()].q.val();
             }
         }
         if self.writing.q.val() {
@@ -128,6 +132,9 @@ impl Logic for PlanePacker {
         self.group.next = self.group_index.q.val();
         self.plane.next = self.plane_index.q.val();
         self.data.next = self.outgoing[0].q.val();
+        for i in 0..self._second {
+            self.second[i].next = self.outgoing[1].q.val();
+        }
     }
 }
 
@@ -139,31 +146,35 @@ impl PlanePacker {
         let many = (steps > 1) as usize;
         let word = u(shape.beat_bits);
         let value = s(shape.buffer.word_bits);
+        let (at_once, clocks) = (shape.planes_at_once() as usize, shape.plane_clocks());
         let planes = planes as usize;
         PlanePacker {
             there: vec![Signal::default(); lanes],
             x: vec![Wire::new(value); lanes],
             first_group: Wire::new(u(index_bits(groups))),
             group: Wire::new(u(index_bits(groups))),
-            plane: Wire::new(u(index_bits(planes as u32))),
+            plane: Wire::new(u(index_bits(clocks))),
             data: Wire::new(word),
+            second: vec![Wire::new(word); at_once - 1],
             count: vec![Reg::new(u(index_bits(steps))); many],
             entry: vec![Join::new(lanes, u(1)); planes],
             grown: vec![Wire::new(word); planes],
             incoming: vec![Reg::data(word); planes * many],
             outgoing: vec![Reg::data(word); planes],
-            plane_index: Reg::new(u(index_bits(planes as u32))),
+            plane_index: Reg::new(u(index_bits(clocks))),
             group_index: Reg::new(u(index_bits(groups))),
             lanes: Const::new(lanes),
             rest: Const::new(shape.beat_bits as usize - lanes),
             last_step: Const::new(steps as usize - 1),
-            last_plane: Const::new(planes - 1),
+            last_plane: Const::new(clocks as usize - 1),
+            at_once: Const::new(at_once),
             _lanes: lanes,
             _many: many,
             _incoming: planes * many,
             _whole: planes * (1 - many),
             _planes: planes,
-            _planes_less_1: planes - 1,
+            _staying: planes - at_once,
+            _second: at_once - 1,
             ..PlanePacker::default()
         }
     }
@@ -178,23 +189,28 @@ impl Unit for PlanePacker {
 
     fn contract(&self) -> Contract {
         let (planes, lanes, width) = (self._planes, self._lanes, self.data.ty().width);
+        let (at_once, clocks) = (self.at_once.val(), self.last_plane.val() + 1);
+        let pairs = match at_once {
+            1 => "",
+            _ => " Two leave at once: plane_o counts them in pairs.",
+        };
         Contract {
             summary: "Plane packer: turns a vector into bit planes for the banks' plane memories."
                 .into(),
             layout: format!(
                 "Group g holds values {width}*g to {width}*g + {}. Plane p of a group holds bit p of \
                  its values, the first value lowest; the groups of an operation come in order, the \
-                 planes of a group from 0 to {}.",
+                 planes of a group from 0 to {}.{pairs}",
                 width - 1,
                 planes - 1
             ),
             latency: format!(
-                "From the last step of a group to its first plane: 1 clock, and {planes} clocks for \
+                "From the last step of a group to its first plane: 1 clock, and {clocks} clocks for \
                  all planes."
             ),
             throughput: format!("A step of {lanes} values per clock."),
             preconditions: format!(
-                "Every group is {} steps long, and ends at least {planes} clocks after the one before \
+                "Every group is {} steps long, and ends at least {clocks} clocks after the one before \
                  it.",
                 self.last_step.val() + 1
             ),

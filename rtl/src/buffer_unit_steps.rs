@@ -138,7 +138,7 @@ impl Logic for VectorSteps {
             }
         }
 
-        comment!("---- planes leave one a clock: with more of them than steps, a group rests ----");
+        comment!("---- planes leave for more clocks than a group has steps: it rests ----");
         for i in 0..self._phases {
             if self.running.q.val() & (self.op.val() == self.op_load_planes.val()) {
                 self.phase[i].d.next = self.phase[i].q.val() + 1.into();

@@ -69,6 +69,7 @@ pub struct Channel {
     _masked: usize,
     _bytes: usize,
     _planes: usize,
+    _second: usize,
     _bank_loads: usize,
     _bytes_of_all: usize,
     _bytes_of_one: usize,
@@ -169,6 +170,11 @@ impl Logic for Channel {
                     self.buffer.plane_we[i].val() & self.takes_load[b].val();
             }
         }
+        for i in 0..self._second {
+            for b in 0..self._banks {
+                self.bank[b].load_second[i].next = self.buffer.load_second[i].val();
+            }
+        }
         for i in 0..self._planes {
             for b in 0..self._banks {
                 self.bank[b].plane[i].next = self.buffer.plane[i].val();
@@ -248,6 +254,7 @@ impl Channel {
             _masked: sequencer.sign_key.len(),
             _bytes: bytes,
             _planes: planes,
+            _second: buffer.load_second.len(),
             _bank_loads: bank_loads,
             _bytes_of_all: bytes * (1 - bank_loads),
             _bytes_of_one: bytes * bank_loads,

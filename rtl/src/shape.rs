@@ -207,9 +207,25 @@ impl ChannelShape {
         self.beat_bits.div_ceil(self.lanes())
     }
 
-    /// Clocks from a group of inputs for plane memory to the next: its planes leave one a clock.
+    /// Planes of a group that leave the buffer unit at once: two where one a clock would be slower
+    /// than the group's inputs come in.
+    pub fn planes_at_once(&self) -> u32 {
+        let planes = self.bank.gated.map_or(1, |g| g.planes);
+        if planes > self.group_steps() {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// Clocks in which the planes of a group leave the buffer unit.
+    pub fn plane_clocks(&self) -> u32 {
+        self.bank.gated.map_or(1, |g| g.planes).div_ceil(self.planes_at_once())
+    }
+
+    /// Clocks from a group of inputs for plane memory to the next.
     pub fn group_clocks(&self) -> u32 {
-        self.group_steps().max(self.bank.gated.map_or(1, |g| g.planes))
+        self.group_steps().max(self.plane_clocks())
     }
 
     /// Words of vector memory that are built: those asked for, and more where the program's address

@@ -9,7 +9,7 @@ use crate::shape::{ChannelShape, StreamMode};
 pub const VEC_LATENCY: u32 = 6;
 /// The same of a load of bytes.
 pub const BYTES_LATENCY: u32 = 2;
-/// The same of a load of planes, on top of the steps and the planes of its groups.
+/// The same of a load of planes, on top of the clocks of its groups and of the last one's planes.
 pub const PLANES_LATENCY: u32 = 1;
 /// From the last beat of a matrix row entering the data path to its result leaving the bank unit;
 /// for a row of a block, see [`BLOCK_LATENCY`].
@@ -49,8 +49,8 @@ pub fn vec_clocks(v: &Vector, shape: &ChannelShape) -> u32 {
         VecOp::LoadBytes => vec_steps(v, shape) + BYTES_LATENCY,
         VecOp::LoadPlanes => {
             let before = v.len.div_ceil(shape.beat_bits) - 1;
-            let planes = shape.bank.gated.map_or(0, |g| g.planes);
-            before * shape.group_clocks() + shape.group_steps() + planes + PLANES_LATENCY
+            let last = shape.group_steps() + shape.plane_clocks();
+            before * shape.group_clocks() + last + PLANES_LATENCY
         }
         _ => vec_steps(v, shape) + VEC_LATENCY,
     }

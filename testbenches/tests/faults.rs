@@ -128,7 +128,15 @@ fn is_requant(a: &Action) -> bool {
 
 fn files() -> Vec<Fault> {
     vec![
-        in_files("activate to read too short", Program(is_act, 1, |p, i| p[i].delay -= 1)),
+        in_files(
+            "activate to read too short",
+            // A stream's first activate has other instructions between it and its reads.
+            Program(is_act, 1, |p, i| {
+                let reads = |a: &Action| matches!(a, Action::Read | Action::Loop { .. });
+                let first = (i + 1..p.len()).find(|&j| reads(&p[j].action)).unwrap_or(i + 1);
+                p[first - 1].delay -= 1;
+            }),
+        ),
         in_files(
             "operation before its results",
             Program(is_requant, 0, |p, i| p[i - 1].delay = p[i - 1].delay.saturating_sub(4).max(2)),

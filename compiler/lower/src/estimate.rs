@@ -4,7 +4,7 @@
 //! | task | clocks |
 //! |---|---|
 //! | load, operation of the buffer unit | `pimc_rtl::timing::vec_clocks` |
-//! | stream | its rows one open row at a time, the first one opened behind the load of its inputs |
+//! | stream | its rows one open row at a time, the first one opened while its inputs or the last results are waited for |
 //! | refresh | `rfc` for every window of rows that fits between two refreshes, unless a wait for the buffer unit hides it |
 //! | drain | from a stream's last column to the results that it leaves |
 //!
@@ -98,8 +98,7 @@ impl Estimate {
 impl Clock<'_> {
     fn vector(&mut self, vector: &Vector) {
         if collects(vector.op) {
-            // It waits for the load, and what follows it does so too.
-            (self.collecting, self.loading) = (true, None);
+            self.collecting = true;
             return;
         }
         let clocks = u64::from(vec_clocks(vector, self.shape));
@@ -126,10 +125,20 @@ impl Clock<'_> {
         if place.content == Content::Mask {
             interval = interval.max(SEED_CLOCKS.div_ceil(place.row_columns));
         }
-        // Straight behind a load the first row is opened while the load goes on, so that its first
-        // data find the inputs. Three instructions come before.
-        let issued = self.loading.take().unwrap_or(self.now) + 3 * u64::from(MIN_DELAY);
-        let opens = self.now.saturating_sub((self.shape.read_latency + t.rcd).into()).max(issued);
+        // The first row is opened while the last results or a load are waited for. Between it and its
+        // first read come the collection, the stream, which does not wait for a load, and a loop; the
+        // data of a read find the inputs.
+        let collecting = std::mem::take(&mut self.collecting);
+        let step = u64::from(MIN_DELAY);
+        let (issued, reads) = match self.loading.take() {
+            None => (self.closed, self.now + (2 + u64::from(collecting)) * step),
+            Some(load) => {
+                let inputs = self.now.saturating_sub(self.shape.read_latency.into());
+                let free = if collecting { self.now + 3 * step } else { 0 };
+                (self.closed.max(load + 2 * step), inputs.max(free))
+            }
+        };
+        let opens = reads.saturating_sub(t.rcd.into()).max(issued);
         let begin = opens.max(self.last_ref + rfc);
         let exposed = begin.saturating_sub(opens.max(self.now));
         let (columns, of_row) = (u64::from(place.columns.max(1)), u64::from(self.target.columns));
@@ -142,7 +151,7 @@ impl Clock<'_> {
         // The last row is closed while the results are waited for.
         let last_read = end - last_row + u64::from(t.rcd) + (rest - 1) * u64::from(interval);
         let mut done = last_read + u64::from(column_clocks(self.shape));
-        if std::mem::take(&mut self.collecting) {
+        if collecting {
             done += u64::from(COLLECT_CLOCKS);
         }
         self.closed = end;

@@ -59,6 +59,7 @@ impl BankUnit {
         let bytes = bank.byte_words > 0;
         let gated = bank.gated.is_some();
         let plane_count = bank.gated.map_or(0, |g| g.planes);
+        let second = if gated { shape.planes_at_once() as usize - 1 } else { 0 };
         let block_bits = shape.isa.block_bits;
         // Blocks hand the planes on to the adder tree, widened where inner sums have more bits.
         let gated_blocks = bank.gated.zip(bank.blocks);
@@ -107,9 +108,10 @@ impl BankUnit {
             byte_we: vec_of(bytes, Signal::default),
             byte_addr: vec_of(bytes, || Wire::new(u(index_bits(bank.byte_words)))),
             plane_we: vec_of(gated, Signal::default),
-            plane: vec_of(gated, || Wire::new(u(index_bits(plane_count)))),
+            plane: vec_of(gated, || Wire::new(u(index_bits(shape.plane_clocks())))),
             plane_group: vec_of(gated, || Wire::new(u(index_bits(groups)))),
             load_data: Wire::new(u(word)),
+            load_second: vec![Wire::new(beat); second],
             row_valid: Signal::default(),
             row_value: Wire::new(s(bank.result_bits)),
 
@@ -146,6 +148,8 @@ impl BankUnit {
             unused_load,
             lookup,
             group: vec_of(gated, || Wire::new(u(index_bits(groups)))),
+            plane_en: vec![Signal::default(); plane_count as usize],
+            plane_data: vec![Wire::new(beat); plane_count as usize],
             planes: (0..plane_count).map(|_| memory(groups, beat)).collect(),
             signs: vec_of(mask, || Inst::new(SignGen::new(shape.banks, shape.beat_bits))),
             blocks: gated_blocks.into_iter().map(block_unit).collect(),
@@ -185,6 +189,9 @@ impl BankUnit {
             _gated: gated as usize,
             _both: (blocks && mask) as usize,
             _planes: plane_count as usize,
+            _single: plane_count as usize * (1 - second),
+            _low: plane_count.div_ceil(2) as usize * second,
+            _high: plane_count as usize / 2 * second,
             _planes_of_mask: if blocks { 0 } else { plane_count as usize },
             _planes_of_blocks: if blocks { plane_count as usize } else { 0 },
             _tree_planes_of_blocks: tree_planes,

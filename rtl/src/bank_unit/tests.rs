@@ -145,13 +145,17 @@ impl Bench {
 
     fn load_planes(&mut self, x: &[i64], planes: usize) {
         for (group, x) in x.chunks(self.size).enumerate() {
-            for p in 0..planes {
-                let word =
-                    x.iter().enumerate().fold(0u128, |w, (j, x)| w | ((x >> p & 1) as u128) << j);
+            let word =
+                |p| x.iter().enumerate().fold(0, |w, (j, x)| w | (i128::from(x >> p & 1)) << j);
+            let at_once = 1 + self.uut.load_second.len();
+            for p in (0..planes).step_by(at_once) {
                 self.uut.plane_we[0].next = true;
-                self.uut.plane[0].set(p as i128);
+                self.uut.plane[0].set((p / at_once) as i128);
                 self.uut.plane_group[0].set(group as i128);
-                self.uut.load_data.set(word as i128);
+                self.uut.load_data.set(word(p));
+                for second in &mut self.uut.load_second {
+                    second.set(word(p + 1));
+                }
                 self.clock();
             }
         }

@@ -51,13 +51,19 @@ impl Bench {
     /// One clock with the banks' memories answering.
     pub fn step(&mut self) {
         settle(&mut self.uut);
-        let load = self.uut.load_data.get() as u128;
+        let word = |w: &pimc_rtl::hdl::Wire<_>| w.get() as u128;
+        let load = word(&self.uut.load_data);
         if self.uut.byte_we.first().is_some_and(|we| we.val()) {
             self.bytes.insert(self.uut.byte_addr[0].get(), load);
         }
         if self.uut.plane_we.first().is_some_and(|we| we.val()) {
-            let at = (self.uut.plane_group[0].get(), self.uut.plane[0].get());
-            self.planes.insert(at, load);
+            let (group, plane) = (self.uut.plane_group[0].get(), self.uut.plane[0].get());
+            let words = [load].into_iter().chain(self.uut.load_second.first().map(word));
+            let first = plane * i128::from(self.shape.planes_at_once());
+            let planes = i128::from(self.shape.bank.gated.unwrap().planes);
+            // Behind an odd last plane there is none.
+            let taken = (first..planes).zip(words);
+            self.planes.extend(taken.map(|(plane, word)| ((group, plane), word)));
         }
         clock(&mut self.uut);
     }

@@ -128,6 +128,8 @@ impl Activity {
         if let Some(row) = self.rows.last_mut() {
             let first = row.reads.map_or(cycle, |r| r.0);
             row.reads = Some((first, cycle));
+            // A stream's first row is opened before the stream's instruction.
+            row.step = step;
             row.columns += 1;
         }
         let to = cycle + interval;

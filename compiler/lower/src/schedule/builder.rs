@@ -31,13 +31,15 @@ pub(super) struct Builder<'a> {
     pub(super) unit_ready: u64,
     /// When the results of the last column have left the bank units.
     pub(super) data_ready: u64,
-    /// The buffer unit collects the results of the stream that follows.
-    pub(super) collecting: bool,
+    /// Instructions that follow the next activate, each not before its clock.
+    behind: Vec<(Action, u64)>,
+    /// Index and clock of those that followed the last one.
+    placed: Vec<(usize, u64)>,
 }
 
 /// Whether the reads of a row are a loop of two instructions: with fewer clocks between reads there is
 /// no room for the loop's end, and each read is an instruction of its own.
-fn looped(columns: u32, interval: u64) -> bool {
+pub(super) fn looped(columns: u32, interval: u64) -> bool {
     columns > 1 && interval >= 2 * STEP
 }
 
@@ -72,7 +74,8 @@ impl<'a> Builder<'a> {
             vec_ready: 0,
             unit_ready: 0,
             data_ready: 0,
-            collecting: false,
+            behind: Vec::new(),
+            placed: Vec::new(),
         };
         builder.refresh(0);
         builder
@@ -164,12 +167,13 @@ impl<'a> Builder<'a> {
         self.place(action, at)
     }
 
-    /// Clocks of a row of which `columns` columns are read, `interval` apart.
-    pub(super) fn row_times(&self, columns: u32, interval: u64) -> RowTimes {
+    /// Clocks of a row of which `columns` columns are read, `interval` apart, with so many
+    /// instructions between its activate and its reads.
+    pub(super) fn row_times(&self, columns: u32, interval: u64, between: usize) -> RowTimes {
         let t = &self.target.timing;
         // The activate, and the loop around the reads where there is one.
         let looped = looped(columns, interval);
-        let lead = if looped { 2 * STEP } else { STEP };
+        let lead = if looped { 2 * STEP } else { STEP } + between as u64 * STEP;
         let read = u64::from(t.rcd).max(lead);
         let last = read + u64::from(columns - 1) * interval;
         // The next instruction comes an interval after the last read, when a loop's end sets it.
@@ -193,6 +197,10 @@ impl<'a> Builder<'a> {
     /// One row: activate at `at`, its reads, precharge. Returns the clock of the activate.
     fn row(&mut self, times: &RowTimes, at: u64) -> u64 {
         let start = self.place(Action::Act, at);
+        for (action, from) in std::mem::take(&mut self.behind) {
+            let clock = self.place(action, from);
+            self.placed.push((self.len() - 1, clock));
+        }
         if looped(times.columns, times.interval) {
             self.place(Action::Loop { count: times.columns }, start + times.read - STEP);
             self.place(Action::Read, start + times.read);
@@ -210,6 +218,33 @@ impl<'a> Builder<'a> {
         }
         self.place(Action::Pre, start + times.pre);
         start
+    }
+
+    /// Issues actions, each not before its clock; index and clock of each of them.
+    pub(super) fn in_order(&mut self, actions: Vec<(Action, u64)>) -> Vec<(usize, u64)> {
+        let mut issued = |(action, from)| {
+            let clock = self.issue(action, from);
+            (self.len() - 1, clock)
+        };
+        actions.into_iter().map(&mut issued).collect()
+    }
+
+    /// One row, in which `behind`, each action not before its clock, comes between the activate and the
+    /// reads: the row is opened while what they wait for goes on. Index and clock of each of them.
+    pub(super) fn first_row(
+        &mut self,
+        (columns, interval): (u32, u64),
+        behind: Vec<(Action, u64)>,
+        reads_from: u64,
+        data: u64,
+    ) -> Vec<(usize, u64)> {
+        let times = self.row_times(columns, interval, behind.len());
+        // From each of them to the first read, which may have a loop before it.
+        let ahead = behind.len() + usize::from(looped(columns, interval));
+        let due = behind.iter().enumerate().map(|(i, b)| b.1 + (ahead - i) as u64 * STEP).max();
+        self.behind = behind;
+        self.rows(&times, 1, reads_from.max(due.unwrap_or(0)), data);
+        std::mem::take(&mut self.placed)
     }
 
     /// Notes that the last activate of a run of rows came at `start`.
