@@ -201,6 +201,9 @@ fn damage_is_found() {
     assert_eq!(damaged(3, "schedule/target.toml", &|_| "[".into()), Err(Code::P0601));
     assert_eq!(damaged(3, "manifest.json", &|_| "{}".into()), Err(Code::P0703));
     assert_eq!(damaged(3, "manifest.json", &|_| "garbage".into()), Err(Code::P0703));
+    // A tree of another version may hold the same names and mean something else.
+    let later = |text: String| text.replace("\"format_version\": 1", "\"format_version\": 2");
+    assert_eq!(damaged(3, "manifest.json", &later), Err(Code::P0703));
     let climb = |t: String| t.replace("model/tiny.ir", "../../etc/passwd");
     assert_eq!(damaged(3, "manifest.json", &climb), Err(Code::P0703));
     assert_eq!(damaged(3, "model/tiny.ir", &|t| t.replace("matvec", "matvex")), Err(Code::P0107));

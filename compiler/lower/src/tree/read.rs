@@ -1,6 +1,6 @@
 //! Reading a tree back: the model and target that it was made from, and what its files really hold.
 
-use super::{bank_path, write};
+use super::{bank_path, write, FORMAT_VERSION};
 use crate::diag::error;
 use crate::hex;
 use crate::images::{Banks, Column};
@@ -92,6 +92,11 @@ pub fn read_tree(dir: &Path) -> Result<TreeFiles, Diagnostics> {
     let manifest: Value = serde_json::from_str(&text(&path)?).map_err(|e| damaged(&path, e))?;
     let outputs = manifest["outputs"].as_object().filter(|_| manifest["tool"] == "pimc");
     let outputs = outputs.ok_or_else(|| damaged(&path, "not a manifest of pimc"))?;
+    let version = &manifest["format_version"];
+    if *version != FORMAT_VERSION {
+        let why = format!("of format version {version}; this pimc reads {FORMAT_VERSION}");
+        return Err(damaged(&path, why));
+    }
     let inside = |name: &str| super::parts(name).is_some_and(|(up, _)| up == 0);
     let module = manifest["model"].as_str().filter(|name| inside(name));
     let module = module.ok_or_else(|| damaged(&path, "names no module in the tree"))?;
