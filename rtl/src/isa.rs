@@ -176,6 +176,16 @@ impl VecOp {
         index_bits(VecOp::ALL.len() as u32)
     }
 
+    /// Whether it loads the inputs of the bank units.
+    pub fn loads(self) -> bool {
+        matches!(self, VecOp::LoadBytes | VecOp::LoadPlanes)
+    }
+
+    /// Whether it collects results, which takes as long as the stream that follows.
+    pub fn collects(self) -> bool {
+        matches!(self, VecOp::Collect | VecOp::CollectSum)
+    }
+
     /// Its number in the program.
     pub fn code(self) -> u32 {
         VecOp::ALL.iter().position(|o| *o == self).unwrap_or(0) as u32

@@ -1,6 +1,7 @@
 //! Input vectors: given in a file, or made from a seed.
 
 use crate::error::Error;
+use pimc_ir::generated::Noise;
 use pimc_ir::{Batch, BatchFile, Func};
 use std::path::PathBuf;
 
@@ -34,7 +35,7 @@ impl Inputs {
                 (0..count).map(|v| inputs.iter().map(|b| b[v].clone()).collect()).collect()
             }
             Inputs::Random { count, seed } => {
-                let mut words = SplitMix(*seed);
+                let mut words = Noise(*seed);
                 (0..*count).map(|v| random_vector(func, v, &mut words)).collect()
             }
             Inputs::Given(vectors) => vectors.clone(),
@@ -49,28 +50,15 @@ impl Inputs {
     }
 }
 
-fn random_vector(func: &Func, vector: usize, words: &mut SplitMix) -> Vec<Vec<i64>> {
+fn random_vector(func: &Func, vector: usize, words: &mut Noise) -> Vec<Vec<i64>> {
     let inputs = &func.values[..func.inputs];
-    let element = |ty: pimc_ir::IntTy, words: &mut SplitMix| match vector {
+    let element = |ty: pimc_ir::IntTy, words: &mut Noise| match vector {
         0 => ty.min(),
         1 => ty.max(),
         // The high bits of a word, as a number of the type's width.
-        _ => words.next() as i64 >> (64 - ty.bits),
+        _ => words.word() as i64 >> (64 - ty.bits),
     };
     inputs.iter().map(|v| (0..v.ty.len).map(|_| element(v.ty.elem, words)).collect()).collect()
-}
-
-/// The splitmix64 generator (Steele, Lea, Flood 2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }
 
 #[cfg(test)]

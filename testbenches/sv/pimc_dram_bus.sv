@@ -136,14 +136,6 @@ module pimc_dram_bus
   end
 
   // ---- rules; see pimc_dram_rules ----
-  task automatic keep(inout logic [7:0] so_far, inout logic [63:0] until_cycle,
-                      input logic [7:0] number, input logic applies, input logic [63:0] from);
-    if (applies && from > now_i && from > until_cycle) begin
-      so_far      = number;
-      until_cycle = from;
-    end
-  endtask
-
   wire        full = window_count_q == 3'd4;
   wire [63:0] oldest = window_q[3];
   wire [63:0] data_end = 64'(timing_i.cwl) + 64'(timing_i.bl);
@@ -163,24 +155,24 @@ module pimc_dram_bus
     rule_o     = 8'd0;
     earliest_o = 64'd0;
     if (read || write) begin
-      keep(rule_o, earliest_o, RULE_CCD, col_all_seen_q, col_all_q + ccd);
-      keep(rule_o, earliest_o, RULE_RTW, write && read_seen_q, read_q + rtw);
-      keep(rule_o, earliest_o, RULE_WTR, read && write_all_seen_q, write_all_q + wtr_l);
+      keep(rule_o, earliest_o, now_i, RULE_CCD, col_all_seen_q, col_all_q + ccd);
+      keep(rule_o, earliest_o, now_i, RULE_RTW, write && read_seen_q, read_q + rtw);
+      keep(rule_o, earliest_o, now_i, RULE_WTR, read && write_all_seen_q, write_all_q + wtr_l);
       for (int g = 0; g < GROUPS; g++) begin
-        keep(rule_o, earliest_o, RULE_CCD, col_seen_q[g],
+        keep(rule_o, earliest_o, now_i, RULE_CCD, col_seen_q[g],
              col_q[g] + (32'(group) == g ? ccd_l : ccd_s));
-        keep(rule_o, earliest_o, RULE_WTR, read && write_seen_q[g],
+        keep(rule_o, earliest_o, now_i, RULE_WTR, read && write_seen_q[g],
              write_q[g] + (32'(group) == g ? wtr_l : wtr_s));
       end
     end
     if (act || refresh_one) begin
-      keep(rule_o, earliest_o, RULE_RREFD, ref_one_seen_q, ref_one_q + rrefd);
-      keep(rule_o, earliest_o, RULE_RRD, act_all_seen_q && !all_i, act_all_q + rrd_l);
+      keep(rule_o, earliest_o, now_i, RULE_RREFD, ref_one_seen_q, ref_one_q + rrefd);
+      keep(rule_o, earliest_o, now_i, RULE_RRD, act_all_seen_q && !all_i, act_all_q + rrd_l);
       for (int g = 0; g < GROUPS; g++) begin
-        keep(rule_o, earliest_o, RULE_RRD, act_seen_q[g],
+        keep(rule_o, earliest_o, now_i, RULE_RRD, act_seen_q[g],
              act_q[g] + (32'(group) == g ? rrd_l : rrd_s));
       end
-      keep(rule_o, earliest_o, RULE_FAW, counts && full, oldest + faw);
+      keep(rule_o, earliest_o, now_i, RULE_FAW, counts && full, oldest + faw);
     end
     // What no waiting would make legal.
     if (rule_o == 8'd0) begin

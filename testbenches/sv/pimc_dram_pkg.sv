@@ -69,6 +69,17 @@ package pimc_dram_pkg;
     logic [31:0] end_margin;    // from the end of a run to the soonest refresh after it
   } timing_t;
 
+  // Rule `number` binds the command of cycle `now` until cycle `from`, if it `applies`; of several
+  // rules the one that binds the longest is kept.
+  task automatic keep(inout logic [7:0] so_far, inout logic [63:0] until_cycle,
+                      input logic [63:0] now, input logic [7:0] number, input logic applies,
+                      input logic [63:0] from);
+    if (applies && from > now && from > until_cycle) begin
+      so_far      = number;
+      until_cycle = from;
+    end
+  endtask
+
 endpackage
 
 `default_nettype wire

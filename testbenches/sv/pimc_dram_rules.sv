@@ -104,15 +104,6 @@ module pimc_dram_rules
   end
 
   // ---- rules ----
-  // Rule `number` binds the command until cycle `from`, if it `applies`.
-  task automatic keep(inout logic [7:0] so_far, inout logic [63:0] until_cycle,
-                      input logic [7:0] number, input logic applies, input logic [63:0] from);
-    if (applies && from > now_i && from > until_cycle) begin
-      so_far      = number;
-      until_cycle = from;
-    end
-  endtask
-
   // Rule `number` is broken at any time if it is `wrong`; any other goes before it.
   task automatic forbid(inout logic [7:0] so_far, inout logic [63:0] until_cycle,
                         input logic [7:0] number, input logic wrong, input logic [63:0] from);
@@ -138,25 +129,25 @@ module pimc_dram_rules
     rule_o     = 8'd0;
     earliest_o = 64'd0;
     if (cmd_valid_i || end_i) begin
-      keep(rule_o, earliest_o, RULE_RFC, 1'b1, free_q);
+      keep(rule_o, earliest_o, now_i, RULE_RFC, 1'b1, free_q);
       if (at_rest) begin
-        keep(rule_o, earliest_o, RULE_RC, seen_act_q, act_q + rc);
-        keep(rule_o, earliest_o, RULE_RP, seen_pre_q, pre_q + rp);
+        keep(rule_o, earliest_o, now_i, RULE_RC, seen_act_q, act_q + rc);
+        keep(rule_o, earliest_o, now_i, RULE_RP, seen_pre_q, pre_q + rp);
         forbid(rule_o, earliest_o, end_i ? RULE_END : RULE_OPEN, open_o, now_i);
       end
       if (act) begin
         forbid(rule_o, earliest_o, RULE_RANGE, no_row, now_i);
       end
       if (read || write) begin
-        keep(rule_o, earliest_o, RULE_RCD, open_o, act_q + rcd);
+        keep(rule_o, earliest_o, now_i, RULE_RCD, open_o, act_q + rcd);
         forbid(rule_o, earliest_o, RULE_CLOSED, !open_o, now_i);
         forbid(rule_o, earliest_o, RULE_ROW, other_row, now_i);
         forbid(rule_o, earliest_o, RULE_RANGE, no_col, now_i);
       end
       if (pre) begin
-        keep(rule_o, earliest_o, RULE_RAS, open_o, act_q + ras);
-        keep(rule_o, earliest_o, RULE_RTP, open_o && seen_read_q, read_q + rtp);
-        keep(rule_o, earliest_o, RULE_WR, open_o && seen_write_q, written);
+        keep(rule_o, earliest_o, now_i, RULE_RAS, open_o, act_q + ras);
+        keep(rule_o, earliest_o, now_i, RULE_RTP, open_o && seen_read_q, read_q + rtp);
+        keep(rule_o, earliest_o, now_i, RULE_WR, open_o && seen_write_q, written);
       end
       if (end_i) begin
         forbid(rule_o, earliest_o, RULE_REFI, now_i + margin > deadline_o,

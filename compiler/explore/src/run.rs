@@ -1,7 +1,7 @@
 //! A sweep from its inputs to its tables.
 
 use crate::axes::{choices, Axis, Choice, Place, Shard};
-use crate::digest::{digest, of_bytes};
+use crate::digest::digest;
 use crate::evaluate::{evaluate, Outcome, Quality};
 use crate::files::{failed, unusable, write_all};
 use crate::plot;
@@ -10,6 +10,7 @@ use crate::sweep::{self, Subject, Sweep};
 use crate::tables::{self, Row};
 use crate::weights::{self, Made, Reference, Weights};
 use crate::Error;
+use pimc_ir::checksum::sha256;
 use pimc_ir::{load, Code, Diagnostic, Diagnostics, Model};
 use pimc_lower::Target;
 use pimc_quantize::{Progress, RecipeText, Series};
@@ -96,21 +97,6 @@ pub struct Plan {
     inputs: Option<PathBuf>,
 }
 
-/// The target that a model names; what has no place of its own is shown there.
-pub fn target_of(model: &Model, path: &Path) -> Result<Target, Diagnostics> {
-    let named = &model.module.target;
-    Target::find(&named.text, path.parent().unwrap_or(Path::new(""))).map_err(|found| {
-        let mut out = Diagnostics::new(model.file_name.as_str(), model.source.as_str());
-        for d in found.list() {
-            if d.primary.is_some() {
-                return found;
-            }
-            out.push(d.clone().at(&named.span, "named here"));
-        }
-        out
-    })
-}
-
 impl Plan {
     /// Reads everything that a sweep is made from.
     ///
@@ -118,7 +104,7 @@ impl Plan {
     /// What is wrong with the model, the sweep, the recipe, the weights or the inputs.
     pub fn new(request: &Request<'_>) -> Result<Plan, Diagnostics> {
         let model = load(request.model)?;
-        let target = target_of(&model, request.model)?;
+        let target = Target::of_model(&model, request.model)?;
         let (series, recipe) = match request.quantize {
             None => (None, None),
             Some((weights, recipe)) => {
@@ -201,7 +187,7 @@ impl Plan {
             None => String::new(),
             Some(path) => {
                 let bytes = std::fs::read(path).map_err(|e| failed_input(path, &e))?;
-                digest(&[&of_bytes(&bytes), &self.model_digest])
+                digest(&[&sha256(&bytes), &self.model_digest])
             }
         };
         let axes = self.target_axes();
@@ -245,7 +231,7 @@ fn calibration(recipe: &RecipeText) -> Result<String, Diagnostics> {
     let Some(named) = recipe.parsed()?.calibration else { return Ok(String::new()) };
     // A file that is not there is for the quantizer to report, in its place in the recipe.
     let bytes = std::fs::read(recipe.folder.join(named.file.value)).unwrap_or_default();
-    Ok(of_bytes(&bytes))
+    Ok(sha256(&bytes))
 }
 
 /// Runs a sweep, or a shard of it, or makes its tables.

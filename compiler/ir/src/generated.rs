@@ -168,11 +168,12 @@ pub fn transformer(target: &str, format: Format, t: Transformer) -> String {
     text.module(target, hidden, &x, &format!("i8<{hidden}>"))
 }
 
-/// The splitmix64 generator (Steele, Lea, Flood 2014).
-struct Noise(u64);
+/// The splitmix64 generator (Steele, Lea, Flood 2014), from its seed.
+pub struct Noise(pub u64);
 
 impl Noise {
-    fn word(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

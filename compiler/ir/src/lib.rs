@@ -44,7 +44,9 @@
 //! a time. This crate never prints, exits or panics on anything that a file can hold.
 
 pub mod batch;
+pub mod checksum;
 pub mod diag;
+pub mod files;
 pub mod generated;
 pub mod layout;
 pub mod load;

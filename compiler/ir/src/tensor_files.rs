@@ -1,5 +1,6 @@
 //! Tensor files: what is in them, and whether it is what a declaration needs.
 
+use crate::checksum::hex;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::layout::TensorSpec;
 use crate::mapping::Stamp;
@@ -109,7 +110,7 @@ fn hash(bytes: &Bytes) -> String {
         sha.update(piece);
         bytes.release(i * PIECE..i * PIECE + piece.len());
     }
-    sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hex(&sha.finalize())
 }
 
 impl Opened {

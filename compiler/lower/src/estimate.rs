@@ -13,7 +13,6 @@
 
 use crate::mapping::{Content, Mapping, StreamPlace, TaskKind};
 use crate::target::{Target, REFRESH_MARGIN};
-use crate::walk::{collects, loads};
 use pimc_ir::Model;
 use pimc_rtl::isa::{Vector, MIN_DELAY};
 use pimc_rtl::shape::ChannelShape;
@@ -97,7 +96,7 @@ impl Estimate {
 
 impl Clock<'_> {
     fn vector(&mut self, vector: &Vector) {
-        if collects(vector.op) {
+        if vector.op.collects() {
             self.collecting = true;
             return;
         }
@@ -107,9 +106,9 @@ impl Clock<'_> {
             // Refreshed meanwhile.
             self.last_ref = self.now;
         }
-        self.loading = loads(vector.op).then_some(self.now);
+        self.loading = vector.op.loads().then_some(self.now);
         self.now += clocks;
-        *if loads(vector.op) { &mut self.parts.loads } else { &mut self.parts.buffer } += clocks;
+        *if vector.op.loads() { &mut self.parts.loads } else { &mut self.parts.buffer } += clocks;
         // In longer waits refreshes come when they are due.
         self.last_ref += (self.now - self.last_ref) / refi * refi;
     }

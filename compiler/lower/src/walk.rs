@@ -4,18 +4,8 @@
 //! `Loop` repeats what follows, up to its `Next`, `count` times; `End` ends. The first instruction
 //! issues at clock 0.
 
-use pimc_rtl::isa::{Action, Instr, VecOp, LOOP_DEPTH, MIN_DELAY};
+use pimc_rtl::isa::{Action, Instr, LOOP_DEPTH, MIN_DELAY};
 use thiserror::Error;
-
-/// Whether an operation loads the inputs of the bank units.
-pub(crate) fn loads(op: VecOp) -> bool {
-    matches!(op, VecOp::LoadBytes | VecOp::LoadPlanes)
-}
-
-/// Whether an operation collects results, which takes as long as the stream that follows.
-pub(crate) fn collects(op: VecOp) -> bool {
-    matches!(op, VecOp::Collect | VecOp::CollectSum)
-}
 
 /// One instruction at the clock of its issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 //! again. The files are of one version of the quantizer, for itself alone.
 
 use crate::matrix::{bytes_of_i32, QuantizedMatrix};
+use pimc_ir::files::replace;
 use pimc_ir::{read_tensors, Dtype, WeightType};
 use safetensors::tensor::TensorView;
 use safetensors::SafeTensors;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
-use tempfile::NamedTempFile;
 
 /// Metadata of the file, a line each: its stored bits, its type, what the matrix follows from.
 const ABOUT: &str = "pimc-matrix";
@@ -75,9 +75,7 @@ pub fn write(path: &Path, key: &str, matrix: &QuantizedMatrix) -> io::Result<()>
     let about = [(ABOUT.to_string(), format!("{}\n{ty}\n{key}", matrix.bits))];
     let bytes = safetensors::serialize(views, Some(about.into_iter().collect()))
         .map_err(io::Error::other)?;
-    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(&bytes)?;
-    file.persist(path).map(|_| ()).map_err(|e| e.error)
+    replace(&[(path, &bytes)]).map_err(|e| e.1)
 }
 
 /// The matrix of that key in a file; none if the file is not there, damaged or of another key.

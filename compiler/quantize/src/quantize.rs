@@ -11,8 +11,8 @@ use crate::recipe::{parse_recipe, Output, Recipe};
 use crate::report::{LayerReport, Origin, Report};
 use crate::section::Problems;
 use crate::source::{is_one_of, would_replace, Source};
+use pimc_ir::checksum::sha256;
 use pimc_ir::{Code, Diagnostic, Diagnostics, Model};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,10 +113,6 @@ pub(crate) fn open(weights: &Path) -> Result<Source, Diagnostics> {
     Source::open(weights).map_err(|d| Diagnostics::one(weights.display().to_string(), d))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// One recipe on one file of weights.
 pub(crate) struct Run<'a> {
     pub(crate) text: &'a RecipeText,
@@ -146,7 +142,7 @@ impl Run<'_> {
         let RecipeText { text, file_name, .. } = self.text;
         match self.integer_network(&problems, matrices) {
             Some(network) if problems.is_empty() => {
-                let sha256 = hex(&Sha256::digest(text.as_bytes()));
+                let sha256 = sha256(text.as_bytes());
                 self.write(network, Origin { file: file_name.clone(), sha256 })
             }
             _ => Err(problems.into_diagnostics(file_name, text)),

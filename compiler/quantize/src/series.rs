@@ -6,9 +6,9 @@ use crate::matrix::QuantizedMatrix;
 use crate::quantize::{open, Progress, Quantized, RecipeText, Run, Silent};
 use crate::section::Problems;
 use crate::source::Source;
+use pimc_ir::checksum::sha256;
 use pimc_ir::Diagnostics;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -45,8 +45,7 @@ impl Series {
 
     /// The file of a matrix.
     fn path(&self, key: &str) -> Option<PathBuf> {
-        let name: String =
-            Sha256::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        let name = sha256(key.as_bytes());
         self.folder.as_ref().map(|folder| folder.join(format!("{name}.safetensors")))
     }
 

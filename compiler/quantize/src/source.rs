@@ -3,9 +3,9 @@
 use crate::matrix::Matrix;
 use crate::section::{Problems, Spot};
 use memmap2::Mmap;
+use pimc_ir::checksum::sha256;
 use pimc_ir::{read_tensors, Code, Diagnostic, Dtype};
 use safetensors::SafeTensors;
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::path::Path;
 
@@ -51,7 +51,7 @@ impl Source {
             return Err(Diagnostic::error(Code::P0402, message)
                 .help("write it anew: it may be cut off, or another kind of file"));
         }
-        let sha256 = Sha256::digest(&map).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = sha256(&map);
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         Ok(Source { map, name, sha256 })
     }

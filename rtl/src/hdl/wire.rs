@@ -311,6 +311,11 @@ impl Const {
     pub fn val(&self) -> usize {
         self.x
     }
+
+    /// A bare number has the bits of a literal, whatever the width of its name.
+    fn literal_bits(&self) -> usize {
+        64
+    }
 }
 
 /// A word of ones: a constant that, unlike a [`Const`], may be as wide as a word can be.
@@ -331,56 +336,15 @@ impl Ones {
     pub fn val(&self) -> Word {
         Word::new(u(self.bits), -1)
     }
+
+    fn literal_bits(&self) -> usize {
+        self.bits as usize
+    }
 }
 
 impl Default for Ones {
     fn default() -> Self {
         Ones::new(1)
-    }
-}
-
-impl Logic for Ones {
-    fn update(&mut self) {}
-}
-
-impl Block for Ones {
-    fn connect_all(&mut self) {}
-    fn update_all(&mut self) {}
-    fn has_changed(&self) -> bool {
-        false
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_atom(name, self);
-    }
-}
-
-impl Atom for Ones {
-    fn bits(&self) -> usize {
-        self.bits as usize
-    }
-    fn connected(&self) -> bool {
-        true
-    }
-    fn changed(&self) -> bool {
-        false
-    }
-    fn kind(&self) -> AtomKind {
-        AtomKind::Constant
-    }
-    fn descriptor(&self) -> TypeDescriptor {
-        TypeDescriptor { name: ONES.into(), kind: TypeKind::Bits(self.bits as usize) }
-    }
-    fn vcd(&self) -> VCDValue {
-        VCDValue::Vector((0..self.bits).map(|_| true.into()).collect())
-    }
-    fn id(&self) -> usize {
-        self.id
-    }
-    fn verilog(&self) -> VerilogLiteral {
-        (self.val().get() as u128).into()
-    }
-    fn constraints(&self) -> Vec<PinConstraint> {
-        vec![]
     }
 }
 
@@ -393,47 +357,70 @@ impl Default for Const {
     }
 }
 
-impl Logic for Const {
-    fn update(&mut self) {}
+/// What is fixed when the unit is built: it never changes, and is an atom of the tree under `name`.
+macro_rules! constant {
+    ($t:ident, $name:expr, |$c:ident| $bits:expr, $vcd:expr, $verilog:expr) => {
+        impl Logic for $t {
+            fn update(&mut self) {}
+        }
+
+        impl Block for $t {
+            fn connect_all(&mut self) {}
+            fn update_all(&mut self) {}
+            fn has_changed(&self) -> bool {
+                false
+            }
+            fn accept(&self, name: &str, probe: &mut dyn Probe) {
+                probe.visit_atom(name, self);
+            }
+        }
+
+        impl Atom for $t {
+            fn bits(&self) -> usize {
+                let $c = self;
+                $bits
+            }
+            fn connected(&self) -> bool {
+                true
+            }
+            fn changed(&self) -> bool {
+                false
+            }
+            fn kind(&self) -> AtomKind {
+                AtomKind::Constant
+            }
+            fn descriptor(&self) -> TypeDescriptor {
+                TypeDescriptor { name: $name.into(), kind: TypeKind::Bits(self.literal_bits()) }
+            }
+            fn vcd(&self) -> VCDValue {
+                let $c = self;
+                VCDValue::Vector($vcd)
+            }
+            fn id(&self) -> usize {
+                self.id
+            }
+            fn verilog(&self) -> VerilogLiteral {
+                let $c = self;
+                $verilog.into()
+            }
+            fn constraints(&self) -> Vec<PinConstraint> {
+                vec![]
+            }
+        }
+    };
 }
 
-impl Block for Const {
-    fn connect_all(&mut self) {}
-    fn update_all(&mut self) {}
-    fn has_changed(&self) -> bool {
-        false
-    }
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_atom(name, self);
-    }
-}
-
-impl Atom for Const {
-    fn bits(&self) -> usize {
-        self.width as usize
-    }
-    fn connected(&self) -> bool {
-        true
-    }
-    fn changed(&self) -> bool {
-        false
-    }
-    fn kind(&self) -> AtomKind {
-        AtomKind::Constant
-    }
-    fn descriptor(&self) -> TypeDescriptor {
-        TypeDescriptor { name: "const".into(), kind: TypeKind::Bits(64) }
-    }
-    fn vcd(&self) -> VCDValue {
-        VCDValue::Vector((0..64).rev().map(|i| (self.x >> i & 1 == 1).into()).collect())
-    }
-    fn id(&self) -> usize {
-        self.id
-    }
-    fn verilog(&self) -> VerilogLiteral {
-        self.x.into()
-    }
-    fn constraints(&self) -> Vec<PinConstraint> {
-        vec![]
-    }
-}
+constant!(
+    Ones,
+    ONES,
+    |c| c.bits as usize,
+    (0..c.bits).map(|_| true.into()).collect(),
+    (c.val().get() as u128)
+);
+constant!(
+    Const,
+    "const",
+    |c| c.width as usize,
+    (0..64).rev().map(|i| (c.x >> i & 1 == 1).into()).collect(),
+    c.x
+);

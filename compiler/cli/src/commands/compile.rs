@@ -55,19 +55,7 @@ fn target(args: &Compile, model: &Model) -> Result<Target, Diagnostics> {
     if let Some(name) = &args.target {
         return Target::find(name, Path::new(""));
     }
-    let named = &model.module.target;
-    let folder = args.model.parent().unwrap_or(Path::new(""));
-    Target::find(&named.text, folder).map_err(|found| {
-        let mut out = Diagnostics::new(model.file_name.as_str(), model.source.as_str());
-        for d in found.list() {
-            // What has a place has it in the target's file.
-            if d.primary.is_some() {
-                return found;
-            }
-            out.push(d.clone().at(&named.span, "named here"));
-        }
-        out
-    })
+    Target::of_model(model, &args.model)
 }
 
 /// The compiler's own schedule against the checker that shares no code with the scheduler.

@@ -189,9 +189,8 @@ fn taking<'u>(units: &'u mut [BankUnit], v: &Vector) -> Result<&'u mut [BankUnit
 /// Elements pass a pipeline, some at a time, so an element must not be read after an earlier one has
 /// been written over it.
 fn overlap(v: &Vector) -> Result<(), String> {
-    let loads = matches!(v.op, VecOp::LoadBytes | VecOp::LoadPlanes);
     let one_word = matches!(v.op, VecOp::Argmax | VecOp::Sum);
-    if loads || one_word || v.len == 1 {
+    if v.op.loads() || one_word || v.len == 1 {
         return Ok(());
     }
     let written = v.d..v.d.saturating_add(v.len);

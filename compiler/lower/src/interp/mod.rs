@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::walk::{ProgramError, Walk};
 use bank::{BankUnit, Outcome, Streaming};
 use collect::Collecting;
-use pimc_rtl::isa::{Action, Instr, VecOp};
+use pimc_rtl::isa::{Action, Instr};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
 use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS, SEED_CLOCKS};
 use thiserror::Error;
@@ -227,14 +227,14 @@ impl<'a> Machine<'a> {
                     self.units.iter_mut().for_each(BankUnit::begin);
                 }
                 Action::Vec(v) => {
-                    let loads = matches!(v.op, VecOp::LoadBytes | VecOp::LoadPlanes);
+                    let loads = v.op.loads();
                     if at.cycle < clocks.buffer || collecting.is_some() {
                         return Err(fault("the buffer unit is still busy".into()));
                     }
                     if loads && at.cycle < clocks.data {
                         return Err(fault("the last columns are still under way".into()));
                     }
-                    if matches!(v.op, VecOp::Collect | VecOp::CollectSum) {
+                    if v.op.collects() {
                         self.built(v.op).map_err(fault)?;
                         collecting = Some(Collecting::new(v, self.shape.banks).map_err(fault)?);
                         continue;

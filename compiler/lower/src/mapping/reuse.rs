@@ -27,9 +27,7 @@ impl Held {
 /// The load of a task.
 fn load(task: &Task) -> Option<Vector> {
     match task.kind {
-        TaskKind::Vec { vector, .. } => {
-            matches!(vector.op, VecOp::LoadBytes | VecOp::LoadPlanes).then_some(vector)
-        }
+        TaskKind::Vec { vector, .. } => vector.op.loads().then_some(vector),
         TaskKind::Stream { .. } => None,
     }
 }

@@ -2,7 +2,7 @@
 //! activate to their precharge, refreshes, operations of the buffer unit, results on their way.
 
 use crate::plan::Plan;
-use crate::walk::{collects, loads, Walk};
+use crate::walk::Walk;
 use pimc_rtl::isa::Action;
 use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS};
 
@@ -108,11 +108,11 @@ impl Activity {
                     let collecting = std::mem::take(&mut collecting);
                     stream = Some(Open { step, last: None, collecting });
                 }
-                Action::Vec(v) if collects(v.op) => collecting = true,
+                Action::Vec(v) if v.op.collects() => collecting = true,
                 Action::Vec(v) => {
                     let to = cycle + u64::from(vec_clocks(&v, &plan.shape));
                     let span = Span { from: cycle, to };
-                    a.buffer.push(Busy { step, span, load: loads(v.op) });
+                    a.buffer.push(Busy { step, span, load: v.op.loads() });
                 }
                 Action::End | Action::Wait | Action::Loop { .. } | Action::Next => {}
             }

@@ -12,7 +12,6 @@ use crate::mapping::{Mapping, StreamPlace, Task, TaskKind};
 use crate::plan::Step;
 use crate::supermask::sign_key;
 use crate::target::Target;
-use crate::walk::{collects, loads};
 use builder::{looped, Builder};
 use pimc_ir::{Model, WeightType};
 use pimc_rtl::isa::{Action, Instr, Stream, Vector};
@@ -42,7 +41,7 @@ pub(crate) fn schedule(
             steps.push(Step { op: Some(task.op), first, cycle, stream, what: task.what.clone() });
         };
         match &task.kind {
-            TaskKind::Vec { vector, .. } if collects(vector.op) => collect = Some((task, *vector)),
+            TaskKind::Vec { vector, .. } if vector.op.collects() => collect = Some((task, *vector)),
             TaskKind::Vec { vector, .. } => {
                 step(task, first, issue_vec(&mut b, vector, shape), None);
             }
@@ -67,13 +66,13 @@ pub(crate) fn schedule(
 
 fn issue_vec(b: &mut Builder<'_>, vector: &Vector, shape: &ChannelShape) -> u64 {
     let mut at = b.vec_ready;
-    if loads(vector.op) {
+    if vector.op.loads() {
         // Inputs may change when no column needs them any more.
         at = at.max(b.data_ready);
     }
     let issued = b.issue(Action::Vec(*vector), at);
     b.vec_ready = issued + u64::from(vec_clocks(vector, shape));
-    if loads(vector.op) {
+    if vector.op.loads() {
         b.unit_ready = b.vec_ready;
     }
     issued

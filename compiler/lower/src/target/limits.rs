@@ -16,10 +16,8 @@ pub struct Limits {
 
 impl Target {
     /// Clocks from a row's activate to the next row's when every column is read.
-    pub fn row_clocks(&self) -> u32 {
-        let t = &self.timing;
-        let row = t.rcd + (self.columns - 1) * t.ccd + t.rtp + t.rp;
-        t.rc.max(row).max(self.columns * t.ccd)
+    pub fn row_clocks(&self) -> u64 {
+        self.dram_clocks(self.columns.into())
     }
 
     /// Clocks to read `columns` columns one open row after another, refresh not counted.
@@ -54,13 +52,13 @@ impl Target {
     /// The limits of one bank.
     pub fn limits(&self) -> Limits {
         let t = &self.timing;
-        let gb_per_s = |bytes: u64, clocks: u32| {
+        let gb_per_s = |bytes: u64, clocks: u64| {
             // Bytes per picosecond are TB/s.
-            1000.0 * bytes as f64 / (f64::from(clocks) * f64::from(t.tck_ps))
+            1000.0 * bytes as f64 / (clocks as f64 * f64::from(t.tck_ps))
         };
         let after_rows = gb_per_s(self.row_bytes(), self.row_clocks());
         Limits {
-            peak: gb_per_s(u64::from(self.column_bits) / 8, t.ccd),
+            peak: gb_per_s(u64::from(self.column_bits) / 8, t.ccd.into()),
             after_rows,
             after_refresh: after_rows / self.refresh_factor(),
         }

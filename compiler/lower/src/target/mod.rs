@@ -12,7 +12,7 @@ pub use limits::Limits;
 
 use crate::mapping::Split;
 use itertools::Itertools;
-use pimc_ir::{Code, Diagnostics};
+use pimc_ir::{Code, Diagnostics, Model};
 use pimc_rtl::isa::MIN_DELAY;
 use std::path::Path;
 
@@ -169,6 +169,26 @@ impl Target {
             Ok(Err(_)) => Err(unknown(name, &path, "not UTF-8 text")),
             Err(e) => Err(unknown(name, &path, &e.to_string())),
         }
+    }
+
+    /// The target that the model in the file `path` names, which is the place to point at where the
+    /// target's own file has none.
+    ///
+    /// # Errors
+    /// As [`Target::find`].
+    pub fn of_model(model: &Model, path: &Path) -> Result<Target, Diagnostics> {
+        let named = &model.module.target;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Target::find(&named.text, folder).map_err(|found| {
+            let mut out = Diagnostics::new(model.file_name.as_str(), model.source.as_str());
+            for d in found.list() {
+                if d.primary.is_some() {
+                    return found;
+                }
+                out.push(d.clone().at(&named.span, "named here"));
+            }
+            out
+        })
     }
 
     /// The target with some values changed: section, key, and the value as TOML writes it. The

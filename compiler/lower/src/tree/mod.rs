@@ -25,6 +25,7 @@ use crate::images::Images;
 use crate::plan::Plan;
 use crate::report::{html, write_trace, Report};
 use crate::{assembly, commands};
+use pimc_ir::checksum::sha256;
 use pimc_ir::{Code, Diagnostics, Model, Span, Stamp};
 use pimc_rtl::program::encode;
 use std::io::{self, Write};
@@ -149,7 +150,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
 
     let places = model_places(model)?;
     put(&places.module, Contents::Text(model.source.clone()));
-    let mut inputs = vec![(model.file_name.clone(), write::sha256(model.source.as_bytes()))];
+    let mut inputs = vec![(model.file_name.clone(), sha256(model.source.as_bytes()))];
     for (file, path) in model.files().iter().zip(places.tensors) {
         inputs.push((file.name.clone(), file.sha256.clone()));
         let contents = Contents::Copy {
@@ -159,7 +160,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
         };
         put(&path, contents);
     }
-    inputs.push(("target".to_string(), write::sha256(plan.target.source.as_bytes())));
+    inputs.push(("target".to_string(), sha256(plan.target.source.as_bytes())));
     Ok(OutputTree {
         files,
         inputs,

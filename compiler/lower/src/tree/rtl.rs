@@ -9,7 +9,7 @@ use pimc_rtl::sv::{Provenance, SvFile, UnitSource};
 /// What the headers of the hardware say of its source: module and target, and of each kind of unit the
 /// ops it serves and the ranges proven of it.
 pub fn provenance(plan: &Plan, model: &Model) -> Provenance {
-    let hash = super::write::sha256(model.source.as_bytes());
+    let hash = pimc_ir::checksum::sha256(model.source.as_bytes());
     let source = vec![format!(
         "Source: {} (sha256 {}), target {}.",
         model.file_name,

@@ -2,6 +2,7 @@
 
 use super::{bank_head, json_text, Contents, OutputFile, OutputTree, FORMAT_VERSION};
 use crate::diag::error;
+use pimc_ir::checksum::hex;
 use pimc_ir::{Code, Diagnostic, Diagnostics, Stamp};
 use rayon::prelude::*;
 use serde_json::{json, Map, Value};
@@ -9,12 +10,6 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-/// SHA-256 in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
 /// SHA-256 of a file in hexadecimal.
 ///
 /// # Errors
@@ -22,11 +17,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     let mut sum = Hashed { to: io::sink(), sha: Sha256::new(), bytes: 0 };
     io::copy(&mut BufReader::with_capacity(1 << 18, fs::File::open(path)?), &mut sum)?;
-    Ok(hexadecimal(&sum.sha.finalize()))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    Ok(hex(&sum.sha.finalize()))
 }
 
 /// Writes through to a file, counting and hashing.
@@ -248,7 +239,7 @@ fn write_banks(files: &[(usize, &OutputFile<'_>)], dir: &Path) -> Vec<(usize, Wr
     let finish =
         |((i, to), (_, file)): ((usize, io::Result<NewFile>), &(usize, &OutputFile<'_>))| {
             let wrong = |e| failed(Path::new(&file.path), "written", &e);
-            (i, to.map(|to| (hexadecimal(&to.sha.finalize()), to.bytes)).map_err(wrong))
+            (i, to.map(|to| (hex(&to.sha.finalize()), to.bytes)).map_err(wrong))
         };
     open.into_iter().zip(files).map(finish).collect()
 }
@@ -270,7 +261,7 @@ fn write_file(file: &OutputFile<'_>, dir: &Path) -> Written {
     let mut to = BufWriter::with_capacity(1 << 16, create(file, dir).map_err(wrong)?);
     file.write(&mut to).map_err(wrong)?;
     let to = to.into_inner().map_err(|e| wrong(e.into_error()))?;
-    Ok((hexadecimal(&to.sha.finalize()), to.bytes))
+    Ok((hex(&to.sha.finalize()), to.bytes))
 }
 
 /// Bytes from which on a file's stamp is trusted: to write that many takes longer than a tick of the
@@ -308,7 +299,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::write(&from, "weights").unwrap();
-        let sum = sha256(b"weights");
+        let sum = pimc_ir::checksum::sha256(b"weights");
         let stamp = Stamp::of(&fs::File::open(&from).unwrap()).ok();
         let copied = |sum: &str, stamp, trusted| copy(&from, &to, sum, stamp, trusted).unwrap();
         assert_eq!(copied(&sum, None, 0), Some(7));
@@ -319,6 +310,6 @@ mod tests {
         fs::remove_file(&from).unwrap();
         fs::write(&from, "Weights").unwrap();
         assert_eq!(copied(&sum, stamp.as_ref(), 0), None);
-        assert_eq!(copied(&sha256(b"Weights"), stamp.as_ref(), 0), Some(7));
+        assert_eq!(copied(&pimc_ir::checksum::sha256(b"Weights"), stamp.as_ref(), 0), Some(7));
     }
 }
