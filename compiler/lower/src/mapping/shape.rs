@@ -216,6 +216,7 @@ pub(crate) fn shape(
         gated: None,
         blocks: None,
         mac: None,
+        attention: None,
         byte_words: 0,
         result_bits: 1,
     };
