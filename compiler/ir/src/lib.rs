@@ -49,6 +49,7 @@ pub mod checksum;
 pub mod diag;
 pub mod files;
 pub mod generated;
+pub mod generated_cache;
 pub mod layout;
 pub mod load;
 mod mapping;

@@ -13,6 +13,7 @@
 //! | mask | of beat b coat b mod coats of the inputs from `beat_bits`*(b / coats) on |
 //! | int | weights of inputs 8q .., a byte each |
 
+use crate::attention::CacheImages;
 use crate::hex;
 use crate::mapping::{lookup_lanes, Content, Split, StreamPlace};
 use crate::plan::Plan;
@@ -39,13 +40,29 @@ pub struct Images<'a> {
     pub(crate) plan: &'a Plan,
     /// Made when a single column asks for them.
     masks: BTreeMap<WeightId, OnceLock<EffectiveMask>>,
+    cache: Option<CacheImages<'a>>,
 }
 
 impl<'a> Images<'a> {
     /// The images of a plan of that model.
     pub fn new(model: &'a Model, plan: &'a Plan) -> Images<'a> {
         let masks = plan.streams.iter().map(|place| (place.weight, OnceLock::new())).collect();
-        Images { model, plan, masks }
+        let cache = plan.cache.as_ref().map(|c| CacheImages::new(c, model.cache(c.id)));
+        Images { model, plan, masks, cache }
+    }
+
+    /// How many streams there are; a cache is one more.
+    pub fn streams(&self) -> usize {
+        self.plan.streams.len() + usize::from(self.cache.is_some())
+    }
+
+    /// Every column of a bank of the cache, in order of address, a row at a time.
+    fn cache_rows<'b>(&'b self, bank: u32) -> impl Iterator<Item = Vec<u64>> + 'b {
+        let row = move |row: u32| -> Vec<u64> {
+            let column = |col| self.cache.as_ref().and_then(|c| c.column(bank, row, col));
+            (0..self.plan.target.columns).filter_map(column).flatten().collect()
+        };
+        (0..self.plan.dram_rows).map(row)
     }
 
     /// Every column of a bank's used rows, in order of address.
@@ -61,6 +78,11 @@ impl<'a> Images<'a> {
                 Err(never) => match never {},
             }
         }
+        if self.cache.is_some() {
+            for words in self.cache_rows(bank) {
+                columns.extend(words.chunks_exact(4).map(|w| [w[0], w[1], w[2], w[3]]));
+            }
+        }
         columns
     }
 
@@ -73,6 +95,12 @@ impl<'a> Images<'a> {
         // A piece stays in the cache from packing to hashing and writing.
         const PIECE: usize = 128 << 10;
         let mut lines = Vec::with_capacity(PIECE + 65 * 1024);
+        if stream == self.plan.streams.len() {
+            for words in self.cache_rows(bank) {
+                hex::column_lines(&words, &mut lines);
+            }
+            return to.write_all(&lines);
+        }
         self.pack::<io::Error>(&self.plan.streams[stream], bank, &mut |words| {
             for words in words.chunks(4 * 1024) {
                 hex::column_lines(words, &mut lines);
@@ -88,7 +116,9 @@ impl<'a> Images<'a> {
 
     /// Says that a stream's weight will not be looked at soon.
     pub fn release(&self, stream: usize) {
-        self.model.release(self.plan.streams[stream].weight);
+        if let Some(place) = self.plan.streams.get(stream) {
+            self.model.release(place.weight);
+        }
     }
 
     /// Column `c` of a stream in a bank; zero past its end.
@@ -220,6 +250,10 @@ pub(crate) fn field(value: i64, at: u32, bits: u32) -> u64 {
 
 impl Banks for Images<'_> {
     fn column(&self, bank: u32, row: u32, col: u32) -> Option<Column> {
+        if let Some(cache) = &self.cache {
+            let there = bank < self.plan.target.units() && col < self.plan.target.columns;
+            return cache.column(bank, row, col).filter(|_| there);
+        }
         let after = self.plan.streams.partition_point(|s| s.first_row <= row);
         let place = self.plan.streams.get(after.checked_sub(1)?)?;
         let cols = self.plan.target.columns;

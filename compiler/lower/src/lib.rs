@@ -2,6 +2,7 @@
 
 pub mod area;
 pub mod assembly;
+pub mod attention;
 pub mod commands;
 mod diag;
 mod estimate;

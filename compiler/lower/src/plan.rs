@@ -1,6 +1,7 @@
 //! The plan of a model on a target: everything that the output tree is made from.
 
-use crate::commands::{expand, Expanded};
+use crate::attention::{self, CachePlan};
+use crate::commands::{expand_with, Expanded};
 use crate::estimate::Estimate;
 use crate::legality::{Checker, Violation};
 use crate::mapping::{self, Choice, Fit, Region, StreamPlace, PROGRAM};
@@ -8,7 +9,7 @@ use crate::ranges::{self, Proof};
 use crate::remedy::{remedy, Need};
 use crate::schedule;
 use crate::target::Target;
-use crate::walk::ProgramError;
+use crate::walk::{ProgramError, Walk};
 use pimc_ir::{Diagnostics, Model};
 use pimc_rtl::isa::{Instr, IsaShape};
 use pimc_rtl::shape::ChannelShape;
@@ -58,8 +59,10 @@ pub struct Plan {
     pub dram_rows: u32,
     /// The proof behind the widths.
     pub proof: Proof,
-    /// The clock of the program's end.
+    /// The clock of the program's end; of a function with a cache that of its first step.
     pub cycles: u64,
+    /// What a function's cache needs.
+    pub cache: Option<CachePlan>,
 }
 
 impl Plan {
@@ -70,13 +73,45 @@ impl Plan {
     pub fn violation(&self) -> Result<Option<Violation>, ProgramError> {
         let mut checker = Checker::new(&self.target);
         let mut end = 0;
-        for item in expand(&self.program, self.target.columns) {
+        for item in self.commands() {
             match item? {
                 Expanded::Command(timed) => checker.command(&timed),
                 Expanded::End { cycle } => end = cycle,
             }
         }
         Ok(checker.end(end).into_iter().next())
+    }
+
+    /// Argument memory of the run that is told about: of a function with a cache its first step.
+    fn args(&self) -> &[u32] {
+        self.cache.as_ref().map_or(&[], |cache| &cache.args)
+    }
+
+    /// The instructions in the order of their issue.
+    pub fn walk(&self) -> Walk<'_> {
+        Walk::with_args(&self.program, self.args(), self.target.timing.refi)
+    }
+
+    /// The DRAM commands in the order of their issue.
+    pub fn commands(&self) -> impl Iterator<Item = Result<Expanded, ProgramError>> + '_ {
+        let (refi, columns) = (self.target.timing.refi, self.target.columns);
+        expand_with(&self.program, self.args(), refi, columns)
+    }
+
+    /// Fills in the clocks of the run that is told about.
+    pub(crate) fn run_once(&mut self) {
+        let mut cycles = vec![None; self.program.len()];
+        let mut end = 0;
+        for issue in self.walk().flatten() {
+            cycles[issue.index].get_or_insert(issue.cycle);
+            end = issue.cycle;
+        }
+        for step in &mut self.steps {
+            // What the run skips begins where the next does.
+            let first = cycles[step.first..].iter().flatten().next();
+            step.cycle = first.copied().unwrap_or(end);
+        }
+        self.cycles = end;
     }
 
     /// The step that an instruction belongs to.
@@ -123,6 +158,9 @@ pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
 /// # Errors
 /// As [`lower`].
 pub fn try_lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
+    if !model.module.caches.is_empty() {
+        return attention::lower(model, target);
+    }
     let mut fit = Fit::new(model, target);
     fit.types();
     if !fit.found.is_empty() {
@@ -171,5 +209,6 @@ pub fn try_lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         estimate,
         dram_rows: mapping.dram_rows as u32,
         proof,
+        cache: None,
     })
 }

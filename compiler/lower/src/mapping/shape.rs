@@ -40,10 +40,11 @@ const fn memory(
     Memory { what, unit, section, key }
 }
 
-const ROWS: Memory = memory("rows of a bank", "rows", "stack", "channels");
-const TABLES: Memory = memory("lookup tables of a bank unit", "bytes", "unit", "table_bytes");
+pub(crate) const ROWS: Memory = memory("rows of a bank", "rows", "stack", "channels");
+pub(crate) const TABLES: Memory =
+    memory("lookup tables of a bank unit", "bytes", "unit", "table_bytes");
 const INPUTS: Memory = memory("input memories of a bank unit", "bytes", "unit", "input_bytes");
-const VECTORS: Memory =
+pub(crate) const VECTORS: Memory =
     memory("vector memory of the buffer unit", "bytes", "buffer", "vector_bytes");
 const AREA: Memory = memory("area of a bank unit", "gate equivalents", "unit", "gates");
 pub(crate) const PROGRAM: Memory = memory("program memory", "words", "sequencer", "program_words");
@@ -90,7 +91,15 @@ impl<'a> Fit<'a> {
         }
     }
 
-    fn report(&mut self, op: usize, code: Code, message: String, label: String, help: &str) {
+    /// Reports something at an op.
+    pub(crate) fn report(
+        &mut self,
+        op: usize,
+        code: Code,
+        message: String,
+        label: String,
+        help: &str,
+    ) {
         let mut d = error(code, message).help(help);
         if let Some(op) = self.model.module.func.ops.get(op) {
             d = d.at(&op.span, label);
@@ -105,9 +114,9 @@ impl<'a> Fit<'a> {
         let func = &self.model.module.func;
         let mut tasks = 0u128;
         for (i, op) in func.ops.iter().enumerate() {
-            if op.kind.cache().is_some() || matches!(op.kind, OpKind::Merge { .. }) {
-                let message = "attention is not lowered yet".to_string();
-                let help = "`pimc-golden` evaluates it; leave the op out to build the rest";
+            if matches!(op.kind, OpKind::Merge { .. }) {
+                let message = "no program is made of a merge".to_string();
+                let help = "golden evaluates it; leave the op out to build the rest";
                 self.report(i, Code::P0607, message, "no unit does this".to_string(), help);
                 continue;
             }

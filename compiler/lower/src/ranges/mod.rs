@@ -149,17 +149,7 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
         tables: Vec::new(),
         collect: None,
         requants: BTreeMap::new(),
-        proof: Proof {
-            word: Extent::NONE,
-            factor: Extent::NONE,
-            requant: Extent::NONE,
-            planes: Extent::NONE,
-            gated: Extent::NONE,
-            mac: Extent::NONE,
-            blocks: None,
-            lookups: BTreeMap::new(),
-            ops: vec![OpProof::default(); func.ops.len()],
-        },
+        proof: Proof::of_values(model),
     };
     for (v, value) in func.values[..func.inputs].iter().enumerate() {
         let range = (i128::from(value.ty.elem.min()), i128::from(value.ty.elem.max()));
@@ -185,11 +175,30 @@ pub(crate) fn prove(model: &Model, mapping: &Mapping) -> Proof {
             TaskKind::Stream { stream, x } => prover.stream(task.op, *stream, *x as usize),
         }
     }
-    for (i, op) in prover.proof.ops.iter_mut().enumerate() {
-        let range = model.range(func.value_of_op(i));
-        op.value = range.iter().map(|r| (i128::from(r.0), i128::from(r.1))).reduce(join);
-    }
     prover.proof
+}
+
+impl Proof {
+    /// What the model itself proves: the range of every op's value.
+    pub(crate) fn of_values(model: &Model) -> Proof {
+        let func = &model.module.func;
+        let op = |i: usize| {
+            let range = model.range(func.value_of_op(i));
+            let value = range.iter().map(|r| (i128::from(r.0), i128::from(r.1))).reduce(join);
+            OpProof { value, ..OpProof::default() }
+        };
+        Proof {
+            word: Extent::NONE,
+            factor: Extent::NONE,
+            requant: Extent::NONE,
+            planes: Extent::NONE,
+            gated: Extent::NONE,
+            mac: Extent::NONE,
+            blocks: None,
+            lookups: BTreeMap::new(),
+            ops: (0..func.ops.len()).map(op).collect(),
+        }
+    }
 }
 
 /// (x*mul + 2^(shift-1)) >> shift.

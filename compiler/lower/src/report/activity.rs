@@ -78,7 +78,7 @@ impl Activity {
         let (mut row, mut collecting) = (0u32, false);
         let mut stream: Option<Open> = None;
         // A program that cannot be run to its end is no plan's.
-        for issue in Walk::new(&plan.program).flatten() {
+        for issue in plan.walk().flatten() {
             let (cycle, step) = (issue.cycle, step_of(plan, issue.index));
             a.end = cycle;
             if a.issues.last().is_none_or(|last| last.1 != step) {

@@ -137,7 +137,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
     put("schedule/target.toml", Contents::Text(plan.target.source.clone()));
     let images = Arc::new(Images::new(model, plan));
     for bank in 0..plan.target.units() {
-        let (images, streams) = (images.clone(), plan.streams.len());
+        let (images, streams) = (images.clone(), images.streams());
         put(&bank_path(bank), Contents::Bank { images, bank, streams });
     }
     put("mem/buffer.hex", Contents::Stream(Box::new(move |to| buffer_hex(plan, to))));

@@ -1,0 +1,88 @@
+//! Functions on a key/value cache with generated contents: codebooks, tokens and steps that depend on
+//! a seed alone.
+
+use crate::diag::Diagnostics;
+use crate::generated::Noise;
+use crate::tensors::Model;
+use crate::testing::{CacheArrays, ModelBuilder};
+use crate::types::CacheType;
+
+/// A function that appends to a cache and attends to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheModel {
+    /// The cache.
+    pub ty: CacheType,
+    /// Tokens and queries of a step, at most.
+    pub queries: usize,
+    /// Whether a step appends tokens.
+    pub append: bool,
+    /// From a score to 1/4096 octaves: times this,
+    pub mul: u32,
+    /// shifted right by this.
+    pub shift: u32,
+    /// Fractional bits of the result.
+    pub frac: u32,
+    /// Bits of the result.
+    pub bits: u32,
+}
+
+impl CacheModel {
+    /// The module.
+    pub fn text(&self, target: &str) -> String {
+        let (ty, t) = (&self.ty, self.queries);
+        let (q, kv) = (t * ty.heads * ty.dim, t * ty.token_len());
+        let CacheModel { mul, shift, frac, bits, .. } = self;
+        let (inputs, append) = if self.append {
+            (
+                format!("%k: i8<{kv}>, %v: i8<{kv}>, %n: i32<1>, "),
+                "  %len = append @kv, %k, %v, %n : i32<1>\n",
+            )
+        } else {
+            (String::new(), "")
+        };
+        format!(
+            "pimc 1\n\ntarget \"{target}\"\n\ncache @kv : {ty} from \"kv.safetensors\"\n\n\
+             func @main(%q: i8<{q}>, {inputs}%limit: i32<{t}>) -> i{bits}<{q}> {{\n{append}  \
+             %o = attend @kv, %q, %limit, mul={mul}, shift={shift}, frac={frac} : i{bits}<{q}>\n  \
+             return %o\n}}\n"
+        )
+    }
+
+    /// The model, its cache filled with `start` tokens.
+    ///
+    /// # Errors
+    /// What is wrong with the sizes.
+    pub fn model(&self, target: &str, seed: u64) -> Result<Model, Diagnostics> {
+        self.builder(target, seed).build()
+    }
+
+    /// The same, to be written.
+    pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
+        let (ty, mut noise) = (&self.ty, Noise(seed));
+        let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| noise.word() as i8).collect() };
+        let book = ty.kv_heads * ty.parts() * ty.k * ty.sub;
+        let exact = ty.exact(ty.start) * ty.token_len();
+        let (key_codebook, value_codebook) = (bytes(book), bytes(book));
+        let (keys, values) = (bytes(exact), bytes(exact));
+        let codes = ty.compressed(ty.start) * ty.kv_heads * ty.parts();
+        let mut codes = || (0..codes).map(|_| (noise.word() % ty.k as u64) as u16).collect();
+        let (key_codes, value_codes) = (codes(), codes());
+        let arrays =
+            CacheArrays { key_codebook, value_codebook, key_codes, value_codes, keys, values };
+        ModelBuilder::new(self.text(target)).cache("kv", &arrays)
+    }
+
+    /// Inputs of a step that appends `count` tokens; query i sees `limits[i]` tokens.
+    pub fn step(&self, seed: u64, count: usize, limits: &[i64]) -> Vec<Vec<i64>> {
+        let (ty, mut noise) = (&self.ty, Noise(seed));
+        let mut vector =
+            |n: usize| -> Vec<i64> { (0..n).map(|_| i64::from(noise.word() as i8)).collect() };
+        let mut inputs = vec![vector(self.queries * ty.heads * ty.dim)];
+        if self.append {
+            let len = self.queries * ty.token_len();
+            inputs.extend([vector(len), vector(len), vec![count as i64]]);
+        }
+        inputs.push(limits.to_vec());
+        inputs
+    }
+}

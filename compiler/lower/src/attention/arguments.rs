@@ -1,0 +1,274 @@
+//! What the driver writes into argument memory before a step: lengths, limits, where the step's
+//! tokens go, and the page table. The program reads nothing else that depends on a length.
+
+use super::layout::CacheLayout;
+use pimc_ir::CacheType;
+use thiserror::Error;
+
+/// Words about a token that is appended.
+pub(crate) const TOKEN_WORDS: u32 = 11;
+
+/// A word about a token that is appended, by its place among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenWord {
+    /// 1 if a token is compressed for this one, else 0.
+    Leaves,
+    /// Row of the leaving token's block, from the first row of exact tokens.
+    LeaveRow,
+    /// Column of it.
+    LeaveColumn,
+    /// Its place in the block.
+    LeavePlace,
+    /// First row of the page that its code goes to.
+    CodeRow,
+    /// Column of its block of codes.
+    CodeColumn,
+    /// Its place in the block.
+    CodePlace,
+    /// 1 if the new token is kept exact, else 0.
+    Keeps,
+    /// Row of the new token's block, from the first row of exact tokens.
+    KeepRow,
+    /// Column of it.
+    KeepColumn,
+    /// Its place in the block.
+    KeepPlace,
+}
+
+/// Where in argument memory what lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgumentMap {
+    /// Most tokens a step appends; also its queries.
+    queries: u32,
+    pages: u32,
+}
+
+impl ArgumentMap {
+    /// Compressed tokens.
+    pub(crate) const COMPRESSED: u32 = 0;
+    /// Tokens.
+    pub(crate) const LENGTH: u32 = 1;
+    /// Place of the oldest token of the recent window.
+    pub(crate) const RING: u32 = 2;
+    /// 1 if the last page is not full, else 0.
+    pub(crate) const TAIL: u32 = 3;
+    /// Columns of it that are used.
+    pub(crate) const TAIL_COLUMNS: u32 = 4;
+    /// Its first row.
+    pub(crate) const TAIL_ROW: u32 = 5;
+    const LIMITS: u32 = 6;
+
+    /// The map of a program.
+    pub(crate) fn new(layout: &CacheLayout, queries: u32) -> ArgumentMap {
+        ArgumentMap { queries, pages: layout.pages() }
+    }
+
+    /// Tokens that query `i` sees.
+    pub(crate) fn limit(&self, i: u32) -> u32 {
+        ArgumentMap::LIMITS + i
+    }
+
+    /// A word about token `i` of the step.
+    pub(crate) fn token(&self, i: u32, word: TokenWord) -> u32 {
+        ArgumentMap::LIMITS + self.queries + i * TOKEN_WORDS + word as u32
+    }
+
+    /// Whether token `i` of a step with these arguments is kept exact.
+    pub(crate) fn keeps(&self, args: &[u32], i: u32) -> bool {
+        args[self.token(i, TokenWord::Keeps) as usize] != 0
+    }
+
+    /// How many pages are full; the page table follows.
+    pub(crate) fn full_pages(&self) -> u32 {
+        self.token(self.queries, TokenWord::Leaves)
+    }
+
+    /// Words of argument memory.
+    pub fn words(&self) -> u32 {
+        self.full_pages() + 1 + self.pages
+    }
+}
+
+/// Why a step cannot be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum StepError {
+    /// A count of new tokens that the step's vectors do not hold.
+    #[error("a step appends 0 to {most} tokens, not {got}")]
+    Count {
+        /// The most.
+        most: u32,
+        /// What was asked for.
+        got: i64,
+    },
+    /// No room for a further token.
+    #[error("the cache holds {tokens} tokens, and {length} were to be in it")]
+    Full {
+        /// Its capacity.
+        tokens: u32,
+        /// Tokens that it should hold.
+        length: u64,
+    },
+}
+
+/// The driver of a cache: how many tokens it holds, and which frame each page lies in. Pages are
+/// put into frames when their first token comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Driver {
+    cache: CacheType,
+    layout: CacheLayout,
+    map: ArgumentMap,
+    length: u32,
+    /// Frames that are free, the next one last.
+    free: Vec<u32>,
+    table: Vec<u32>,
+}
+
+impl Driver {
+    /// A cache that holds `length` tokens. `frames` is the order in which frames are taken.
+    pub(crate) fn new(
+        cache: CacheType,
+        layout: CacheLayout,
+        map: ArgumentMap,
+        frames: &[u32],
+    ) -> Driver {
+        let mut free = frames.to_vec();
+        free.reverse();
+        let mut driver = Driver { cache, layout, map, length: 0, free, table: Vec::new() };
+        driver.grow(cache.start as u32);
+        driver
+    }
+
+    /// Tokens in the cache.
+    pub fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// The frame of every page that is in use.
+    pub fn pages(&self) -> &[u32] {
+        &self.table
+    }
+
+    fn compressed_of(&self, length: u32) -> u32 {
+        length.saturating_sub((self.cache.sink + self.cache.recent) as u32)
+    }
+
+    /// Compressed tokens.
+    pub fn compressed(&self) -> u32 {
+        self.compressed_of(self.length)
+    }
+
+    /// Sets the length, and takes frames for the pages that it needs.
+    fn grow(&mut self, length: u32) {
+        self.length = length;
+        let pages = self.compressed().div_ceil(self.layout.page_tokens());
+        while (self.table.len() as u32) < pages {
+            let Some(frame) = self.free.pop() else { return };
+            self.table.push(frame);
+        }
+    }
+
+    /// First row of page `page`.
+    fn page_row(&self, page: u32) -> u32 {
+        self.layout.frame_row(self.table.get(page as usize).copied().unwrap_or_default())
+    }
+
+    /// Place of the token at `position` among the exact ones.
+    fn exact_index(&self, position: u32) -> u32 {
+        let (sink, recent) = (self.cache.sink as u32, self.cache.recent as u32);
+        if position < sink {
+            position
+        } else {
+            sink + (position - sink) % recent.max(1)
+        }
+    }
+
+    /// The place where the token at `position` lies, if it is exact: its index among the places.
+    pub fn exact_at(&self, position: u32) -> Option<u32> {
+        let (sink, recent) = (self.cache.sink as u32, self.cache.recent as u32);
+        let exact = position < sink || position + recent >= self.length;
+        (position < self.length && exact).then(|| self.exact_index(position))
+    }
+
+    /// Argument memory for a step that appends `count` tokens and lets query i see `limits[i]`.
+    ///
+    /// # Errors
+    /// If it appends more than it has or than there is room for.
+    pub fn step(&mut self, count: i64, limits: &[i64]) -> Result<Vec<(u32, u32)>, StepError> {
+        let most = self.map.queries;
+        let wrong = StepError::Count { most, got: count };
+        let count = u32::try_from(count).ok().filter(|n| *n <= most).ok_or(wrong)?;
+        let (length, tokens) = (self.length + count, self.cache.tokens as u32);
+        if length > tokens {
+            return Err(StepError::Full { tokens, length: length.into() });
+        }
+        let mut words = Vec::new();
+        for i in 0..most {
+            let token = if i < count { self.append() } else { [0; TOKEN_WORDS as usize] };
+            let at = self.map.token(i, TokenWord::Leaves);
+            words.extend((at..).zip(token));
+        }
+        words.extend(self.lengths(limits));
+        Ok(words)
+    }
+
+    /// Takes one token in; the words about it.
+    fn append(&mut self) -> [u32; TOKEN_WORDS as usize] {
+        let mut words = [0; TOKEN_WORDS as usize];
+        let mut set = |word: TokenWord, value: u32| words[word as usize] = value;
+        let position = self.length;
+        let before = self.compressed();
+        self.grow(position + 1);
+        let recent = self.cache.recent as u32;
+        if self.compressed() > before {
+            set(TokenWord::Leaves, 1);
+            if recent > 0 {
+                // With a full window the leaving token's place is the new one's.
+                let place = self.layout.exact_place(self.exact_index(position - recent));
+                let (row, column) = self.layout.exact_at(place.block);
+                set(TokenWord::LeaveRow, row);
+                set(TokenWord::LeaveColumn, column);
+                set(TokenWord::LeavePlace, place.word());
+            }
+            let place = self.layout.code_place(before);
+            let (page, column) = self.layout.code_at(place.block);
+            set(TokenWord::CodeRow, self.page_row(page));
+            set(TokenWord::CodeColumn, column);
+            set(TokenWord::CodePlace, place.word());
+        }
+        if recent > 0 || position < self.cache.sink as u32 {
+            let place = self.layout.exact_place(self.exact_index(position));
+            let (row, column) = self.layout.exact_at(place.block);
+            set(TokenWord::Keeps, 1);
+            set(TokenWord::KeepRow, row);
+            set(TokenWord::KeepColumn, column);
+            set(TokenWord::KeepPlace, place.word());
+        }
+        words
+    }
+
+    /// What depends on the length: counts, limits, page table.
+    fn lengths(&self, limits: &[i64]) -> Vec<(u32, u32)> {
+        let compressed = self.compressed();
+        let (sink, recent) = (self.cache.sink as u32, self.cache.recent as u32);
+        let ring = if recent > 0 { self.length.saturating_sub(sink) % recent } else { 0 };
+        let page = self.layout.page_tokens();
+        let (full, rest) = (compressed / page, compressed % page);
+        let block = self.layout.lanes * self.layout.beats * self.layout.groups;
+        let tail = rest.div_ceil(block) * self.layout.slices;
+        let mut words = vec![
+            (ArgumentMap::COMPRESSED, compressed),
+            (ArgumentMap::LENGTH, self.length),
+            (ArgumentMap::RING, ring),
+            (ArgumentMap::TAIL, u32::from(rest > 0)),
+            (ArgumentMap::TAIL_COLUMNS, tail),
+            (ArgumentMap::TAIL_ROW, if rest > 0 { self.page_row(full) } else { 0 }),
+        ];
+        for (i, limit) in limits.iter().enumerate() {
+            words.push((self.map.limit(i as u32), (*limit).clamp(0, self.length.into()) as u32));
+        }
+        words.push((self.map.full_pages(), full));
+        let rows = (0..full).map(|page| self.page_row(page));
+        words.extend((self.map.full_pages() + 1..).zip(rows));
+        words
+    }
+}

@@ -1,0 +1,374 @@
+//! Writes programs whose length is known only when they run: blocks that begin and end with all
+//! banks closed, loops whose counts are arguments, refreshes where one is due.
+//!
+//! The builder counts the clocks of one way through the program: every loop's body once, reads of a
+//! row as often as there can be. What becomes possible when ([`Ready`]) is kept in those clocks; where two
+//! ways meet, the later of both holds.
+
+use crate::target::Target;
+use pimc_rtl::isa::{Action, Instr, SetTo, MIN_DELAY};
+
+/// Longest delay that one instruction carries.
+const MAX_DELAY: u64 = 1023;
+const STEP: u64 = MIN_DELAY as u64;
+/// Clocks by which a refresh that is due comes before its deadline, on top of what was counted.
+const SLACK: u64 = 16;
+
+/// Clocks at which things become possible.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready {
+    /// An activate.
+    act: u64,
+    /// A refresh; all banks are closed.
+    refresh: u64,
+    /// A read.
+    read: u64,
+    /// A write.
+    write: u64,
+    /// A precharge.
+    pre: u64,
+    /// A stream: the columns of the last one are through.
+    stream: u64,
+    /// An operation of the buffer unit.
+    vec: u64,
+}
+
+impl Ready {
+    fn each(self, other: Ready, f: impl Fn(u64, u64) -> u64) -> Ready {
+        Ready {
+            act: f(self.act, other.act),
+            refresh: f(self.refresh, other.refresh),
+            read: f(self.read, other.read),
+            write: f(self.write, other.write),
+            pre: f(self.pre, other.pre),
+            stream: f(self.stream, other.stream),
+            vec: f(self.vec, other.vec),
+        }
+    }
+
+    /// The later of both.
+    fn or(self, other: Ready) -> Ready {
+        self.each(other, u64::max)
+    }
+
+    /// `clocks` later.
+    fn later(self, clocks: u64) -> Ready {
+        self.each(self, |a, _| a + clocks)
+    }
+}
+
+/// A refresh that may be due, and when it was asked.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    instr: usize,
+    at: u64,
+}
+
+/// What a loop that is open began with.
+struct Open {
+    instr: usize,
+    /// Clock of what follows it.
+    body: u64,
+    ready: Ready,
+    dues: Vec<Due>,
+    /// Clock of the first refresh in the body that may be due.
+    first_due: Option<u64>,
+}
+
+/// A program being written.
+pub(super) struct Builder<'a> {
+    target: &'a Target,
+    program: Vec<Instr>,
+    /// When the last instruction issued, and the next one can.
+    last: u64,
+    next: u64,
+    /// Whether the last instruction's delay may still grow.
+    open: bool,
+    ready: Ready,
+    /// Refreshes after which none has been asked for yet.
+    dues: Vec<Due>,
+    loops: Vec<Open>,
+}
+
+impl<'a> Builder<'a> {
+    /// A program that begins with its refresh.
+    pub(super) fn new(target: &'a Target) -> Builder<'a> {
+        let mut b = Builder {
+            target,
+            program: Vec::new(),
+            last: 0,
+            next: 0,
+            open: false,
+            ready: Ready::default(),
+            dues: Vec::new(),
+            loops: Vec::new(),
+        };
+        b.put(Action::Ref, 0);
+        b.refreshed(0);
+        b
+    }
+
+    /// How many instructions there are.
+    pub(super) fn len(&self) -> usize {
+        self.program.len()
+    }
+
+    /// The clock of the next instruction.
+    pub(super) fn now(&self) -> u64 {
+        self.next
+    }
+
+    /// Waits until clock `at`, or a step more where only a wait of its own can do it.
+    pub(super) fn wait_until(&mut self, at: u64) {
+        if let Some(instr) = self.program.last_mut().filter(|_| self.open) {
+            let whole = at.saturating_sub(self.last);
+            let mut gap = whole.clamp(STEP, MAX_DELAY);
+            if whole > gap && whole - gap < STEP {
+                gap -= STEP;
+            }
+            instr.delay = gap as u32;
+            self.next = self.last + gap;
+        }
+        while at > self.next {
+            let rest = (at - self.next).max(STEP);
+            let mut gap = rest.min(MAX_DELAY);
+            if rest > gap && rest - gap < STEP {
+                gap -= STEP;
+            }
+            self.program.push(Instr { action: Action::Wait, delay: gap as u32 });
+            self.last = self.next;
+            self.next += gap;
+            self.open = false;
+        }
+    }
+
+    /// Issues an action at `at` or as soon after it as it can; the clock.
+    pub(super) fn put(&mut self, action: Action, at: u64) -> u64 {
+        if at > self.next {
+            self.wait_until(at);
+        }
+        self.program.push(Instr { action, delay: MIN_DELAY });
+        self.last = self.next;
+        self.next += STEP;
+        self.open = true;
+        self.last
+    }
+
+    /// Issues an action as soon as it can.
+    pub(super) fn now_put(&mut self, action: Action) -> u64 {
+        self.put(action, 0)
+    }
+
+    /// Sets something to a constant plus an argument.
+    pub(super) fn set(&mut self, to: SetTo, from: Option<u32>, add: u32) {
+        self.now_put(Action::Set { to, from, add });
+    }
+
+    fn refreshed(&mut self, at: u64) {
+        let rfc = u64::from(self.target.timing.rfc);
+        self.ready.act = self.ready.act.max(at + rfc);
+        self.ready.refresh = self.ready.refresh.max(at + rfc);
+        // A refresh that was taken makes the next instruction wait; one that was not takes a step.
+    }
+
+    /// A refresh here if one will be due before the next of these; all banks are closed.
+    pub(super) fn refresh_due(&mut self) -> u64 {
+        let instr = Action::RefreshDue { within: 0 };
+        let at = self.put(instr, self.ready.refresh);
+        let index = self.program.len() - 1;
+        // The delay is that of a refresh; without one the next instruction comes a step later, which
+        // is the way that is counted. Nothing else may stretch it.
+        self.program[index].delay = self.target.timing.rfc.max(MIN_DELAY);
+        self.open = false;
+        self.asked(at);
+        self.dues = vec![Due { instr: index, at }];
+        for open in self.loops.iter_mut().filter(|l| l.first_due.is_none()) {
+            open.first_due = Some(at);
+        }
+        at
+    }
+
+    /// At `at` the next refresh that may be due is asked for.
+    fn asked(&mut self, at: u64) {
+        let dues = std::mem::take(&mut self.dues);
+        dues.iter().for_each(|due| self.within(*due, at));
+    }
+
+    fn within(&mut self, due: Due, at: u64) {
+        if let Action::RefreshDue { within } = &mut self.program[due.instr].action {
+            *within = (*within).max((at - due.at + SLACK) as u32);
+        }
+    }
+
+    /// Activates the row counter's row.
+    pub(super) fn act(&mut self) -> u64 {
+        let at = self.put(Action::Act, self.ready.act);
+        let t = &self.target.timing;
+        let gap = u64::from(t.all_bank_activate_gap(self.target.banks)).max(u64::from(t.rc));
+        self.ready.act = at + gap;
+        self.ready.refresh = self.ready.refresh.max(at + u64::from(t.rc));
+        self.ready.read = self.ready.read.max(at + u64::from(t.rcd));
+        let rcd_wr = t.extra.rcd_wr.unwrap_or(t.rcd);
+        self.ready.write = self.ready.write.max(at + u64::from(rcd_wr));
+        self.ready.pre = self.ready.pre.max(at + u64::from(t.ras));
+        at
+    }
+
+    /// Closes the row and counts the row counter up.
+    pub(super) fn pre(&mut self) -> u64 {
+        let at = self.put(Action::Pre, self.ready.pre);
+        let rp = u64::from(self.target.timing.rp);
+        self.ready.act = self.ready.act.max(at + rp);
+        self.ready.refresh = self.ready.refresh.max(at + rp);
+        at
+    }
+
+    fn after_reads(&mut self, last: u64, interval: u64, data: u64) {
+        let t = &self.target.timing;
+        self.ready.read = last + interval.max(u64::from(t.ccd));
+        self.ready.pre = self.ready.pre.max(last + u64::from(t.rtp));
+        self.ready.stream = self.ready.stream.max(last + data);
+        let turn = u64::from(t.cl) + self.extra(t.extra.bl) + self.extra(t.extra.turn);
+        let write = last + turn.saturating_sub(self.extra(t.extra.cwl));
+        self.ready.write = self.ready.write.max(write);
+    }
+
+    fn extra(&self, value: Option<u32>) -> u64 {
+        value.unwrap_or_default().into()
+    }
+
+    /// Reads a column, not before `from`; `data` clocks from the read to the end of what its data do.
+    pub(super) fn read(&mut self, from: u64, data: u64) -> u64 {
+        let at = self.put(Action::Read, self.ready.read.max(from));
+        self.after_reads(at, 0, data);
+        at
+    }
+
+    /// Reads `most` columns or, where an argument says, so many of them; `interval` apart.
+    pub(super) fn reads(&mut self, most: u32, count: Option<u32>, interval: u64, data: u64) {
+        let looped = interval >= 2 * STEP;
+        if !looped || (most == 1 && count.is_none()) {
+            // No room for a loop's end between two reads: all of them, one by one.
+            for _ in 0..most {
+                let at = self.put(Action::Read, self.ready.read);
+                self.after_reads(at, interval, data);
+            }
+            return;
+        }
+        let at = self.ready.read.max(self.next + STEP) - STEP;
+        match count {
+            None => self.put(Action::Loop { count: most }, at),
+            Some(arg) => self.put(Action::LoopArg { arg, end: 0 }, at),
+        };
+        let start = self.program.len() - 1;
+        let first = self.put(Action::Read, 0);
+        let next = self.put(Action::Next, first + interval - STEP);
+        if let Action::LoopArg { end, .. } = &mut self.program[start].action {
+            *end = (start + 3) as u32;
+        }
+        // The other rounds. The loop's end keeps its delay.
+        let last = first + u64::from(most - 1) * interval;
+        self.last = next + (last - first);
+        self.next = self.last + STEP;
+        self.open = false;
+        self.after_reads(last, interval, data);
+    }
+
+    /// Writes a column, not before `from`.
+    pub(super) fn write(&mut self, from: u64) -> u64 {
+        let at = self.put(Action::Write, self.ready.write.max(from));
+        let t = &self.target.timing;
+        let e = &t.extra;
+        let written = at + self.extra(e.cwl) + self.extra(e.bl);
+        let wtr = self.extra(e.wtr_l).max(self.extra(e.wtr_s));
+        self.ready.read = self.ready.read.max(written + wtr);
+        self.ready.write = at + u64::from(t.ccd);
+        self.ready.pre = self.ready.pre.max(written + self.extra(e.wr));
+        at
+    }
+
+    /// Begins a stream whose mode the caller knows, when the one before is through.
+    pub(super) fn stream(&mut self, action: Action) -> u64 {
+        let at = self.put(action, self.ready.stream);
+        // The units know of it a clock later.
+        self.ready.read = self.ready.read.max(at + STEP);
+        at
+    }
+
+    /// The units are busy with something for `clocks` from `at` on, before the next stream.
+    pub(super) fn busy(&mut self, at: u64, clocks: u64) {
+        self.ready.stream = self.ready.stream.max(at + clocks);
+    }
+
+    /// Starts an operation of the buffer unit; the clock at which its results are there.
+    pub(super) fn vec(&mut self, action: Action, clocks: u64) -> u64 {
+        let at = self.put(action, self.ready.vec);
+        self.ready.vec = at + clocks;
+        self.ready.vec
+    }
+
+    /// The buffer unit is busy until `at`.
+    pub(super) fn vec_until(&mut self, at: u64) {
+        self.ready.vec = self.ready.vec.max(at);
+    }
+
+    /// When the buffer unit is idle.
+    pub(super) fn vec_ready(&self) -> u64 {
+        self.ready.vec
+    }
+
+    /// When the units are through with the last stream.
+    pub(super) fn stream_ready(&self) -> u64 {
+        self.ready.stream
+    }
+
+    /// Opens a loop whose count is an argument. Its body begins and ends with all banks closed.
+    pub(super) fn begin(&mut self, arg: u32) {
+        self.put(Action::LoopArg { arg, end: 0 }, 0);
+        let instr = self.program.len() - 1;
+        self.loops.push(Open {
+            instr,
+            body: self.next,
+            ready: self.ready,
+            dues: self.dues.clone(),
+            first_due: None,
+        });
+    }
+
+    /// Ends the innermost loop; `again` where the body may run more than once.
+    pub(super) fn end(&mut self, again: bool) {
+        let Some(open) = self.loops.pop() else { return };
+        if let Some(first) = open.first_due.filter(|_| again) {
+            // The next round's first refresh may come as early as the first round's did.
+            let r = self.ready;
+            let ready = r.act.max(r.refresh).max(r.read).max(r.write).max(r.pre);
+            let lead = first - open.body + STEP;
+            self.wait_until(ready.saturating_sub(lead));
+        }
+        self.put(Action::Next, 0);
+        self.open = false;
+        let end = self.program.len() as u32;
+        if let Action::LoopArg { end: to, .. } = &mut self.program[open.instr].action {
+            *to = end;
+        }
+        if let Some(first) = open.first_due.filter(|_| again) {
+            let from = self.next + (first - open.body);
+            self.dues.clone().into_iter().for_each(|due| self.within(due, from));
+        }
+        // The way that skips the body is shorter by it.
+        let skipped = self.next - open.body;
+        self.ready = self.ready.or(open.ready.later(skipped));
+        let before = open.dues.iter().map(|d| Due { at: d.at + skipped, ..*d });
+        self.dues.extend(before);
+    }
+
+    /// Ends the program when everything is done.
+    pub(super) fn finish(mut self) -> Vec<Instr> {
+        let r = self.ready;
+        let done = r.vec.max(r.stream).max(r.act).max(r.refresh);
+        self.refresh_due();
+        let at = self.put(Action::End, done.max(self.next));
+        self.asked(at);
+        self.program
+    }
+}

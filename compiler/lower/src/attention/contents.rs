@@ -1,0 +1,61 @@
+//! What the banks hold of a cache, read back: for comparing with golden's state.
+
+use super::{CachePlan, Driver};
+use crate::images::Column;
+use pimc_ir::Side;
+
+/// Reads a column: bank, row, column.
+pub type ReadColumn<'a> = dyn Fn(u32, u32, u32) -> Option<Column> + 'a;
+
+impl CachePlan {
+    /// The codes of a side, `[C][G][M]`, as [`pimc_ir::CacheView`] has them; none where a bank holds nothing.
+    pub fn codes(&self, driver: &Driver, side: Side, read: &ReadColumn<'_>) -> Option<Vec<u16>> {
+        let l = &self.layout;
+        let mut codes = Vec::new();
+        for t in 0..driver.compressed() {
+            let place = l.code_place(t);
+            let (page, column) = l.code_at(place.block);
+            let row = l.frame_row(driver.pages()[page as usize]);
+            let bit = l.code_bit(place) as usize;
+            for slot in 0..l.slots {
+                let row = row + l.row_in_page(slot, side);
+                for part in 0..l.members * l.slices {
+                    let bank = place.group * l.members + part / l.slices;
+                    let column = read(bank, row, column + part % l.slices)?;
+                    codes.push((column[bit / 64] >> (bit % 64)) as u16 & mask(l.code_bits));
+                }
+            }
+        }
+        Some(codes)
+    }
+
+    /// The exact token at `position`, `[G][D]`; none if it is not exact, or a bank holds nothing.
+    pub fn exact(
+        &self,
+        driver: &Driver,
+        side: Side,
+        position: u32,
+        read: &ReadColumn<'_>,
+    ) -> Option<Vec<i8>> {
+        let l = &self.layout;
+        let place = l.exact_place(driver.exact_at(position)?);
+        let (row, column) = l.exact_at(place.block);
+        let at = l.sub_byte(place) as usize;
+        let mut token = Vec::new();
+        for slot in 0..l.slots {
+            let row = l.exact_row(slot, side) + row;
+            for part in 0..l.members * l.slices {
+                let bank = place.group * l.members + part / l.slices;
+                let column = read(bank, row, column + part % l.slices)?;
+                let byte = |i: usize| (column[i / 8] >> (i % 8 * 8)) as i8;
+                token.extend((at..at + l.sub as usize).map(byte));
+            }
+        }
+        Some(token)
+    }
+}
+
+/// The low bits of a code.
+fn mask(bits: u32) -> u16 {
+    (u32::from(u16::MAX) >> (16 - bits.min(16))) as u16
+}

@@ -1,0 +1,130 @@
+//! What the banks hold of a cache before the first step: codebooks, exact tokens and codes.
+
+use super::CachePlan;
+use crate::images::Column;
+use pimc_ir::{CacheView, Side};
+
+/// What a row is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Region {
+    /// Row of a slot's codebook.
+    Codebook { slot: u32, side: Side, row: u32 },
+    /// Row of a slot's exact tokens.
+    Exact { slot: u32, side: Side, row: u32 },
+    /// Row of a frame: the page that lies in it is looked up.
+    Codes { slot: u32, side: Side, frame: u32 },
+}
+
+/// The columns of a cache.
+pub(crate) struct CacheImages<'a> {
+    plan: &'a CachePlan,
+    view: CacheView<'a>,
+    /// The page that lies in a frame.
+    pages: Vec<Option<u32>>,
+}
+
+impl<'a> CacheImages<'a> {
+    /// The columns of a plan's cache.
+    pub(crate) fn new(plan: &'a CachePlan, view: CacheView<'a>) -> CacheImages<'a> {
+        let mut pages = vec![None; plan.layout.pages() as usize];
+        for (page, frame) in plan.driver().pages().iter().enumerate() {
+            pages[*frame as usize] = Some(page as u32);
+        }
+        CacheImages { plan, view, pages }
+    }
+
+    /// The column at (row, col) of a bank; none past the last row.
+    pub(crate) fn column(&self, bank: u32, row: u32, col: u32) -> Option<Column> {
+        let l = &self.plan.layout;
+        let (member, group) = l.bank(bank);
+        let mut column = [0u64; 4];
+        match self.region(row)? {
+            Region::Codebook { slot, side, row } => {
+                let at = row * l.columns + col;
+                let (slice, at) = (at / l.codebook_columns, at % l.codebook_columns);
+                if slice >= l.slices {
+                    return Some(column);
+                }
+                let part = (member * l.slices + slice) as usize;
+                let first = at * l.chunk * l.beats;
+                for i in 0..(l.chunk * l.beats).min(l.k.saturating_sub(first)) {
+                    let c = (first + i) as usize;
+                    let bytes = self.view.centroid_bytes(side, slot as usize, part, c);
+                    put_bytes(&mut column, (i * l.sub) as usize, bytes);
+                }
+            }
+            Region::Exact { slot, side, row } => {
+                let at = row * l.columns + col;
+                let (block, slice) = (at / l.slices, at % l.slices);
+                let per_column = l.chunk * l.beats;
+                let from = ((member * l.slices + slice) * l.sub) as usize;
+                let head = slot as usize * self.view.ty().dim;
+                for i in 0..per_column {
+                    let e = (block * l.groups + group) * per_column + i;
+                    let Some(token) = self.exact_token(e) else { continue };
+                    let bytes = &self.view.exact_bytes(side, token)[head + from..];
+                    put_bytes(&mut column, (i * l.sub) as usize, &bytes[..l.sub as usize]);
+                }
+            }
+            Region::Codes { slot, side, frame } => {
+                let Some(page) = self.pages[frame as usize] else { return Some(column) };
+                let (block, slice) = (col / l.slices, col % l.slices);
+                if block >= l.page_blocks() {
+                    return Some(column);
+                }
+                let block = page * l.page_blocks() + block;
+                let part = (member * l.slices + slice) as usize;
+                let per_column = l.lanes * l.beats;
+                for i in 0..per_column {
+                    let t = (block * l.groups + group) * per_column + i;
+                    if t as usize >= self.view.compressed() {
+                        break;
+                    }
+                    let code = self.view.code(side, t as usize, slot as usize, part) as u64;
+                    let bit = l.code_bit(l.code_place(t));
+                    column[bit as usize / 64] |= code << (bit % 64);
+                }
+            }
+        }
+        Some(column)
+    }
+
+    /// The exact token at place `e`, as the tensors number them.
+    fn exact_token(&self, e: u32) -> Option<usize> {
+        let driver = self.plan.driver();
+        // Places follow the positions around the ring, the tensors the positions themselves.
+        (0..self.view.exact())
+            .find(|&i| driver.exact_at(self.view.exact_position(i) as u32) == Some(e))
+    }
+
+    fn region(&self, row: u32) -> Option<Region> {
+        let l = &self.plan.layout;
+        if u64::from(row) >= l.rows() {
+            return None;
+        }
+        if let Some(row) = row.checked_sub(l.frame_row(0)) {
+            let (frame, at) = (row / l.page_rows(), row % l.page_rows());
+            let side = Side::BOTH[(at % 2) as usize];
+            return Some(Region::Codes { slot: at / 2, side, frame });
+        }
+        for slot in 0..l.slots {
+            for side in Side::BOTH {
+                let book = row.wrapping_sub(l.codebook_row(slot, side));
+                if book < l.codebook_rows() {
+                    return Some(Region::Codebook { slot, side, row: book });
+                }
+                let exact = row.wrapping_sub(l.exact_row(slot, side));
+                if exact < l.exact_rows() {
+                    return Some(Region::Exact { slot, side, row: exact });
+                }
+            }
+        }
+        None
+    }
+}
+
+fn put_bytes(column: &mut Column, at: usize, bytes: &[u8]) {
+    for (i, &byte) in bytes.iter().enumerate() {
+        column[(at + i) / 8] |= u64::from(byte) << ((at + i) % 8 * 8);
+    }
+}

@@ -1,0 +1,353 @@
+//! Lowering of a function on a key/value cache: `append`, then `attend`.
+//!
+//! The cache lies in the banks ([`layout`]); a program that is the same for every length takes
+//! tokens in and attends to them; what depends on lengths the driver gives it as arguments
+//! ([`arguments`]).
+
+mod arguments;
+mod builder;
+mod contents;
+mod estimate;
+mod images;
+mod layout;
+mod program;
+
+pub use arguments::{ArgumentMap, Driver, StepError};
+pub use contents::ReadColumn;
+pub use estimate::StepSize;
+pub(crate) use images::CacheImages;
+pub use layout::{CacheLayout, Place};
+
+use crate::mapping::{Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
+use crate::plan::{Plan, Refused, Step};
+use crate::ranges;
+use crate::target::Target;
+use pimc_ir::{softmax_tables, CacheId, CacheType, Code, Model, OpKind, ValueId};
+use pimc_rtl::attention::AttentionShape;
+use pimc_rtl::isa::{IsaShape, VecOp};
+use pimc_rtl::shape::{BankShape, BufferShape, ChannelShape};
+use program::Vectors;
+
+/// Where the function's values of a step go to and come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepValues {
+    /// How many tokens the step appends; none if it appends none.
+    pub count: Option<ValueId>,
+    /// How many tokens each query sees.
+    pub limit: ValueId,
+}
+
+/// The part of a plan that is about its cache.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CachePlan {
+    /// The cache.
+    pub id: CacheId,
+    /// Its sizes.
+    pub ty: CacheType,
+    /// Where it lies.
+    pub layout: CacheLayout,
+    /// Where its program's arguments lie.
+    pub arguments: ArgumentMap,
+    /// Which values are arguments.
+    pub values: StepValues,
+    /// Queries of a step.
+    pub queries: u32,
+    /// The order in which page frames are taken.
+    pub frames: Vec<u32>,
+    /// Argument memory of the run that is told about: the first step, with all its tokens if there
+    /// is room for them, and queries that see everything.
+    pub args: Vec<u32>,
+}
+
+impl CachePlan {
+    /// A driver of the cache as it is before the first step.
+    pub fn driver(&self) -> Driver {
+        Driver::new(self.ty, self.layout.clone(), self.arguments, &self.frames)
+    }
+
+    /// Sets the arguments of the first step; what it does.
+    fn first_step(&mut self, appends: bool) -> StepSize {
+        let mut driver = self.driver();
+        let room = self.ty.tokens - self.ty.start;
+        let count = if appends { room.min(self.queries as usize) } else { 0 };
+        let before = driver.compressed();
+        let limits = vec![i64::MAX; self.queries as usize];
+        // There is room for so many.
+        for (addr, word) in driver.step(count as i64, &limits).unwrap_or_default() {
+            self.args[addr as usize] = word;
+        }
+        let kept = (0..count as u32).filter(|i| self.arguments.keeps(&self.args, *i)).count();
+        let compressed = driver.compressed();
+        StepSize { compressed, kept: kept as u32, encoded: compressed - before }
+    }
+
+    /// Arguments of a step with the function's inputs.
+    ///
+    /// # Errors
+    /// If it appends what it does not have or there is no room for.
+    pub fn step(
+        &self,
+        driver: &mut Driver,
+        inputs: &[Vec<i64>],
+    ) -> Result<Vec<(u32, u32)>, StepError> {
+        let value = |id: ValueId| inputs.get(id.0).map(Vec::as_slice).unwrap_or_default();
+        let count = self.values.count.and_then(|id| value(id).first().copied()).unwrap_or(0);
+        driver.step(count, value(self.values.limit))
+    }
+
+    /// Where element `i` of the result, which is query, head, element, lies among the results: key/value
+    /// head, query, query head of it, element.
+    pub fn result_at(&self, i: u32) -> u32 {
+        let (dim, heads, slots) = (self.ty.dim as u32, self.ty.heads as u32, self.layout.slots);
+        let (query, head, d) = (i / dim / heads, i / dim % heads, i % dim);
+        let group = heads / slots;
+        (((head / group) * self.queries + query) * group + head % group) * dim + d
+    }
+}
+
+/// What of the function is lowered.
+struct Found {
+    cache: CacheId,
+    append: Option<(usize, [ValueId; 3])>,
+    attend: usize,
+    q: ValueId,
+    limit: ValueId,
+    scale: (u32, u32, u32),
+}
+
+/// Lowers a function that begins with a cache.
+pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
+    let mut fit = Fit::new(model, target);
+    let Some(found) = find(model, &mut fit) else { return Err(fit.refused()) };
+    let func = &model.module.func;
+    let cache = model.module.caches[found.cache.0].ty;
+    let queries = func.values[found.limit.0].ty.len as u32;
+    sizes(&mut fit, &found, &cache, target);
+    if !fit.found.is_empty() {
+        return Err(fit.refused());
+    }
+    let (mul, shift, frac) = found.scale;
+    let table = |t: &[i64; 65]| t.iter().map(|&x| x as u32).collect();
+    let attention = AttentionShape {
+        mul,
+        shift,
+        frac,
+        result_bits: func.result_ty.elem.bits,
+        exp_table: table(&softmax_tables::EXP),
+        reciprocal_table: table(&softmax_tables::REC),
+        ..layout::units(&cache, queries, target)
+    };
+    let layout = CacheLayout::new(&cache, &attention, target);
+    let map = ArgumentMap::new(&layout, queries);
+
+    // Vector memory: the vectors among the inputs, then the results.
+    let mut regions = vec![Region { addr: 0, len: 0 }; func.values.len()];
+    let mut depth = 0;
+    let [k, v, n] = found.append.map_or([None; 3], |a| a.1.map(Some));
+    let results = func.value_of_op(found.attend);
+    for id in [Some(found.q), k, v, Some(results)].into_iter().flatten() {
+        let len = func.values[id.0].ty.len as u32;
+        regions[id.0] = Region { addr: depth, len };
+        depth += len;
+    }
+    fit.memory(found.attend, ROWS, layout.rows().into(), target.rows.into());
+    let rows = u128::from(attention.rows());
+    let words = u128::from(attention.slices * attention.table_words(target.beat_bits));
+    let entry = u128::from(attention.entry_bits() + attention.sum_bits());
+    let per_lane = words * u128::from(layout.chunk) * rows * entry;
+    let tables = (per_lane * u128::from(layout.lanes)).div_ceil(8);
+    fit.memory(found.attend, TABLES, tables, target.table_bytes.into());
+    let word_bits = attention.result_bits.max(8);
+    let bytes = (u128::from(depth) * u128::from(word_bits)).div_ceil(8);
+    fit.memory(found.attend, VECTORS, bytes, target.vector_bytes.into());
+    if !fit.found.is_empty() {
+        return Err(fit.refused());
+    }
+
+    let mut shape = channel(target, attention, depth, word_bits, map.words());
+    let vectors = Vectors {
+        q: regions[found.q.0].addr,
+        k: k.map(|id| regions[id.0].addr),
+        v: v.map(|id| regions[id.0].addr),
+        result: regions[results.0].addr,
+    };
+    let (program, parts) = program::program(target, &shape, &layout, &map, &vectors);
+    fit.memory(found.attend, PROGRAM, program.len() as u128, target.program_words.into());
+    shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, shape.buffer.depth);
+    shape.program_depth = program.len() as u32;
+    fit.units(&shape);
+    if !fit.found.is_empty() {
+        return Err(fit.refused());
+    }
+    let mut plan = CachePlan {
+        id: found.cache,
+        ty: cache,
+        values: StepValues { count: n, limit: found.limit },
+        queries,
+        frames: (0..layout.pages()).collect(),
+        layout,
+        arguments: map,
+        args: vec![0; map.words() as usize],
+    };
+    let size = plan.first_step(found.append.is_some());
+    let (mut estimate, ops) = estimate::estimate(target, &shape, &plan.layout, size);
+    estimate.ops = vec![0; func.ops.len()];
+    estimate.ops[found.attend] = ops[1];
+    if let Some((at, _)) = found.append {
+        estimate.ops[at] = ops[0];
+    }
+    let steps = parts.into_iter().map(|part| Step {
+        op: if part.append { found.append.map(|a| a.0) } else { Some(found.attend) },
+        first: part.first,
+        cycle: 0,
+        stream: None,
+        what: part.what,
+    });
+    let mut plan = Plan {
+        target: target.clone(),
+        cycles: 0,
+        program,
+        steps: steps.collect(),
+        inputs: regions[..func.inputs].to_vec(),
+        result: regions[results.0],
+        regions,
+        constants: Vec::new(),
+        streams: Vec::new(),
+        splits: Vec::new(),
+        estimate,
+        dram_rows: plan.layout.rows() as u32,
+        proof: ranges::Proof::of_values(model),
+        cache: Some(plan),
+        shape,
+    };
+    plan.run_once();
+    Ok(plan)
+}
+
+/// The channel of a cache. The widths of the program's fields follow from the program.
+fn channel(
+    target: &Target,
+    attention: AttentionShape,
+    depth: u32,
+    word_bits: u32,
+    arg_words: u32,
+) -> ChannelShape {
+    let bank = BankShape {
+        lookups: Vec::new(),
+        gated: None,
+        blocks: None,
+        mac: None,
+        byte_words: 0,
+        result_bits: attention.result_bits,
+        attention: Some(attention),
+    };
+    ChannelShape {
+        banks: target.units(),
+        beats: target.beats(),
+        beat_bits: target.beat_bits,
+        read_latency: target.timing.cl,
+        dram_rows: target.rows,
+        dram_cols: target.columns,
+        refi: target.timing.refi,
+        rfc: target.timing.rfc,
+        isa: IsaShape::smallest(&[], &bank, target.beats(), 2),
+        program_depth: 0,
+        arg_words,
+        buffer: BufferShape {
+            word_bits,
+            // Every lane of vector memory has two words at least.
+            depth: depth.max(2 * target.units()),
+            requant: None,
+            ops: vec![VecOp::CollectSum, VecOp::LoadBytes],
+            mul_bits: 0,
+        },
+        bank,
+    }
+}
+
+/// What the function does with its cache. Reports what is not lowered.
+fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
+    let func = &model.module.func;
+    let (mut append, mut attend) = (None, None);
+    let refuse = |fit: &mut Fit<'_>, i: usize, what: &str, help: &str| {
+        fit.report(i, Code::P0607, format!("no program is made of {what}"), "this op".into(), help);
+    };
+    let input = |id: &ValueId| id.0 < func.inputs;
+    for (i, op) in func.ops.iter().enumerate() {
+        match &op.kind {
+            OpKind::Append { cache, k, v, n } if append.is_none() && attend.is_none() => {
+                if ![k, v, n].into_iter().all(input) {
+                    let what = "an append of values that are computed";
+                    refuse(fit, i, what, "give keys, values and count as inputs of the function");
+                }
+                append = Some((i, *cache, [*k, *v, *n]));
+            }
+            OpKind::Attend { state: true, .. } => {
+                let help = "leave `state` out; golden evaluates it";
+                refuse(fit, i, "an attend with its log-sum-exp", help);
+            }
+            OpKind::Attend { cache, q, limit, mul, shift, frac, .. } if attend.is_none() => {
+                if ![q, limit].into_iter().all(input) {
+                    let what = "an attend on values that are computed";
+                    refuse(fit, i, what, "give queries and limits as inputs of the function");
+                }
+                if append.is_some_and(|a| a.1 != *cache) {
+                    refuse(fit, i, "two caches", "use one cache in a function");
+                }
+                attend = Some((i, *cache, *q, *limit, (*mul, *shift, *frac)));
+            }
+            _ => {
+                let what = "this op beside a cache: only an append and then an attend";
+                refuse(fit, i, what, "put other ops into a function of their own");
+            }
+        }
+    }
+    let Some((at, cache, q, limit, scale)) = attend else {
+        refuse(fit, 0, "a cache that nothing attends to", "add an attend");
+        return None;
+    };
+    if func.result != func.value_of_op(at) {
+        refuse(fit, at, "a function that does not return its attend", "return it");
+    }
+    let append = append.map(|(i, _, values)| (i, values));
+    let found = Found { cache, append, attend: at, q, limit, scale };
+    fit.found.is_empty().then_some(found)
+}
+
+/// Sizes that no unit is built for.
+fn sizes(fit: &mut Fit<'_>, found: &Found, cache: &CacheType, target: &Target) {
+    let model = fit.model;
+    let func = &model.module.func;
+    let mut want = |holds: bool, what: String, help: &str| {
+        if !holds {
+            let message = format!("no attention unit is built for {what}");
+            fit.report(found.attend, Code::P0607, message, "of this cache".into(), help);
+        }
+    };
+    want(
+        matches!(cache.sub, 1 | 2 | 4 | 8),
+        format!("sub-vectors of {} elements", cache.sub),
+        "take 1, 2, 4 or 8",
+    );
+    let parts = cache.dim / cache.sub.max(1);
+    want(
+        parts.is_power_of_two(),
+        format!("{parts} sub-vectors of a head"),
+        "take sizes of which there are a power of two",
+    );
+    want(
+        parts / (target.units() as usize).min(parts) <= target.columns as usize,
+        format!("{parts} sub-vectors in {} banks", target.units()),
+        "take longer sub-vectors or more banks",
+    );
+    if let Some((at, [k, _, _])) = found.append {
+        let tokens = func.values[k.0].ty.len / cache.token_len();
+        let queries = func.values[found.limit.0].ty.len;
+        if tokens != queries {
+            let message =
+                format!("no program appends {tokens} tokens and then has {queries} queries");
+            let help = "give a step as many tokens as queries; its count says how many are meant";
+            fit.report(at, Code::P0607, message, "of this step".into(), help);
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The program of a step on a cache: tokens are taken in, then attended to, one key/value head after
+//! the other. It is the same for every context length.
+
+use super::arguments::{ArgumentMap, TokenWord};
+use super::builder::Builder;
+use super::layout::CacheLayout;
+use crate::target::Target;
+use pimc_ir::Side;
+use pimc_rtl::attention::{
+    AttentionMode, AttentionParam, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, MAX_LATENCY,
+    NORMALISE_LATENCY, OUT_LATENCY, PLACE_LATENCY, SCORE_LATENCY,
+};
+use pimc_rtl::isa::{Action, Block, Instr, SetTo, Stream, VecOp, Vector};
+use pimc_rtl::shape::{ChannelShape, StreamMode};
+use pimc_rtl::timing::{vec_clocks, COLLECT_CLOCKS};
+
+/// Clocks from a token being loaded to its being taken over.
+const TAKE_CLOCKS: u64 = 4;
+
+/// Where the vectors of a step lie in vector memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vectors {
+    /// Queries, in the order query, query head, element.
+    pub(crate) q: u32,
+    /// New keys, in the order token, key/value head, element; none if the step appends nothing.
+    pub(crate) k: Option<u32>,
+    /// New values.
+    pub(crate) v: Option<u32>,
+    /// Results, in the order key/value head, query, query head of it, element.
+    pub(crate) result: u32,
+}
+
+/// A part of the program, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Its first instruction.
+    pub(crate) first: usize,
+    /// Whether it belongs to the taking in of tokens.
+    pub(crate) append: bool,
+    /// What it does.
+    pub(crate) what: String,
+}
+
+/// Writes the program. A shape without attention units has none.
+pub(crate) fn program(
+    target: &Target,
+    shape: &ChannelShape,
+    layout: &CacheLayout,
+    map: &ArgumentMap,
+    vectors: &Vectors,
+) -> (Vec<Instr>, Vec<Part>) {
+    let Some(attention) = &shape.bank.attention else { return (Vec::new(), Vec::new()) };
+    let b = Builder::new(target);
+    let mut w = Writer { target, shape, attention, layout, map, vectors, b, parts: Vec::new() };
+    let (queries, slots) = (attention.queries, layout.slots);
+    w.b.set(SetTo::Pointer, None, 0);
+    if let (Some(k), Some(v)) = (vectors.k, vectors.v) {
+        for i in 0..queries {
+            for slot in 0..slots {
+                w.append(i, slot, k, v);
+            }
+        }
+    }
+    w.parameters(queries);
+    for slot in 0..slots {
+        w.attend(slot);
+    }
+    (w.b.finish(), w.parts)
+}
+
+struct Writer<'a> {
+    target: &'a Target,
+    shape: &'a ChannelShape,
+    attention: &'a AttentionShape,
+    layout: &'a CacheLayout,
+    map: &'a ArgumentMap,
+    vectors: &'a Vectors,
+    b: Builder<'a>,
+    parts: Vec<Part>,
+}
+
+impl<'a> Writer<'a> {
+    fn part(&mut self, append: bool, what: String) {
+        self.parts.push(Part { first: self.b.len(), append, what });
+    }
+
+    /// Clocks from a read to the end of what its data do in `mode`.
+    fn data(&self, mode: AttentionMode) -> u64 {
+        let unit = match mode {
+            AttentionMode::Table => SCORE_LATENCY,
+            AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
+            AttentionMode::Buckets => BUCKET_LATENCY,
+            AttentionMode::ExactValues | AttentionMode::Combine => OUT_LATENCY,
+            AttentionMode::Encode => CODE_LATENCY,
+            _ => PLACE_LATENCY,
+        };
+        u64::from(1 + self.shape.read_latency + self.shape.beats + unit)
+    }
+
+    /// Clocks between two columns of `mode`: the DRAM's and the units' interval, or the time that
+    /// what leaves the banks for a column, or comes to them, takes on a pseudo-channel's bus.
+    fn interval(&self, mode: AttentionMode) -> u64 {
+        u64::from(interval(mode, self.shape, self.target))
+    }
+
+    fn stream(&mut self, mode: AttentionMode, columns: u32, tail: u32) -> u64 {
+        let modes = self.shape.bank.modes();
+        let number = modes.iter().position(|m| *m == StreamMode::Attention(mode)).unwrap_or(0);
+        self.b.stream(Action::Stream(Stream {
+            mode: number as u32,
+            columns_less_1: columns - 1,
+            tail_beats_less_1: tail - 1,
+            coats_less_1: 0,
+            sign_key: 0,
+            block: Block::default(),
+        }))
+    }
+
+    /// A stream over whole rows from `row` on, `columns` columns in all.
+    fn rows(&mut self, mode: AttentionMode, row: u32, columns: u32, shape: (u32, u32)) {
+        let (data, interval) = (self.data(mode), self.interval(mode));
+        self.b.set(SetTo::Row, None, row);
+        let mut left = columns;
+        while left > 0 {
+            let here = left.min(self.layout.columns);
+            self.b.refresh_due();
+            self.b.act();
+            if left == columns {
+                self.stream(mode, shape.0, shape.1);
+            }
+            self.b.reads(here, None, interval, data);
+            self.b.pre();
+            left -= here;
+        }
+    }
+
+    /// A stream over a codebook.
+    fn codebook(&mut self, mode: AttentionMode, slot: u32, side: Side) {
+        let l = self.layout;
+        let columns = l.slices * l.codebook_columns;
+        let row = l.codebook_row(slot, side);
+        self.rows(mode, row, columns, (l.codebook_columns, l.codebook_tail));
+    }
+
+    /// A stream over the exact tokens, if there are places for any.
+    fn exact(&mut self, mode: AttentionMode, slot: u32, side: Side) {
+        let l = self.layout;
+        let columns = l.slices * l.exact_blocks;
+        if columns > 0 {
+            self.rows(mode, l.exact_row(slot, side), columns, (l.slices, l.beats));
+        }
+    }
+
+    /// A stream over the codes of a side: the full pages, then what is used of the last one.
+    fn codes(&mut self, mode: AttentionMode, slot: u32, side: Side) {
+        let (l, data, interval) = (self.layout, self.data(mode), self.interval(mode));
+        let in_page = l.row_in_page(slot, side);
+        let used = l.page_blocks() * l.slices;
+        self.stream(mode, l.slices, l.beats);
+        // The count stands before the page table.
+        self.b.set(SetTo::Pointer, None, self.map.full_pages());
+        self.b.begin(0);
+        self.b.set(SetTo::Row, Some(1), in_page);
+        self.b.set(SetTo::Advance, None, 1);
+        self.b.refresh_due();
+        self.b.act();
+        self.b.reads(used, None, interval, data);
+        self.b.pre();
+        self.b.end(true);
+        self.b.set(SetTo::Pointer, None, 0);
+        self.b.begin(ArgumentMap::TAIL);
+        self.b.set(SetTo::Row, Some(ArgumentMap::TAIL_ROW), in_page);
+        self.b.refresh_due();
+        self.b.act();
+        self.b.reads(used, Some(ArgumentMap::TAIL_COLUMNS), interval, data);
+        self.b.pre();
+        self.b.end(false);
+    }
+
+    fn load(&mut self, row: u32, a: u32) {
+        let attention = self.attention;
+        let (dim, sub) = (attention.dim, attention.sub);
+        self.b.wait_until(self.b.vec_ready().max(self.b.stream_ready()));
+        self.b.set(SetTo::Param(AttentionParam::LoadRow.index()), None, row);
+        let vector = Vector {
+            op: VecOp::LoadBytes,
+            a,
+            a_step: 1,
+            b: dim,
+            b_step: 1,
+            d: sub,
+            len: dim,
+            bank: 0,
+            last: 0,
+        };
+        let clocks = vec_clocks(&vector, self.shape).into();
+        self.b.vec(Action::Vec(vector), clocks);
+    }
+
+    /// Waits for the loads.
+    fn loaded(&mut self) {
+        let at = self.b.vec_ready();
+        self.b.busy(at, 0);
+    }
+
+    /// Takes token `i` of the step in, in one head.
+    fn append(&mut self, i: u32, slot: u32, k: u32, v: u32) {
+        let attention = self.attention;
+        let (dim, recent) = (attention.dim, attention.recent);
+        let arg = |word| self.map.token(i, word);
+        let word = (i * self.layout.slots + slot) * dim;
+        let (leaves, keeps) = (arg(TokenWord::Leaves), arg(TokenWord::Keeps));
+        let code = [TokenWord::CodeRow, TokenWord::CodeColumn, TokenWord::CodePlace].map(arg);
+        let keep = [TokenWord::KeepRow, TokenWord::KeepColumn, TokenWord::KeepPlace].map(arg);
+        let leave = [TokenWord::LeaveRow, TokenWord::LeaveColumn, TokenWord::LeavePlace].map(arg);
+        self.part(true, format!("token {i}, head {slot}: encode the token that leaves"));
+        self.b.begin(leaves);
+        for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
+            if recent > 0 {
+                self.capture(leave, self.layout.exact_row(slot, side));
+            } else {
+                self.load(0, from + word);
+                self.loaded();
+                let at = self.stream(AttentionMode::Take, 1, 1);
+                self.b.busy(at, TAKE_CLOCKS);
+            }
+            self.codebook(AttentionMode::Encode, slot, side);
+            self.insert(AttentionMode::InsertCode, code, self.layout.row_in_page(slot, side));
+        }
+        self.b.end(false);
+        if self.layout.exact_places > 0 {
+            self.part(true, format!("token {i}, head {slot}: keep the new token"));
+            self.b.begin(keeps);
+            for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
+                self.load(0, from + word);
+                self.loaded();
+                let row = self.layout.exact_row(slot, side);
+                self.insert(AttentionMode::InsertToken, keep, row);
+            }
+            self.b.end(false);
+        }
+    }
+
+    fn place(&mut self, arg: u32) {
+        self.b.set(SetTo::Param(AttentionParam::Place.index()), Some(arg), 0);
+    }
+
+    /// Takes a token out of its block; `at` says where row, column and place are.
+    fn capture(&mut self, [row, column, place]: [u32; 3], base: u32) {
+        let data = self.data(AttentionMode::Capture);
+        self.b.set(SetTo::Row, Some(row), base);
+        self.b.refresh_due();
+        self.b.act();
+        self.stream(AttentionMode::Capture, self.layout.slices, self.layout.beats);
+        self.place(place);
+        self.b.set(SetTo::Col, Some(column), 0);
+        self.b.reads(self.layout.slices, None, self.interval(AttentionMode::Capture), data);
+        self.b.pre();
+    }
+
+    /// Reads every column of a block, puts something into it and writes it back.
+    fn insert(&mut self, mode: AttentionMode, [row, column, place]: [u32; 3], base: u32) {
+        let data = self.data(mode);
+        self.b.set(SetTo::Row, Some(row), base);
+        self.b.refresh_due();
+        self.b.act();
+        self.stream(mode, self.layout.slices, self.layout.beats);
+        self.place(place);
+        for slice in 0..self.layout.slices {
+            self.b.set(SetTo::Col, Some(column), slice);
+            let read = self.b.read(0, data);
+            self.b.set(SetTo::Col, Some(column), slice);
+            self.b.write(read + data);
+        }
+        self.b.pre();
+    }
+
+    /// Gives the units what depends on the length.
+    fn parameters(&mut self, queries: u32) {
+        self.part(false, "lengths and limits".into());
+        let limits = (0..queries).map(|i| (AttentionParam::Limit(i), self.map.limit(i)));
+        let lengths = [
+            (AttentionParam::Compressed, ArgumentMap::COMPRESSED),
+            (AttentionParam::Length, ArgumentMap::LENGTH),
+            (AttentionParam::Ring, ArgumentMap::RING),
+        ];
+        for (param, arg) in lengths.into_iter().chain(limits) {
+            self.b.set(SetTo::Param(param.index()), Some(arg), 0);
+        }
+    }
+
+    /// Attends in one head.
+    fn attend(&mut self, slot: u32) {
+        let attention = self.attention;
+        let (dim, rows) = (attention.dim, attention.rows());
+        let heads = self.layout.slots * attention.query_heads;
+        self.part(false, format!("head {slot}: load queries"));
+        for row in 0..rows {
+            let (query, head) = (row / attention.query_heads, row % attention.query_heads);
+            let at = (query * heads + slot * attention.query_heads + head) * dim;
+            self.load(row, self.vectors.q + at);
+        }
+        self.loaded();
+        self.part(false, format!("head {slot}: build tables"));
+        self.codebook(AttentionMode::Table, slot, Side::Key);
+        self.part(false, format!("head {slot}: scores of exact keys"));
+        self.exact(AttentionMode::ExactScores, slot, Side::Key);
+        self.part(false, format!("head {slot}: scores of key codes"));
+        self.codes(AttentionMode::Scores, slot, Side::Key);
+        self.part(false, format!("head {slot}: weigh exact values"));
+        self.exact(AttentionMode::ExactValues, slot, Side::Value);
+        self.part(false, format!("head {slot}: bucket weights by value codes"));
+        self.codes(AttentionMode::Buckets, slot, Side::Value);
+        self.part(false, format!("head {slot}: combine buckets with centroids"));
+        self.codebook(AttentionMode::Combine, slot, Side::Value);
+        self.part(false, format!("head {slot}: divide and collect"));
+        self.normalise(slot, dim * rows);
+    }
+
+    fn normalise(&mut self, slot: u32, results: u32) {
+        let vector = Vector {
+            op: VecOp::CollectSum,
+            a: results,
+            a_step: 1,
+            b: 1,
+            b_step: 1,
+            d: self.vectors.result + slot * results,
+            len: results,
+            bank: 0,
+            last: 0,
+        };
+        self.b.refresh_due();
+        self.b.vec(Action::Vec(vector), 0);
+        let at = self.stream(AttentionMode::Normalise, 1, 1);
+        let clocks = u64::from(NORMALISE_LATENCY + results + COLLECT_CLOCKS + 1);
+        self.b.busy(at, clocks);
+        self.b.vec_until(at + clocks);
+    }
+}
+
+/// Clocks between two columns of a stream of `mode`.
+pub(crate) fn interval(mode: AttentionMode, shape: &ChannelShape, target: &Target) -> u32 {
+    let least = target.column_interval();
+    let Some(a) = &shape.bank.attention else { return least };
+    let bits = match mode {
+        AttentionMode::Scores | AttentionMode::ExactScores => a.score_bits(),
+        AttentionMode::Buckets | AttentionMode::ExactValues => pimc_rtl::attention::PROB_BITS,
+        _ => return least,
+    };
+    let lanes = match mode {
+        AttentionMode::Scores | AttentionMode::Buckets => a.lanes(shape.beat_bits),
+        _ => a.chunk(shape.beat_bits),
+    };
+    // Every token group of a pseudo-channel has its own; scores leave once a block, while weights
+    // come with every column of it.
+    let groups = (target.banks / a.members).max(1);
+    let moved = u64::from(lanes * shape.beats * a.rows() * groups) * u64::from(bits);
+    let once = matches!(mode, AttentionMode::Scores | AttentionMode::ExactScores);
+    let moved = if once { moved.div_ceil(a.slices.into()) } else { moved };
+    // A column access moves its bits in `bl` clocks.
+    let bus = u64::from(target.column_bits / target.timing.extra.bl.unwrap_or(2).max(1));
+    least.max(moved.div_ceil(bus.max(1)) as u32)
+}

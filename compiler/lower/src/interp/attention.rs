@@ -1,0 +1,432 @@
+//! The attention units of all banks and the softmax unit, in plain integers: what each column of a
+//! stream means, from [`pimc_rtl::attention`] alone.
+
+use super::softmax::Softmax;
+use crate::images::Column;
+use pimc_rtl::attention::{
+    AttentionMode, AttentionParam, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, MAX_LATENCY,
+    NORMALISE_LATENCY, OUT_LATENCY, PLACE_LATENCY, SCORE_LATENCY,
+};
+use pimc_rtl::isa::Stream;
+use pimc_rtl::shape::ChannelShape;
+use pimc_rtl::timing::COLLECT_CLOCKS;
+
+/// What one bank's unit holds. Tables and buckets are indexed by slice, centroid, row.
+#[derive(Clone, Debug, Default)]
+struct Unit {
+    /// Queries, by row and slice; `sub` bytes each.
+    q: Vec<i8>,
+    table: Vec<i64>,
+    bucket: Vec<i64>,
+    /// Outputs, by slice, element, row.
+    out: Vec<i64>,
+    /// The token that was taken, by slice.
+    x: Vec<i8>,
+    /// Distance from the nearest centroid so far, and its index, by slice.
+    nearest: Vec<(i64, u32)>,
+    write: Column,
+}
+
+/// The stream under way.
+#[derive(Clone, Copy, Debug)]
+struct Streaming {
+    mode: AttentionMode,
+    columns: u32,
+    tail: u32,
+    /// Column of the row, which is a slice's codebook or a block.
+    column: u32,
+    /// Rows before it.
+    row: u32,
+}
+
+/// The attention hardware of a channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Attention {
+    shape: AttentionShape,
+    beats: u32,
+    words: u32,
+    lanes: u32,
+    chunk: u32,
+    read_latency: u32,
+    units: Vec<Unit>,
+    softmax: Softmax,
+    stream: Option<Streaming>,
+    /// Scores of a block as they are added up, by group, beat, lane, row.
+    partial: Vec<i64>,
+    place: (u32, u32, u32),
+    load_row: u32,
+    /// Clock at which the stream's last data are through, and a column may be written.
+    through: u64,
+    written: u64,
+}
+
+impl Attention {
+    pub(super) fn new(channel: &ChannelShape, shape: &AttentionShape) -> Attention {
+        let (slices, rows, sub) = (shape.slices, shape.rows(), shape.sub);
+        let entries = (slices * shape.k * rows) as usize;
+        let unit = Unit {
+            q: vec![0; (rows * slices * sub) as usize],
+            table: vec![0; entries],
+            bucket: vec![0; entries],
+            out: vec![0; (slices * sub * rows) as usize],
+            x: vec![0; (slices * sub) as usize],
+            nearest: vec![(0, 0); slices as usize],
+            write: [0; 4],
+        };
+        let (lanes, chunk) = (shape.lanes(channel.beat_bits), shape.chunk(channel.beat_bits));
+        Attention {
+            beats: channel.beats,
+            words: channel.beat_words(),
+            lanes,
+            chunk,
+            read_latency: channel.read_latency,
+            units: vec![unit; channel.banks as usize],
+            softmax: Softmax::new(channel, shape),
+            stream: None,
+            partial: Vec::new(),
+            place: (0, 0, 0),
+            load_row: 0,
+            through: 0,
+            written: 0,
+            shape: shape.clone(),
+        }
+    }
+
+    /// Sets a parameter.
+    pub(super) fn param(&mut self, index: u32, value: u32) -> Result<(), String> {
+        let param = AttentionParam::of(index).ok_or(format!("there is no parameter {index}"))?;
+        match param {
+            AttentionParam::Place => self.place = (value & 255, value >> 8 & 255, value >> 16),
+            AttentionParam::LoadRow => self.load_row = value,
+            _ => self.softmax.param(param, value),
+        }
+        Ok(())
+    }
+
+    /// Takes a word of a load: sub-vector `word` of a row of queries.
+    pub(super) fn load(&mut self, word: u32, bytes: &[i8]) -> Result<(), String> {
+        let (slices, sub) = (self.shape.slices, self.shape.sub as usize);
+        let (member, slice) = (word / slices, word % slices);
+        let at = (self.load_row * slices + slice) as usize * sub;
+        let mine = |bank: &u32| bank % self.shape.members == member;
+        for bank in (0..self.units.len() as u32).filter(mine) {
+            let to = self.units[bank as usize].q.get_mut(at..at + sub);
+            to.ok_or("a load past the last row")?.copy_from_slice(&bytes[..sub]);
+        }
+        Ok(())
+    }
+
+    /// Begins a stream; the results of one without columns.
+    pub(super) fn begin(&mut self, s: &Stream, mode: AttentionMode, cycle: u64) -> Result<Vec<i64>, String> {
+        if cycle < self.through {
+            return Err("a stream begins while the last one's data are under way".into());
+        }
+        let stream = Streaming {
+            mode,
+            columns: s.columns_less_1 + 1,
+            tail: s.tail_beats_less_1 + 1,
+            column: 0,
+            row: 0,
+        };
+        self.stream = Some(stream);
+        match mode {
+            AttentionMode::Table => {
+                self.softmax.reset();
+                for unit in &mut self.units {
+                    unit.bucket.fill(0);
+                    unit.out.fill(0);
+                }
+            }
+            AttentionMode::Encode => {
+                let none = (i64::MAX, 0);
+                self.units.iter_mut().for_each(|unit| unit.nearest.fill(none));
+            }
+            AttentionMode::Take => {
+                let len = (self.shape.slices * self.shape.sub) as usize;
+                for unit in &mut self.units {
+                    unit.x.copy_from_slice(&unit.q[..len]);
+                }
+            }
+            AttentionMode::Normalise => {
+                let results = self.normalise()?;
+                let clocks = NORMALISE_LATENCY + results.len() as u32 + COLLECT_CLOCKS;
+                self.through = cycle + u64::from(clocks);
+                return Ok(results);
+            }
+            _ => self.softmax.begin(),
+        }
+        Ok(Vec::new())
+    }
+
+    /// Clocks from a read to the end of what its data do.
+    fn latency(&self, mode: AttentionMode) -> u64 {
+        let unit = match mode {
+            AttentionMode::Table => SCORE_LATENCY,
+            AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
+            AttentionMode::Buckets => BUCKET_LATENCY,
+            AttentionMode::ExactValues | AttentionMode::Combine => OUT_LATENCY,
+            AttentionMode::Encode => CODE_LATENCY,
+            _ => PLACE_LATENCY,
+        };
+        u64::from(1 + self.read_latency + self.beats + unit)
+    }
+
+    /// Clock at which the units are through with everything.
+    pub(super) fn through(&self) -> u64 {
+        self.through
+    }
+
+    /// A column of every bank.
+    pub(super) fn column(&mut self, columns: &[Column], cycle: u64) -> Result<(), String> {
+        let mut s = self.stream.ok_or("a read outside of a stream")?;
+        self.through = cycle + self.latency(s.mode);
+        let last = s.column + 1 == s.columns;
+        let beats = if last { s.tail } else { self.beats };
+        match s.mode {
+            AttentionMode::Table | AttentionMode::Combine | AttentionMode::Encode => {
+                self.codebook(s, columns, beats)?;
+            }
+            AttentionMode::ExactScores | AttentionMode::Scores => self.scores(s, columns, last)?,
+            AttentionMode::ExactValues | AttentionMode::Buckets => self.values(s, columns, last)?,
+            AttentionMode::Capture => self.capture(s, columns),
+            AttentionMode::InsertCode | AttentionMode::InsertToken => {
+                self.insert(s, columns);
+                self.written = self.through;
+            }
+            AttentionMode::Take | AttentionMode::Normalise => {
+                return Err(format!("a read in a stream of mode {}", s.mode.name()));
+            }
+        }
+        s.column += 1;
+        if last {
+            (s.column, s.row) = (0, s.row + 1);
+        }
+        self.stream = Some(s);
+        Ok(())
+    }
+
+    /// What a write command writes to a bank.
+    pub(super) fn write(&self, bank: u32, cycle: u64) -> Result<Column, String> {
+        if cycle < self.written {
+            return Err("a column is written before it is ready".into());
+        }
+        Ok(self.units[bank as usize].write)
+    }
+
+    fn index(&self, slice: u32, centroid: u32, row: u32) -> usize {
+        ((slice * self.shape.k + centroid) * self.shape.rows() + row) as usize
+    }
+
+    /// Columns of a codebook: a row is a slice's.
+    fn codebook(&mut self, s: Streaming, columns: &[Column], beats: u32) -> Result<(), String> {
+        let (k, rows, sub) = (self.shape.k, self.shape.rows(), self.shape.sub as usize);
+        let (slices, out_bits) = (self.shape.slices, self.shape.out_bits());
+        let slice = s.row;
+        if slice >= slices {
+            return Err("a codebook of more slices than there are".into());
+        }
+        let first = s.column * self.beats * self.chunk;
+        let count = (beats * self.chunk).min(k.saturating_sub(first));
+        let outs = (slice as usize * sub) * rows as usize;
+        for (bank, column) in columns.iter().enumerate() {
+            for i in 0..count {
+                let (c, at) = (first + i, (i as usize) * sub);
+                let index = self.index(slice, c, 0);
+                let unit = &mut self.units[bank];
+                let centroid = |d: usize| i64::from(byte(column, at + d));
+                match s.mode {
+                    AttentionMode::Table => {
+                        for row in 0..rows as usize {
+                            let q = (row * slices as usize + slice as usize) * sub;
+                            unit.table[index + row] =
+                                (0..sub).map(|d| i64::from(unit.q[q + d]) * centroid(d)).sum();
+                        }
+                    }
+                    AttentionMode::Combine => {
+                        for d in 0..sub {
+                            for row in 0..rows as usize {
+                                let out = &mut unit.out[outs + d * rows as usize + row];
+                                *out += unit.bucket[index + row] * centroid(d);
+                                if !super::fits((*out).into(), out_bits) {
+                                    return Err(format!("an output of bank {bank} overflowed"));
+                                }
+                            }
+                        }
+                    }
+                    _ => {
+                        let x = &unit.x[slice as usize * sub..];
+                        let far = |d: usize| (i64::from(x[d]) - centroid(d)).pow(2);
+                        let distance = (0..sub).map(far).sum();
+                        let nearest = &mut unit.nearest[slice as usize];
+                        if distance < nearest.0 {
+                            *nearest = (distance, c);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lanes of a beat that hold something.
+    fn used(&self, mode: AttentionMode) -> u32 {
+        match mode {
+            AttentionMode::ExactScores | AttentionMode::ExactValues => self.chunk,
+            _ => self.lanes,
+        }
+    }
+
+    fn code(&self, column: &Column, beat: u32, lane: u32) -> u32 {
+        let (bits, in_word) = (self.shape.code_bits(), self.lanes / self.words);
+        let word = column[(beat * self.words + lane / in_word) as usize];
+        (word >> (lane % in_word * bits)) as u32 & ((1 << bits) - 1)
+    }
+
+    fn scores(&mut self, s: Streaming, columns: &[Column], last: bool) -> Result<(), String> {
+        let (rows, sub, slices) = (self.shape.rows(), self.shape.sub, self.shape.slices);
+        let used = self.used(s.mode);
+        let size = self.shape.groups * self.beats * used * rows;
+        if s.column == 0 {
+            self.partial = vec![0; size as usize];
+        }
+        for (bank, column) in columns.iter().enumerate() {
+            let group = bank as u32 / self.shape.members;
+            let unit = &self.units[bank];
+            for beat in 0..self.beats {
+                for lane in 0..used {
+                    let to = (((group * self.beats + beat) * used + lane) * rows) as usize;
+                    if s.mode == AttentionMode::Scores {
+                        let code = self.code(column, beat, lane);
+                        // Lanes past the last token may hold anything.
+                        let code = code.min(self.shape.k - 1);
+                        let from = self.index(s.column, code, 0);
+                        let entries = &unit.table[from..from + rows as usize];
+                        self.partial[to..].iter_mut().zip(entries).for_each(|(p, e)| *p += e);
+                        continue;
+                    }
+                    let at = ((beat * self.chunk + lane) * sub) as usize;
+                    for row in 0..rows as usize {
+                        let q = (row * slices as usize + s.column as usize) * sub as usize;
+                        self.partial[to + row] += (0..sub as usize)
+                            .map(|d| i64::from(unit.q[q + d]) * i64::from(byte(column, at + d)))
+                            .sum::<i64>();
+                    }
+                }
+            }
+        }
+        if last {
+            let exact = s.mode == AttentionMode::ExactScores;
+            self.softmax.scores(exact, s.row, used, &self.partial);
+        }
+        Ok(())
+    }
+
+    fn values(&mut self, s: Streaming, columns: &[Column], _last: bool) -> Result<(), String> {
+        let (rows, sub) = (self.shape.rows() as usize, self.shape.sub as usize);
+        let used = self.used(s.mode);
+        let exact = s.mode == AttentionMode::ExactValues;
+        let weights = self.softmax.weights(exact, s.row, used, s.column == 0)?;
+        let (out_bits, sum_bits) = (self.shape.out_bits(), self.shape.sum_bits());
+        for (bank, column) in columns.iter().enumerate() {
+            let group = bank as u32 / self.shape.members;
+            for beat in 0..self.beats {
+                for lane in 0..used {
+                    let from = ((group * self.beats + beat) * used + lane) as usize * rows;
+                    let weights = &weights[from..from + rows];
+                    if exact {
+                        let at = (beat * self.chunk + lane) as usize * sub;
+                        let out = s.column as usize * sub * rows;
+                        let unit = &mut self.units[bank];
+                        for d in 0..sub {
+                            let v = i64::from(byte(column, at + d));
+                            for (row, p) in weights.iter().enumerate() {
+                                let out = &mut unit.out[out + d * rows + row];
+                                *out += p * v;
+                                if !super::fits((*out).into(), out_bits) {
+                                    return Err(format!("an output of bank {bank} overflowed"));
+                                }
+                            }
+                        }
+                        continue;
+                    }
+                    let code = self.code(column, beat, lane).min(self.shape.k - 1);
+                    let to = self.index(s.column, code, 0);
+                    let buckets = &mut self.units[bank].bucket[to..to + rows];
+                    for (bucket, p) in buckets.iter_mut().zip(weights) {
+                        *bucket += p;
+                        if *bucket >> sum_bits != 0 {
+                            return Err(format!("a bucket of bank {bank} overflowed"));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The banks of the place's group give the token to all of them.
+    fn capture(&mut self, s: Streaming, columns: &[Column]) {
+        let (lane, beat, group) = self.place;
+        let (members, sub) = (self.shape.members, self.shape.sub as usize);
+        let at = (beat * self.chunk + lane) as usize * sub;
+        let to = s.column as usize * sub;
+        for bank in 0..self.units.len() {
+            let from = (group * members) as usize + bank % members as usize;
+            for d in 0..sub {
+                self.units[bank].x[to + d] = byte(&columns[from], at + d);
+            }
+        }
+    }
+
+    fn insert(&mut self, s: Streaming, columns: &[Column]) {
+        let (lane, beat, group) = self.place;
+        let (bits, in_word, sub) = (self.shape.code_bits(), self.lanes / self.words, self.shape.sub);
+        let at = ((beat * self.chunk + lane) * sub) as usize;
+        for (bank, column) in columns.iter().enumerate() {
+            let unit = &mut self.units[bank];
+            unit.write = *column;
+            if bank as u32 / self.shape.members != group {
+                continue;
+            }
+            if s.mode == AttentionMode::InsertCode {
+                let code = u64::from(unit.nearest[s.column as usize].1);
+                let word = &mut unit.write[(beat * self.words + lane / in_word) as usize];
+                let shift = lane % in_word * bits;
+                *word = *word & !(((1 << bits) - 1) << shift) | code << shift;
+                continue;
+            }
+            for d in 0..sub as usize {
+                let byte = unit.q[s.column as usize * sub as usize + d] as u8;
+                let (word, shift) = ((at + d) / 8, (at + d) % 8 * 8);
+                unit.write[word] = unit.write[word] & !(255 << shift) | u64::from(byte) << shift;
+            }
+        }
+    }
+
+    /// Outputs divided by their sums, rows outermost.
+    fn normalise(&self) -> Result<Vec<i64>, String> {
+        let (rows, sub) = (self.shape.rows() as usize, self.shape.sub as usize);
+        let (slices, members) = (self.shape.slices as usize, self.shape.members as usize);
+        let mut results = Vec::new();
+        for row in 0..rows {
+            for d in 0..self.shape.dim as usize {
+                let (member, slice, element) = (d / (slices * sub), d / sub % slices, d % sub);
+                let of = |group: usize| {
+                    let unit = &self.units[group * members + member];
+                    unit.out[(slice * sub + element) * rows + row]
+                };
+                let out: i64 = (0..self.shape.groups as usize).map(of).sum();
+                if !super::fits(out.into(), self.shape.out_bits()) {
+                    return Err("a sum of outputs overflowed".into());
+                }
+                results.push(self.softmax.divide(row, out));
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Byte `at` of a column.
+fn byte(column: &Column, at: usize) -> i8 {
+    (column[at / 8] >> (at % 8 * 8)) as i8
+}

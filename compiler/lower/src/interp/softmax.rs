@@ -1,0 +1,168 @@
+//! The softmax unit: which tokens a query sees, weights from scores, results from outputs and sums.
+//! All in integers; the formulas are those of the language's page on `attend`.
+
+use pimc_rtl::attention::{AttentionParam, AttentionShape, OCTAVE_BITS};
+use pimc_rtl::shape::ChannelShape;
+
+/// Its state. Scores are by block; in a block by group, beat, lane, row.
+#[derive(Clone, Debug)]
+pub(super) struct Softmax {
+    shape: AttentionShape,
+    beats: u32,
+    compressed: i64,
+    length: i64,
+    ring: i64,
+    limits: Vec<i64>,
+    /// Scores of visible tokens: of the exact ones, and of the compressed ones.
+    scores: [Vec<Vec<Option<i64>>>; 2],
+    /// The largest score of a row.
+    max: Vec<Option<i64>>,
+    sum: Vec<i64>,
+}
+
+impl Softmax {
+    pub(super) fn new(channel: &ChannelShape, shape: &AttentionShape) -> Softmax {
+        let rows = shape.rows() as usize;
+        Softmax {
+            beats: channel.beats,
+            compressed: 0,
+            length: 0,
+            ring: 0,
+            limits: vec![0; shape.queries as usize],
+            scores: [Vec::new(), Vec::new()],
+            max: vec![None; rows],
+            sum: vec![0; rows],
+            shape: shape.clone(),
+        }
+    }
+
+    pub(super) fn param(&mut self, param: AttentionParam, value: u32) {
+        let value = i64::from(value);
+        match param {
+            AttentionParam::Compressed => self.compressed = value,
+            AttentionParam::Length => self.length = value,
+            AttentionParam::Ring => self.ring = value,
+            AttentionParam::Limit(i) => {
+                if let Some(limit) = self.limits.get_mut(i as usize) {
+                    *limit = value;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A head begins.
+    pub(super) fn reset(&mut self) {
+        self.scores = [Vec::new(), Vec::new()];
+        self.max.fill(None);
+        self.sum.fill(0);
+    }
+
+    /// A stream begins.
+    pub(super) fn begin(&mut self) {}
+
+    /// Position of the token at an exact place, if there is one.
+    fn exact_position(&self, e: i64) -> Option<i64> {
+        let (sink, recent) = (i64::from(self.shape.sink), i64::from(self.shape.recent));
+        if e < sink {
+            return (e < self.length).then_some(e);
+        }
+        let i = e - sink;
+        if i >= recent {
+            return None;
+        }
+        let oldest = self.length - recent;
+        let position = if i >= self.ring { oldest + i - self.ring } else { self.length - self.ring + i };
+        (position >= sink && position < self.length).then_some(position)
+    }
+
+    fn position(&self, exact: bool, index: i64) -> Option<i64> {
+        if exact {
+            return self.exact_position(index);
+        }
+        (index < self.compressed).then_some(index + i64::from(self.shape.sink))
+    }
+
+    /// The scores of a block, `lanes` to a beat.
+    pub(super) fn scores(&mut self, exact: bool, block: u32, lanes: u32, scores: &[i64]) {
+        let (rows, heads) = (self.shape.rows() as usize, self.shape.query_heads as usize);
+        let per_group = (self.beats * lanes) as usize;
+        let first = block as usize * self.shape.groups as usize * per_group;
+        let mut kept = Vec::with_capacity(scores.len());
+        for (i, token) in scores.chunks(rows).enumerate() {
+            let position = self.position(exact, (first + i) as i64);
+            for (row, &score) in token.iter().enumerate() {
+                let seen = position.is_some_and(|p| p < self.limits[row / heads]);
+                let score = seen.then_some(score);
+                self.max[row] = self.max[row].max(score);
+                kept.push(score);
+            }
+        }
+        self.scores[usize::from(exact)].push(kept);
+    }
+
+    /// The weights of a block, as its scores were; added to the sums if `count`.
+    pub(super) fn weights(
+        &mut self,
+        exact: bool,
+        block: u32,
+        _lanes: u32,
+        count: bool,
+    ) -> Result<Vec<i64>, String> {
+        let rows = self.shape.rows() as usize;
+        let scores = self.scores[usize::from(exact)].get(block as usize);
+        let scores = scores.ok_or("values of a block whose scores were not taken")?;
+        let weight = |(i, score): (usize, &Option<i64>)| match (score, self.max[i % rows]) {
+            (Some(score), Some(max)) => self.weight(max - score),
+            _ => 0,
+        };
+        let weights: Vec<i64> = scores.iter().enumerate().map(weight).collect();
+        if count {
+            for (i, weight) in weights.iter().enumerate() {
+                self.sum[i % rows] += weight;
+            }
+        }
+        Ok(weights)
+    }
+
+    /// 2^15 * 2^-y of the distance from the largest score.
+    fn weight(&self, distance: i64) -> i64 {
+        let (mul, shift) = (i128::from(self.shape.mul), self.shape.shift);
+        let y = (i128::from(distance) * mul + half(shift)) >> shift;
+        let octave = y >> OCTAVE_BITS;
+        if octave > 16 {
+            return 0;
+        }
+        let fraction = (y & ((1 << OCTAVE_BITS) - 1)) as usize;
+        let (a, b) = (fraction >> 6, (fraction & 63) as i64);
+        let entry = |i: usize| i64::from(self.shape.exp_table[i]);
+        let e = entry(a) - (((entry(a) - entry(a + 1)) * b + 32) >> 6);
+        (e + ((1 << octave) >> 1)) >> octave
+    }
+
+    /// A result: an output of a row over its sum.
+    pub(super) fn divide(&self, row: usize, out: i64) -> i64 {
+        let sum = self.sum[row];
+        if sum == 0 {
+            return 0;
+        }
+        let exponent = sum.ilog2();
+        let scaled = if exponent >= 15 { sum >> (exponent - 15) } else { sum << (15 - exponent) };
+        let (a, b) = (((scaled >> 9) & 63) as usize, scaled & 511);
+        let entry = |i: usize| i64::from(self.shape.reciprocal_table[i]);
+        let r = entry(a) - (((entry(a) - entry(a + 1)) * b + 256) >> 9);
+        let shift = 16 + exponent - self.shape.frac;
+        let result = (i128::from(out) * i128::from(r) + half(shift)) >> shift;
+        let limit = 1i128 << (self.shape.result_bits - 1);
+        result.clamp(-limit, limit - 1) as i64
+    }
+}
+
+/// Half of the last bit that a shift keeps.
+fn half(shift: u32) -> i128 {
+    if shift == 0 {
+        0
+    } else {
+        1 << (shift - 1)
+    }
+}
