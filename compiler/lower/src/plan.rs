@@ -3,7 +3,7 @@
 use crate::attention::{self, CachePlan};
 use crate::commands::{expand_with, Expanded};
 use crate::estimate::Estimate;
-use crate::legality::{Checker, Violation};
+use crate::legality::Violation;
 use crate::mapping::{self, Choice, Fit, Region, StreamPlace, PROGRAM};
 use crate::ranges::{self, Proof};
 use crate::remedy::{remedy, Need};
@@ -71,15 +71,7 @@ impl Plan {
     /// # Errors
     /// The program does not run.
     pub fn violation(&self) -> Result<Option<Violation>, ProgramError> {
-        let mut checker = Checker::new(&self.target);
-        let mut end = 0;
-        for item in self.commands() {
-            match item? {
-                Expanded::Command(timed) => checker.command(&timed),
-                Expanded::End { cycle } => end = cycle,
-            }
-        }
-        Ok(checker.end(end).into_iter().next())
+        self.violation_with(self.args())
     }
 
     /// Argument memory of the run that is told about: of a function with a cache its first step.

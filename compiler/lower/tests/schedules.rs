@@ -189,6 +189,7 @@ fn trace(builder: &pimc_ir::testing::ModelBuilder) -> ([usize; 3], Vec<Vec<i64>>
             Event::Command { at, .. }
             | Event::Column { at, .. }
             | Event::Result { at, .. }
+            | Event::Taken { at, .. }
             | Event::Write { at, .. } => at,
         };
         assert!(at.cycle <= plan.cycles && plan.op_of(at.instr) == Some(0));

@@ -113,11 +113,6 @@ impl<'a> Builder<'a> {
         self.program.len()
     }
 
-    /// The clock of the next instruction.
-    pub(super) fn now(&self) -> u64 {
-        self.next
-    }
-
     /// Waits until clock `at`, or a step more where only a wait of its own can do it.
     pub(super) fn wait_until(&mut self, at: u64) {
         if let Some(instr) = self.program.last_mut().filter(|_| self.open) {

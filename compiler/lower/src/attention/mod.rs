@@ -11,6 +11,7 @@ mod estimate;
 mod images;
 mod layout;
 mod program;
+mod run;
 
 pub use arguments::{ArgumentMap, Driver, StepError};
 pub use contents::ReadColumn;
@@ -246,6 +247,7 @@ fn channel(
         beats: target.beats(),
         beat_bits: target.beat_bits,
         read_latency: target.timing.cl,
+        write_latency: target.timing.extra.cwl,
         dram_rows: target.rows,
         dram_cols: target.columns,
         refi: target.timing.refi,

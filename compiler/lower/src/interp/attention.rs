@@ -2,6 +2,7 @@
 //! stream means, from [`pimc_rtl::attention`] alone.
 
 use super::softmax::Softmax;
+use super::{At, Attention};
 use crate::images::Column;
 use pimc_rtl::attention::{
     AttentionMode, AttentionParam, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, MAX_LATENCY,
@@ -41,7 +42,7 @@ struct Streaming {
 
 /// The attention hardware of a channel.
 #[derive(Clone, Debug)]
-pub(crate) struct Attention {
+pub(super) struct Units {
     shape: AttentionShape,
     beats: u32,
     words: u32,
@@ -58,10 +59,15 @@ pub(crate) struct Attention {
     /// Clock at which the stream's last data are through, and a column may be written.
     through: u64,
     written: u64,
+    results: Vec<i64>,
+    /// By beat and bank: the part of the score of lane 0, row 0, as it is added up over a block.
+    first: Vec<Vec<i64>>,
+    /// The same of a block that is done.
+    sums: Vec<Vec<i64>>,
 }
 
-impl Attention {
-    pub(super) fn new(channel: &ChannelShape, shape: &AttentionShape) -> Attention {
+impl Units {
+    pub(super) fn new(channel: &ChannelShape, shape: &AttentionShape) -> Units {
         let (slices, rows, sub) = (shape.slices, shape.rows(), shape.sub);
         let entries = (slices * shape.k * rows) as usize;
         let unit = Unit {
@@ -74,7 +80,7 @@ impl Attention {
             write: [0; 4],
         };
         let (lanes, chunk) = (shape.lanes(channel.beat_bits), shape.chunk(channel.beat_bits));
-        Attention {
+        Units {
             beats: channel.beats,
             words: channel.beat_words(),
             lanes,
@@ -88,12 +94,16 @@ impl Attention {
             load_row: 0,
             through: 0,
             written: 0,
+            results: Vec::new(),
+            first: Vec::new(),
+            sums: Vec::new(),
             shape: shape.clone(),
         }
     }
+}
 
-    /// Sets a parameter.
-    pub(super) fn param(&mut self, index: u32, value: u32) -> Result<(), String> {
+impl Attention for Units {
+    fn param(&mut self, index: u32, value: u32, _: At) -> Result<(), String> {
         let param = AttentionParam::of(index).ok_or(format!("there is no parameter {index}"))?;
         match param {
             AttentionParam::Place => self.place = (value & 255, value >> 8 & 255, value >> 16),
@@ -103,8 +113,8 @@ impl Attention {
         Ok(())
     }
 
-    /// Takes a word of a load: sub-vector `word` of a row of queries.
-    pub(super) fn load(&mut self, word: u32, bytes: &[i8]) -> Result<(), String> {
+    /// Sub-vector `word` of a row of queries.
+    fn load(&mut self, word: u32, bytes: &[i8]) -> Result<(), String> {
         let (slices, sub) = (self.shape.slices, self.shape.sub as usize);
         let (member, slice) = (word / slices, word % slices);
         let at = (self.load_row * slices + slice) as usize * sub;
@@ -116,8 +126,8 @@ impl Attention {
         Ok(())
     }
 
-    /// Begins a stream; the results of one without columns.
-    pub(super) fn begin(&mut self, s: &Stream, mode: AttentionMode, cycle: u64) -> Result<Vec<i64>, String> {
+    fn stream(&mut self, mode: AttentionMode, s: &Stream, at: At) -> Result<(), String> {
+        let cycle = at.cycle;
         if cycle < self.through {
             return Err("a stream begins while the last one's data are under way".into());
         }
@@ -151,33 +161,27 @@ impl Attention {
                 let results = self.normalise()?;
                 let clocks = NORMALISE_LATENCY + results.len() as u32 + COLLECT_CLOCKS;
                 self.through = cycle + u64::from(clocks);
-                return Ok(results);
+                self.results = results;
             }
-            _ => self.softmax.begin(),
+            _ => {}
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
-    /// Clocks from a read to the end of what its data do.
-    fn latency(&self, mode: AttentionMode) -> u64 {
-        let unit = match mode {
-            AttentionMode::Table => SCORE_LATENCY,
-            AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
-            AttentionMode::Buckets => BUCKET_LATENCY,
-            AttentionMode::ExactValues | AttentionMode::Combine => OUT_LATENCY,
-            AttentionMode::Encode => CODE_LATENCY,
-            _ => PLACE_LATENCY,
-        };
-        u64::from(1 + self.read_latency + self.beats + unit)
+    fn results(&mut self) -> Result<Vec<i64>, String> {
+        Ok(std::mem::take(&mut self.results))
     }
 
-    /// Clock at which the units are through with everything.
-    pub(super) fn through(&self) -> u64 {
+    fn sums(&mut self) -> Vec<Vec<i64>> {
+        std::mem::take(&mut self.sums)
+    }
+
+    fn through(&self) -> u64 {
         self.through
     }
 
-    /// A column of every bank.
-    pub(super) fn column(&mut self, columns: &[Column], cycle: u64) -> Result<(), String> {
+    fn column(&mut self, columns: &[Column], at: At) -> Result<(), String> {
+        let cycle = at.cycle;
         let mut s = self.stream.ok_or("a read outside of a stream")?;
         self.through = cycle + self.latency(s.mode);
         let last = s.column + 1 == s.columns;
@@ -205,12 +209,26 @@ impl Attention {
         Ok(())
     }
 
-    /// What a write command writes to a bank.
-    pub(super) fn write(&self, bank: u32, cycle: u64) -> Result<Column, String> {
-        if cycle < self.written {
+    fn written(&mut self, at: At) -> Result<Vec<Column>, String> {
+        if at.cycle < self.written {
             return Err("a column is written before it is ready".into());
         }
-        Ok(self.units[bank as usize].write)
+        Ok(self.units.iter().map(|unit| unit.write).collect())
+    }
+}
+
+impl Units {
+    /// Clocks from a read to the end of what its data do.
+    fn latency(&self, mode: AttentionMode) -> u64 {
+        let unit = match mode {
+            AttentionMode::Table => SCORE_LATENCY,
+            AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
+            AttentionMode::Buckets => BUCKET_LATENCY,
+            AttentionMode::ExactValues | AttentionMode::Combine => OUT_LATENCY,
+            AttentionMode::Encode => CODE_LATENCY,
+            _ => PLACE_LATENCY,
+        };
+        u64::from(1 + self.read_latency + self.beats + unit)
     }
 
     fn index(&self, slice: u32, centroid: u32, row: u32) -> usize {
@@ -288,6 +306,7 @@ impl Attention {
         let size = self.shape.groups * self.beats * used * rows;
         if s.column == 0 {
             self.partial = vec![0; size as usize];
+            self.first = vec![vec![0; columns.len()]; self.beats as usize];
         }
         for (bank, column) in columns.iter().enumerate() {
             let group = bank as u32 / self.shape.members;
@@ -295,27 +314,30 @@ impl Attention {
             for beat in 0..self.beats {
                 for lane in 0..used {
                     let to = (((group * self.beats + beat) * used + lane) * rows) as usize;
-                    if s.mode == AttentionMode::Scores {
-                        let code = self.code(column, beat, lane);
-                        // Lanes past the last token may hold anything.
-                        let code = code.min(self.shape.k - 1);
-                        let from = self.index(s.column, code, 0);
-                        let entries = &unit.table[from..from + rows as usize];
-                        self.partial[to..].iter_mut().zip(entries).for_each(|(p, e)| *p += e);
-                        continue;
-                    }
+                    // Lanes past the last token may hold anything.
+                    let code = self.code(column, beat, lane).min(self.shape.k - 1);
+                    let from = self.index(s.column, code, 0);
                     let at = ((beat * self.chunk + lane) * sub) as usize;
                     for row in 0..rows as usize {
-                        let q = (row * slices as usize + s.column as usize) * sub as usize;
-                        self.partial[to + row] += (0..sub as usize)
-                            .map(|d| i64::from(unit.q[q + d]) * i64::from(byte(column, at + d)))
-                            .sum::<i64>();
+                        let part = if s.mode == AttentionMode::Scores {
+                            unit.table[from + row]
+                        } else {
+                            let q = (row * slices as usize + s.column as usize) * sub as usize;
+                            let product =
+                                |d| i64::from(unit.q[q + d]) * i64::from(byte(column, at + d));
+                            (0..sub as usize).map(product).sum()
+                        };
+                        self.partial[to + row] += part;
+                        if lane == 0 && row == 0 {
+                            self.first[beat as usize][bank] += part;
+                        }
                     }
                 }
             }
         }
         if last {
             let exact = s.mode == AttentionMode::ExactScores;
+            self.sums = self.first.clone();
             self.softmax.scores(exact, s.row, used, &self.partial);
         }
         Ok(())
@@ -380,7 +402,8 @@ impl Attention {
 
     fn insert(&mut self, s: Streaming, columns: &[Column]) {
         let (lane, beat, group) = self.place;
-        let (bits, in_word, sub) = (self.shape.code_bits(), self.lanes / self.words, self.shape.sub);
+        let (bits, in_word, sub) =
+            (self.shape.code_bits(), self.lanes / self.words, self.shape.sub);
         let at = ((beat * self.chunk + lane) * sub) as usize;
         for (bank, column) in columns.iter().enumerate() {
             let unit = &mut self.units[bank];

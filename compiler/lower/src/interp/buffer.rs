@@ -141,6 +141,9 @@ impl Machine<'_> {
         if !(1..=most).contains(&in_word) || in_block == 0 || in_block % in_word != 0 {
             return Err(format!("words of {in_word} bytes in blocks of {in_block}"));
         }
+        if self.attention.is_some() {
+            return self.load_queries(v);
+        }
         let (mut word, mut at, mut block) = (0, 0, 0);
         for i in 0..v.len.next_multiple_of(v.b) {
             let x = if i < v.len { self.word(v.a, i * v.a_step)? } else { 0 };
@@ -157,6 +160,18 @@ impl Machine<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A load to attention units: whole words, which the units share out among themselves.
+    fn load_queries(&mut self, v: &Vector) -> Result<(), String> {
+        let mut bytes = Vec::with_capacity(v.len as usize);
+        for i in 0..v.len {
+            let x = self.word(v.a, i * v.a_step)?;
+            bytes.push(i8::try_from(x).map_err(|_| format!("input {x} is wider than a byte"))?);
+        }
+        let units = self.attention.as_mut().ok_or("there are no attention units")?;
+        let words = bytes.chunks(v.d as usize);
+        (0..).zip(words).try_for_each(|(word, bytes)| units.load(word, bytes))
     }
 
     fn load_planes(&mut self, v: &Vector) -> Result<(), String> {

@@ -58,9 +58,6 @@ impl Softmax {
         self.sum.fill(0);
     }
 
-    /// A stream begins.
-    pub(super) fn begin(&mut self) {}
-
     /// Position of the token at an exact place, if there is one.
     fn exact_position(&self, e: i64) -> Option<i64> {
         let (sink, recent) = (i64::from(self.shape.sink), i64::from(self.shape.recent));
@@ -72,7 +69,8 @@ impl Softmax {
             return None;
         }
         let oldest = self.length - recent;
-        let position = if i >= self.ring { oldest + i - self.ring } else { self.length - self.ring + i };
+        let position =
+            if i >= self.ring { oldest + i - self.ring } else { self.length - self.ring + i };
         (position >= sink && position < self.length).then_some(position)
     }
 
