@@ -3,8 +3,13 @@
 //!
 //! An instruction issues, and the next one issues `delay` clocks later (at least [`MIN_DELAY`]).
 //! Word layout, least significant first: opcode (4), delay (`delay_bits`), operands in the order
-//! of the variant's fields, each as wide as [`IsaShape`] says.
+//! of [`IsaShape`]'s lists of fields, each as wide as it says.
+//!
+//! A program whose work is known only when it runs (on a cache that grows) takes numbers from
+//! argument memory, which the host writes before a run: words of [`ARG_BITS`] bits, counted from a
+//! pointer that the program moves on.
 
+use crate::attention::ARG_BITS;
 use crate::shape::index_bits;
 
 /// Fewest clocks between two instructions: program memory takes one clock to read.
@@ -47,6 +52,69 @@ pub enum Action {
     Stream(Stream),
     /// Starts an operation of the buffer unit.
     Vec(Vector),
+    /// Sets what `to` says to an argument, or 0, plus a constant; the sum wraps at 32 bits.
+    Set {
+        /// What.
+        to: SetTo,
+        /// The argument, counted from the pointer; none is 0.
+        from: Option<u32>,
+        /// The constant.
+        add: u32,
+    },
+    /// As `Loop`, as often as an argument says. If that is 0 the next instruction is `end`.
+    LoopArg {
+        /// The argument, counted from the pointer.
+        arg: u32,
+        /// The instruction behind the loop's `Next`.
+        end: u32,
+    },
+    /// Writes the column counter's column in every bank, then counts it up as `Read` does.
+    Write,
+    /// If fewer than `within` clocks are left to the sequencer's next refresh: as `Ref`. Otherwise
+    /// nothing, and the next instruction issues [`MIN_DELAY`] clocks later.
+    RefreshDue {
+        /// How many clocks.
+        within: u32,
+    },
+}
+
+/// What `Set` sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SetTo {
+    /// The pointer into argument memory.
+    Pointer,
+    /// The pointer, on from where it is.
+    Advance,
+    /// The row counter; the column counter becomes 0.
+    Row,
+    /// The column counter.
+    Col,
+    /// A parameter of the attention units, by its number.
+    Param(u32),
+}
+
+impl SetTo {
+    /// Bits of its number in the program.
+    pub const BITS: u32 = 3;
+
+    /// Its number in the program, in which all parameters are one.
+    pub fn code(self) -> u32 {
+        match self {
+            SetTo::Pointer => 0,
+            SetTo::Advance => 1,
+            SetTo::Row => 2,
+            SetTo::Col => 3,
+            SetTo::Param(_) => 4,
+        }
+    }
+
+    /// The parameter's number; 0 if it is none.
+    pub fn param(self) -> u32 {
+        match self {
+            SetTo::Param(index) => index,
+            _ => 0,
+        }
+    }
 }
 
 /// Operands of `Stream`.
@@ -219,6 +287,32 @@ pub struct IsaShape {
     pub addr_bits: u32,
     /// First and last bank of a load; 0 when every load goes to all banks.
     pub bank_bits: u32,
+    /// Instructions on arguments and refreshes; all 0 when the program has none.
+    pub dynamic: DynamicIsa,
+}
+
+/// Field widths of the instructions whose effect is known only when the program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DynamicIsa {
+    /// What a `Set` sets: [`SetTo::BITS`], or 0 when there is no `Set`.
+    pub to_bits: u32,
+    /// Number of a parameter; 0 when none is set.
+    pub param_bits: u32,
+    /// An argument, counted from the pointer; 0 when none is used.
+    pub arg_bits: u32,
+    /// The constant of a `Set`; 0 when there is no `Set`.
+    pub add_bits: u32,
+    /// Where a `LoopArg` ends; 0 when there is none.
+    pub end_bits: u32,
+    /// Clocks of a `RefreshDue`; 0 when there is none.
+    pub within_bits: u32,
+}
+
+impl DynamicIsa {
+    /// The bit of a `Set` that says whether it takes an argument; 0 when none is used.
+    pub fn flag_bits(&self) -> u32 {
+        self.arg_bits.min(1)
+    }
 }
 
 /// One instruction: an action and the clocks until the next.
@@ -231,6 +325,11 @@ pub struct Instr {
 }
 
 impl Action {
+    /// Whether it begins a loop.
+    pub fn loops(&self) -> bool {
+        matches!(self, Action::Loop { .. } | Action::LoopArg { .. })
+    }
+
     /// Its opcode.
     pub fn opcode(&self) -> u32 {
         match self {
@@ -245,6 +344,10 @@ impl Action {
             Action::Next => 8,
             Action::Stream(_) => 9,
             Action::Vec(_) => 10,
+            Action::Set { .. } => 11,
+            Action::LoopArg { .. } => 12,
+            Action::Write => 13,
+            Action::RefreshDue { .. } => 14,
         }
     }
 }
@@ -308,12 +411,41 @@ impl IsaShape {
         self.layout(&[VecOp::bits(), 1, 1, a, a, a, a, self.bank_bits, self.bank_bits])
     }
 
+    /// Fields of `Set`: argument, whether it takes one, what it sets, parameter, constant.
+    pub fn set_fields(&self) -> Vec<Field> {
+        let d = &self.dynamic;
+        self.layout(&[d.arg_bits, d.flag_bits(), d.to_bits, d.param_bits, d.add_bits])
+    }
+
+    /// Fields of `LoopArg`: argument, end.
+    pub fn loop_arg_fields(&self) -> Vec<Field> {
+        self.layout(&[self.dynamic.arg_bits, self.dynamic.end_bits])
+    }
+
+    /// Field of `RefreshDue`: within.
+    pub fn refresh_due_fields(&self) -> Vec<Field> {
+        self.layout(&[self.dynamic.within_bits])
+    }
+
+    /// Bits of the count of a loop: of its field, or of an argument.
+    pub fn round_bits(&self) -> u32 {
+        match self.dynamic.end_bits {
+            0 => self.count_bits,
+            _ => self.count_bits.max(ARG_BITS),
+        }
+    }
+
     /// Bits of a program word: the widest instruction.
     pub fn word_bits(&self) -> u32 {
-        [self.row_fields(), self.loop_fields(), self.stream_fields(), self.vec_fields()]
-            .iter()
-            .filter_map(|f| f.last().map(|l| l.at + l.bits))
-            .max()
-            .unwrap_or(0)
+        let all = [
+            self.row_fields(),
+            self.loop_fields(),
+            self.stream_fields(),
+            self.vec_fields(),
+            self.set_fields(),
+            self.loop_arg_fields(),
+            self.refresh_due_fields(),
+        ];
+        all.iter().filter_map(|f| f.last().map(|l| l.at + l.bits)).max().unwrap_or(0)
     }
 }

@@ -2,8 +2,8 @@
 //! narrowest fields that hold a program.
 
 use crate::isa::{
-    Action, Block, Field, Instr, IsaShape, Stream, VecOp, Vector, LOOP_DEPTH, MIN_DELAY,
-    OPCODE_BITS,
+    Action, Block, DynamicIsa, Field, Instr, IsaShape, SetTo, Stream, VecOp, Vector, LOOP_DEPTH,
+    MIN_DELAY, OPCODE_BITS,
 };
 use crate::shape::{choice_bits, index_bits, BankShape, StreamMode};
 use thiserror::Error;
@@ -49,6 +49,22 @@ pub enum ProgramError {
         /// Which instruction.
         index: usize,
     },
+    /// A loop's end is not the instruction behind its `Next`.
+    #[error("instruction {index}: a loop that does not end at {end}")]
+    LoopEnd {
+        /// Which instruction.
+        index: usize,
+        /// Where it says that it ends.
+        end: u32,
+    },
+    /// An instruction that no program of this shape has.
+    #[error("instruction {index}: the program word has no fields for opcode {opcode}")]
+    Absent {
+        /// Which instruction.
+        index: usize,
+        /// Its opcode.
+        opcode: u32,
+    },
     /// Too many loops in one another.
     #[error("instruction {index}: loops nest deeper than {LOOP_DEPTH}")]
     Depth {
@@ -90,7 +106,7 @@ fn operands(action: &Action) -> Vec<(&'static str, u32)> {
         Action::End | Action::Wait | Action::Act | Action::Read | Action::Pre | Action::Ref => {
             vec![]
         }
-        Action::Next => vec![],
+        Action::Next | Action::Write => vec![],
         Action::Row { row, col } => vec![("row", row), ("column", col)],
         Action::Loop { count } => vec![("count", count)],
         Action::Stream(s) => vec![
@@ -117,6 +133,15 @@ fn operands(action: &Action) -> Vec<(&'static str, u32)> {
             ("first bank", v.bank),
             ("last bank", v.last),
         ],
+        Action::Set { to, from, add } => vec![
+            ("argument", from.unwrap_or(0)),
+            ("whether there is an argument", from.is_some().into()),
+            ("destination", to.code()),
+            ("parameter", to.param()),
+            ("constant", add),
+        ],
+        Action::LoopArg { arg, end } => vec![("argument", arg), ("end", end)],
+        Action::RefreshDue { within } => vec![("clocks", within)],
     }
 }
 
@@ -128,7 +153,20 @@ impl IsaShape {
             7 => self.loop_fields(),
             9 => self.stream_fields(),
             10 => self.vec_fields(),
+            11 => self.set_fields(),
+            12 => self.loop_arg_fields(),
+            14 => self.refresh_due_fields(),
             _ => vec![],
+        }
+    }
+
+    /// Whether the shape lacks the fields of an opcode.
+    fn lacks(&self, opcode: u32) -> bool {
+        match opcode {
+            11 => self.dynamic.to_bits == 0,
+            12 => self.dynamic.end_bits == 0 || self.dynamic.arg_bits == 0,
+            14 => self.dynamic.within_bits == 0,
+            _ => false,
         }
     }
 
@@ -155,6 +193,7 @@ impl IsaShape {
             block_bits: bank.blocks.is_some().into(),
             addr_bits: index_bits(vector_depth),
             bank_bits: 0,
+            dynamic: DynamicIsa::default(),
         };
         let widen = |bits: &mut u32, value: u32| *bits = (*bits).max(value_bits(value));
         for instr in program {
@@ -183,6 +222,21 @@ impl IsaShape {
                         widen(&mut isa.bank_bits, bank);
                     }
                 }
+                Action::Set { to, from, add } => {
+                    isa.dynamic.to_bits = SetTo::BITS;
+                    widen(&mut isa.dynamic.add_bits, add);
+                    if let SetTo::Param(index) = to {
+                        widen(&mut isa.dynamic.param_bits, index);
+                    }
+                    if let Some(arg) = from {
+                        widen(&mut isa.dynamic.arg_bits, arg);
+                    }
+                }
+                Action::LoopArg { arg, end } => {
+                    widen(&mut isa.dynamic.arg_bits, arg);
+                    widen(&mut isa.dynamic.end_bits, end);
+                }
+                Action::RefreshDue { within } => widen(&mut isa.dynamic.within_bits, within),
                 _ => {}
             }
         }
@@ -212,6 +266,9 @@ pub fn encode_instr(index: usize, instr: &Instr, isa: &IsaShape) -> Result<u128,
         return Err(ProgramError::Width { bits: isa.word_bits() });
     }
     let opcode = instr.action.opcode();
+    if isa.lacks(opcode) {
+        return Err(ProgramError::Absent { index, opcode });
+    }
     let delay = ("delay", instr.delay);
     let at_delay = Field { at: OPCODE_BITS, bits: isa.delay_bits };
     let operands = operands(&instr.action).into_iter().zip(isa.fields(opcode));
@@ -225,6 +282,22 @@ pub fn encode_instr(index: usize, instr: &Instr, isa: &IsaShape) -> Result<u128,
     Ok(word)
 }
 
+/// The instruction behind the `Next` of the loop that begins at `index`; none if it has no `Next`.
+pub fn loop_end(program: &[Instr], index: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, instr) in program.iter().enumerate().skip(index) {
+        if instr.action.loops() {
+            depth += 1;
+        } else if instr.action == Action::Next {
+            depth = depth.checked_sub(1)?;
+        }
+        if depth == 0 {
+            return (at > index).then_some(at + 1);
+        }
+    }
+    None
+}
+
 /// The words of a whole program.
 ///
 /// # Errors
@@ -236,13 +309,18 @@ pub fn encode(program: &[Instr], isa: &IsaShape) -> Result<Vec<u128>, Vec<Progra
     let mut depth = 0usize;
     for (index, instr) in program.iter().enumerate() {
         match instr.action {
-            Action::Loop { .. } if depth == LOOP_DEPTH => {
+            action if action.loops() && depth == LOOP_DEPTH => {
                 errors.push(ProgramError::Depth { index });
             }
-            Action::Loop { .. } => depth += 1,
+            action if action.loops() => depth += 1,
             Action::Next if depth == 0 => errors.push(ProgramError::Next { index }),
             Action::Next => depth -= 1,
             _ => {}
+        }
+        if let Action::LoopArg { end, .. } = instr.action {
+            if loop_end(program, index) != Some(end as usize) {
+                errors.push(ProgramError::LoopEnd { index, end });
+            }
         }
         match encode_instr(index, instr, isa) {
             Ok(word) => words.push(word),
@@ -269,6 +347,9 @@ pub fn decode_instr(index: usize, word: u128, isa: &IsaShape) -> Result<Instr, P
         (word.checked_shr(f.at).unwrap_or(0) & mask) as u32
     };
     let opcode = take(&Field { at: 0, bits: OPCODE_BITS });
+    if isa.lacks(opcode) {
+        return Err(ProgramError::Unknown { index, field: "opcode", value: opcode });
+    }
     let delay = Field { at: OPCODE_BITS, bits: isa.delay_bits };
     let fields = isa.fields(opcode);
     let end = fields.last().map_or(delay.at + delay.bits, |f| f.at + f.bits);
@@ -306,6 +387,29 @@ pub fn decode_instr(index: usize, word: u128, isa: &IsaShape) -> Result<Instr, P
             let len = len_less_1.saturating_add(1);
             Action::Vec(Vector { op, a, a_step, b, b_step, d, len, bank, last })
         }
+        (11, &[arg, takes, to, param, add]) => {
+            let from = match (takes, arg) {
+                (0, 0) => None,
+                (0, _) => return Err(ProgramError::Stray { index, opcode }),
+                _ => Some(arg),
+            };
+            let to = match (to, param) {
+                (0, 0) => SetTo::Pointer,
+                (1, 0) => SetTo::Advance,
+                (2, 0) => SetTo::Row,
+                (3, 0) => SetTo::Col,
+                (4, _) => SetTo::Param(param),
+                (0..=3, _) => return Err(ProgramError::Stray { index, opcode }),
+                _ => {
+                    let field = "destination";
+                    return Err(ProgramError::Unknown { index, field, value: to });
+                }
+            };
+            Action::Set { to, from, add }
+        }
+        (12, &[arg, end]) => Action::LoopArg { arg, end },
+        (13, []) => Action::Write,
+        (14, &[within]) => Action::RefreshDue { within },
         _ => return Err(ProgramError::Unknown { index, field: "opcode", value: opcode }),
     };
     if word.checked_shr(end).unwrap_or(0) != 0 {
@@ -374,7 +478,21 @@ mod tests {
             Just(Action::Read),
             Just(Action::Pre),
             Just(Action::Ref),
+            Just(Action::Write),
             (0u32..1 << 15, 0u32..64).prop_map(|(row, col)| Action::Row { row, col }),
+            (0u32..200_000).prop_map(|within| Action::RefreshDue { within }),
+            (0u32..5, 0u32..20, prop::option::of(0u32..70), any::<u32>()).prop_map(
+                |(to, param, from, add)| {
+                    let to = match to {
+                        0 => SetTo::Pointer,
+                        1 => SetTo::Advance,
+                        2 => SetTo::Row,
+                        3 => SetTo::Col,
+                        _ => SetTo::Param(param),
+                    };
+                    Action::Set { to, from, add: add >> (param + 5) }
+                }
+            ),
             (0u32..2, 0u32..5000, 0u32..4, 0u32..3, any::<u32>(), block).prop_map(
                 |(m, c, t, o, k, block)| Action::Stream(Stream {
                     mode: m,
@@ -419,8 +537,13 @@ mod tests {
         fn programs_survive_the_way_to_words_and_back(
             body in prop::collection::vec((action(), 2u32..9000), 0..40),
             count in 1u32..70000,
+            arg in prop::option::of(0u32..300),
         ) {
-            let mut program = vec![Instr { action: Action::Loop { count }, delay: 2 }];
+            let first = match arg {
+                Some(arg) => Action::LoopArg { arg, end: body.len() as u32 + 2 },
+                None => Action::Loop { count },
+            };
+            let mut program = vec![Instr { action: first, delay: 2 }];
             program.extend(body.iter().map(|&(action, delay)| Instr { action, delay }));
             program.extend([Instr { action: Action::Next, delay: 2 }, end()]);
             let isa = IsaShape::smallest(&program, &bank(), 4, 100);
@@ -486,12 +609,70 @@ mod tests {
                 ProgramError::End,
             ]
         );
+        let dynamic = [at(Action::RefreshDue { within: 3 }), at(Action::Write), end()];
+        let absent = ProgramError::Absent { index: 0, opcode: 14 };
+        assert_eq!(encode(&dynamic, &isa).unwrap_err(), [absent]);
         let nest = [at(Action::Loop { count: 1 }); LOOP_DEPTH + 1];
         let depth = ProgramError::Depth { index: LOOP_DEPTH };
         assert_eq!(encode(&nest, &isa).unwrap_err(), [depth, ProgramError::End]);
         let wide = IsaShape { addr_bits: 31, ..isa };
         let width = ProgramError::Width { bits: wide.word_bits() };
         assert_eq!(encode(&[end()], &wide).unwrap_err(), [width]);
+    }
+
+    /// A program without such instructions has no bit for them; one with them has as few as it can.
+    #[test]
+    fn fields_of_arguments_are_there_where_they_are_used() {
+        let at = |action| Instr { action, delay: 2 };
+        let fields = |program: &[Instr]| {
+            let isa = IsaShape::smallest(program, &bank(), 4, 16);
+            let d = isa.dynamic;
+            ([d.to_bits, d.param_bits, d.arg_bits, d.add_bits, d.end_bits, d.within_bits], isa)
+        };
+        assert_eq!(fields(&[at(Action::Write), end()]).0, [0; 6]);
+        let set = |to, from, add| at(Action::Set { to, from, add });
+        assert_eq!(fields(&[set(SetTo::Row, None, 9)]).0, [3, 0, 0, 4, 0, 0]);
+        assert_eq!(fields(&[set(SetTo::Param(8), Some(0), 0)]).0, [3, 4, 1, 1, 0, 0]);
+        assert_eq!(fields(&[at(Action::RefreshDue { within: 700 })]).0, [0, 0, 0, 0, 0, 10]);
+        let nested = [
+            at(Action::LoopArg { arg: 5, end: 5 }),
+            at(Action::LoopArg { arg: 1, end: 4 }),
+            at(Action::Write),
+            at(Action::Next),
+            at(Action::Next),
+            end(),
+        ];
+        let (widths, isa) = fields(&nested);
+        assert_eq!((widths, isa.round_bits()), ([0, 0, 3, 0, 3, 0], 32));
+        let wrong = |end| {
+            let mut program = nested;
+            program[1].action = Action::LoopArg { arg: 1, end };
+            encode(&program, &isa).unwrap_err()
+        };
+        assert_eq!(wrong(5), [ProgramError::LoopEnd { index: 1, end: 5 }]);
+        assert_eq!(wrong(3), [ProgramError::LoopEnd { index: 1, end: 3 }]);
+        let mut deeper = vec![at(Action::LoopArg { arg: 0, end: 0 }); LOOP_DEPTH + 1];
+        deeper.push(end());
+        assert!(encode(&deeper, &isa)
+            .unwrap_err()
+            .contains(&ProgramError::Depth { index: LOOP_DEPTH }));
+        // A parameter that is none, an argument that is not taken, a destination that is none.
+        let (_, isa) = fields(&[set(SetTo::Param(3), Some(3), 3)]);
+        let f = isa.set_fields();
+        let word = |bits: &[(usize, u128)]| {
+            bits.iter().fold(11 | 2 << OPCODE_BITS, |w, &(i, value)| w | value << f[i].at)
+        };
+        assert_eq!(
+            decode(&[word(&[(3, 1)]), word(&[(0, 1), (2, 2)]), word(&[(2, 5)])], &isa).unwrap_err(),
+            [
+                ProgramError::Stray { index: 0, opcode: 11 },
+                ProgramError::Stray { index: 1, opcode: 11 },
+                ProgramError::Unknown { index: 2, field: "destination", value: 5 },
+            ]
+        );
+        let bare = fields(&[]).1;
+        let unknown = ProgramError::Unknown { index: 0, field: "opcode", value: 11 };
+        assert_eq!(decode(&[11], &bare).unwrap_err(), [unknown]);
     }
 
     #[test]

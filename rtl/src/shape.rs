@@ -1,7 +1,7 @@
 //! Shapes: every number that decides what hardware is built. Lowering fills them in from proven
 //! ranges; the units take them as run-time widths. Nothing here knows a model, a file or a cycle.
 
-use crate::attention::{AttentionMode, AttentionShape};
+use crate::attention::{AttentionMode, AttentionShape, ARG_BITS};
 use crate::isa::{IsaShape, VecOp};
 use crate::program::MAX_WORD_BITS;
 
@@ -38,6 +38,8 @@ pub struct ChannelShape {
     pub beat_bits: u32,
     /// Clocks from a column read to its data.
     pub read_latency: u32,
+    /// Clocks from a column write to its data; none where nothing is written.
+    pub write_latency: Option<u32>,
     /// Rows of a DRAM bank.
     pub dram_rows: u32,
     /// Columns of a DRAM row.
@@ -50,6 +52,8 @@ pub struct ChannelShape {
     pub isa: IsaShape,
     /// Words of program memory.
     pub program_depth: u32,
+    /// Words of argument memory; 0 where the program takes no arguments.
+    pub arg_words: u32,
     /// One bank unit.
     pub bank: BankShape,
     /// The buffer unit.
@@ -100,9 +104,36 @@ impl ChannelShape {
             !masked || self.read_latency >= crate::timing::SEED_CLOCKS,
             "a read takes at least the clocks of a seed where signs are generated",
         );
+        want(
+            self.write_latency.is_none_or(|clocks| (1..=100).contains(&clocks)),
+            "a write takes 1 to 100 clocks",
+        );
+        want(
+            self.write_latency.is_some() == bank.attention.is_some(),
+            "columns are written where there is attention",
+        );
         want(self.rfc >= 2 && self.refi > self.rfc, "a refresh takes 2 clocks, and less than refi");
         want(!modes.is_empty(), "there is a stream mode");
         want(self.program_depth > 0, "there is program memory");
+        let dynamic = &isa.dynamic;
+        want(
+            (self.arg_words > 0) == (dynamic.arg_bits > 0),
+            "there is argument memory where the program takes arguments",
+        );
+        want(self.arg_words <= 1 << 16, "there are at most 65536 arguments");
+        want(
+            dynamic.end_bits == 0 || dynamic.arg_bits > 0,
+            "a loop that an argument counts has a field for it",
+        );
+        want(
+            dynamic.end_bits <= index_bits(self.program_depth),
+            "the end field is no wider than a program address",
+        );
+        want(
+            dynamic.param_bits <= bank.attention.as_ref().map_or(0, |a| a.param_bits()),
+            "the parameter field is no wider than a parameter's number",
+        );
+        want(dynamic.add_bits <= ARG_BITS && dynamic.within_bits <= 32, "constants have 32 bits");
         want(isa.row_bits <= index_bits(self.dram_rows), "the row field is no wider than a row");
         want(
             isa.col_bits <= index_bits(self.dram_cols),

@@ -66,6 +66,7 @@ pub fn channel(bank: BankShape) -> ChannelShape {
         beats: 4,
         beat_bits: 64,
         read_latency: 5,
+        write_latency: bank.attention.as_ref().map(|_| 4),
         dram_rows: 64,
         dram_cols: 32,
         refi: 1000,
@@ -83,8 +84,10 @@ pub fn channel(bank: BankShape) -> ChannelShape {
             block_bits: if bank.blocks.is_some() { 9 } else { 0 },
             addr_bits: 8,
             bank_bits: 0,
+            dynamic: Default::default(),
         },
         program_depth: 64,
+        arg_words: 0,
         bank,
         buffer: BufferShape { word_bits: 32, depth: 64, ops: vec![], requant: None, mul_bits: 16 },
     }

@@ -20,6 +20,7 @@ fn shape() -> ChannelShape {
         beats: 4,
         beat_bits: 64,
         read_latency: 2,
+        write_latency: None,
         dram_rows: 8,
         dram_cols: 4,
         refi: 1000,
@@ -37,8 +38,10 @@ fn shape() -> ChannelShape {
             block_bits: 0,
             addr_bits: 4,
             bank_bits: 0,
+            dynamic: Default::default(),
         },
         program_depth: 16,
+        arg_words: 0,
         bank: BankShape {
             lookups: Vec::new(),
             gated: None,

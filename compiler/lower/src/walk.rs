@@ -2,9 +2,12 @@
 //!
 //! From the program word's meaning alone: an instruction issues, the next one `delay` clocks later;
 //! `Loop` repeats what follows, up to its `Next`, `count` times; `End` ends. The first instruction
-//! issues at clock 0.
+//! issues at clock 0. What arguments and the time of the next refresh decide is decided here, as
+//! the sequencer decides it.
 
-use pimc_rtl::isa::{Action, Instr, LOOP_DEPTH, MIN_DELAY};
+use pimc_rtl::isa::{Action, Instr, SetTo, LOOP_DEPTH, MIN_DELAY};
+use pimc_rtl::program::loop_end;
+use pimc_rtl::timing::IDLE_CLOCKS;
 use thiserror::Error;
 
 /// One instruction at the clock of its issue.
@@ -16,6 +19,20 @@ pub struct Issue {
     pub index: usize,
     /// What it does.
     pub action: Action,
+    /// Of `Set` what it sets (of `Advance` how far), of `LoopArg` how often, of `RefreshDue` 1 if it
+    /// refreshes; otherwise 0.
+    pub value: u32,
+}
+
+impl Issue {
+    /// Whether the banks are refreshed.
+    pub fn refreshes(&self) -> bool {
+        match self.action {
+            Action::Ref => true,
+            Action::RefreshDue { .. } => self.value != 0,
+            _ => false,
+        }
+    }
 }
 
 /// Why a program cannot be run.
@@ -47,6 +64,28 @@ pub enum ProgramError {
         /// Which instruction.
         index: usize,
     },
+    /// A loop's end is not the instruction behind its `Next`.
+    #[error("instruction {index}: a loop that does not end at {end}")]
+    LoopEnd {
+        /// Which instruction.
+        index: usize,
+        /// Where it says that it ends.
+        end: u32,
+    },
+    /// An argument that the host did not write.
+    #[error("instruction {index}: there is no argument {arg}")]
+    Arg {
+        /// Which instruction.
+        index: usize,
+        /// Its place in argument memory.
+        arg: u32,
+    },
+    /// `RefreshDue` when the time of the next refresh is not known.
+    #[error("instruction {index}: whether a refresh is due is not known before one")]
+    Refresh {
+        /// Which instruction.
+        index: usize,
+    },
     /// The program runs past its last word, or ends inside a loop.
     #[error("the program has no end, or ends inside a loop")]
     End,
@@ -56,6 +95,12 @@ pub enum ProgramError {
 /// an error.
 pub struct Walk<'a> {
     program: &'a [Instr],
+    args: &'a [u32],
+    /// What a refresh sets the sequencer's counter to.
+    interval: u64,
+    /// The last refresh.
+    refreshed: Option<u64>,
+    pointer: u32,
     index: usize,
     cycle: u64,
     /// Per open loop: the first instruction of its body, and how often it still runs.
@@ -64,9 +109,50 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk from the program's start.
+    /// A walk from the start of a program that takes no arguments and asks for no time.
     pub fn new(program: &'a [Instr]) -> Walk<'a> {
-        Walk { program, index: 0, cycle: 0, loops: Vec::new(), stopped: false }
+        Walk::with_args(program, &[], 0)
+    }
+
+    /// A walk from the start of a program with its arguments, on a DRAM that is refreshed every
+    /// `refi` clocks.
+    pub fn with_args(program: &'a [Instr], args: &'a [u32], refi: u32) -> Walk<'a> {
+        Walk {
+            program,
+            args,
+            interval: u64::from(refi.saturating_sub(IDLE_CLOCKS)),
+            refreshed: None,
+            pointer: 0,
+            index: 0,
+            cycle: 0,
+            loops: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// The argument `offset` from the pointer.
+    fn arg(&self, offset: u32) -> Result<u32, ProgramError> {
+        let arg = self.pointer.wrapping_add(offset);
+        let missing = ProgramError::Arg { index: self.index, arg };
+        self.args.get(arg as usize).copied().ok_or(missing)
+    }
+
+    /// Whether fewer than `within` clocks are on the sequencer's counter. A refresh that issues at
+    /// clock t sets it to the interval, which it shows from clock t + 1 on.
+    fn due(&self, within: u32) -> Result<bool, ProgramError> {
+        let unknown = ProgramError::Refresh { index: self.index };
+        let refreshed = self.refreshed.filter(|_| self.interval > 0).ok_or(unknown)?;
+        let left = (refreshed + 1 + self.interval).saturating_sub(self.cycle);
+        Ok(left < u64::from(within))
+    }
+
+    /// Begins a loop that runs `rounds` times.
+    fn enter(&mut self, rounds: u32) -> Result<(), ProgramError> {
+        if self.loops.len() == LOOP_DEPTH {
+            return Err(ProgramError::Depth { index: self.index });
+        }
+        self.loops.push((self.index + 1, rounds));
+        Ok(())
     }
 
     fn step(&mut self) -> Result<Issue, ProgramError> {
@@ -75,29 +161,63 @@ impl<'a> Walk<'a> {
         if instr.delay < MIN_DELAY && instr.action != Action::End {
             return Err(ProgramError::Delay { index, delay: instr.delay });
         }
-        let issue = Issue { cycle: self.cycle, index, action: instr.action };
-        self.index += 1;
+        let mut issue = Issue { cycle: self.cycle, index, action: instr.action, value: 0 };
+        let (mut next, mut delay) = (index + 1, instr.delay);
         match instr.action {
             Action::End if self.loops.is_empty() => self.stopped = true,
             Action::End => return Err(ProgramError::End),
             Action::Loop { count: 0 } => return Err(ProgramError::Count { index }),
-            Action::Loop { count } if self.loops.len() < LOOP_DEPTH => {
-                self.loops.push((self.index, count));
+            Action::Loop { count } => self.enter(count)?,
+            Action::LoopArg { arg, end } => {
+                if loop_end(self.program, index) != Some(end as usize) {
+                    return Err(ProgramError::LoopEnd { index, end });
+                }
+                issue.value = self.arg(arg)?;
+                match issue.value {
+                    0 => next = end as usize,
+                    rounds => self.enter(rounds)?,
+                }
             }
-            Action::Loop { .. } => return Err(ProgramError::Depth { index }),
             Action::Next => match self.loops.last_mut() {
                 None => return Err(ProgramError::Next { index }),
                 Some((body, left)) if *left > 1 => {
                     *left -= 1;
-                    self.index = *body;
+                    next = *body;
                 }
                 Some(_) => {
                     self.loops.pop();
                 }
             },
-            _ => {}
+            Action::Set { to, from, add } => {
+                let from = from.map_or(Ok(0), |arg| self.arg(arg))?;
+                issue.value = from.wrapping_add(add);
+                match to {
+                    SetTo::Pointer => self.pointer = issue.value,
+                    SetTo::Advance => self.pointer = self.pointer.wrapping_add(issue.value),
+                    SetTo::Row | SetTo::Col | SetTo::Param(_) => {}
+                }
+            }
+            Action::RefreshDue { within } => {
+                issue.value = self.due(within)?.into();
+                if issue.value == 0 {
+                    delay = MIN_DELAY;
+                }
+            }
+            Action::Row { .. }
+            | Action::Act
+            | Action::Read
+            | Action::Write
+            | Action::Pre
+            | Action::Ref
+            | Action::Wait
+            | Action::Stream(_)
+            | Action::Vec(_) => {}
         }
-        self.cycle += u64::from(instr.delay);
+        if issue.refreshes() {
+            self.refreshed = Some(self.cycle);
+        }
+        self.index = next;
+        self.cycle += u64::from(delay);
         Ok(issue)
     }
 }

@@ -41,6 +41,7 @@ pub fn everything() -> ChannelShape {
         beats: 4,
         beat_bits: 64,
         read_latency: 9,
+        write_latency: None,
         dram_rows: 64,
         dram_cols: 8,
         refi: 300,
@@ -58,8 +59,10 @@ pub fn everything() -> ChannelShape {
             block_bits: 7,
             addr_bits: 9,
             bank_bits: 5,
+            dynamic: Default::default(),
         },
         program_depth: 200,
+        arg_words: 0,
         bank: BankShape {
             lookups: vec![LookupShape {
                 k: 4,
@@ -139,6 +142,7 @@ pub fn product_quantized() -> ChannelShape {
         beats: 2,
         beat_bits: 16,
         read_latency: 3,
+        write_latency: None,
         dram_rows: 16,
         dram_cols: 4,
         refi: 200,
@@ -156,8 +160,10 @@ pub fn product_quantized() -> ChannelShape {
             block_bits: 0,
             addr_bits: 5,
             bank_bits: 0,
+            dynamic: Default::default(),
         },
         program_depth: 16,
+        arg_words: 0,
         bank: BankShape {
             lookups: vec![LookupShape {
                 k: 4,

@@ -8,6 +8,11 @@
 //! of A, rows of A, slots, otherwise absent), and `vec OP a=ADDR:STEP b=ADDR:STEP d=ADDR len=N
 //! bank=B last=B` (the first and the last bank that a load goes to; no last when they are one, neither
 //! when it goes to all).
+//!
+//! With arguments: `set WHAT = VALUE`, where WHAT is `pointer`, `row`, `col` or `param N` and VALUE
+//! a number, `arg N` (counted from the pointer) or `arg N plus NUMBER`; `advance VALUE` moves the
+//! pointer on; `loop arg N end=INSTRUCTION` (counted from 0); `write`; `ref due=CLOCKS`. A number is
+//! of 32 bits and may be negative.
 
 mod parse;
 
@@ -15,7 +20,8 @@ pub use parse::parse;
 
 use crate::plan::Plan;
 use pimc_ir::Model;
-use pimc_rtl::isa::{Action, Instr, VecOp};
+use pimc_rtl::attention::AttentionParam;
+use pimc_rtl::isa::{Action, Instr, SetTo, VecOp};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
 use std::io::{self, Write};
 
@@ -51,6 +57,19 @@ pub fn instruction(instr: &Instr) -> String {
         Action::Pre => "pre".to_string(),
         Action::Ref => "ref".to_string(),
         Action::Loop { count } => format!("loop {count}"),
+        Action::LoopArg { arg, end } => format!("loop arg {arg} end={end}"),
+        Action::Set { to: SetTo::Advance, from, add } => format!("advance {}", value(from, add)),
+        Action::Set { to, from, add } => {
+            let what = match to {
+                SetTo::Pointer | SetTo::Advance => "pointer".to_string(),
+                SetTo::Row => "row".to_string(),
+                SetTo::Col => "col".to_string(),
+                SetTo::Param(index) => format!("param {index}"),
+            };
+            format!("set {what} = {}", value(from, add))
+        }
+        Action::Write => "write".to_string(),
+        Action::RefreshDue { within } => format!("ref due={within}"),
         Action::Next => "next".to_string(),
         Action::Stream(s) => {
             let block = match s.block.fields() {
@@ -90,6 +109,48 @@ pub fn instruction(instr: &Instr) -> String {
     format!("{body} +{}", instr.delay)
 }
 
+/// What a `Set` sets: an argument, a constant, or their sum. Constants are signed here.
+fn value(from: Option<u32>, add: u32) -> String {
+    match (from, add as i32) {
+        (None, add) => add.to_string(),
+        (Some(arg), 0) => format!("arg {arg}"),
+        (Some(arg), add) => format!("arg {arg} plus {add}"),
+    }
+}
+
+/// What an instruction does, where its name and numbers do not say it to people.
+fn comment(instr: &Instr, shape: &ChannelShape) -> Option<String> {
+    Some(match instr.action {
+        Action::Stream(s) => mode_name(shape, s.mode),
+        Action::Set { to: SetTo::Param(index), .. } => param_name(index),
+        Action::Set { to: SetTo::Pointer, .. } => "arguments count from there".into(),
+        Action::Set { to: SetTo::Advance, .. } => "arguments count from so much further on".into(),
+        Action::Set { to: SetTo::Row, .. } => "row of the next activate; column 0".into(),
+        Action::Set { to: SetTo::Col, .. } => "column of the next read or write".into(),
+        Action::LoopArg { arg, end } => {
+            format!("as often as argument {arg} says; if 0 on to instruction {end}")
+        }
+        Action::Write => "the column goes back to every bank".into(),
+        Action::RefreshDue { within } => {
+            format!("a refresh if fewer than {within} clocks are left to it")
+        }
+        _ => return None,
+    })
+}
+
+/// What a parameter of the attention units is, for people.
+fn param_name(index: u32) -> String {
+    match AttentionParam::of(index) {
+        Some(AttentionParam::Compressed) => "attention: compressed tokens".into(),
+        Some(AttentionParam::Length) => "attention: tokens in the cache".into(),
+        Some(AttentionParam::Ring) => "attention: place of the oldest recent token".into(),
+        Some(AttentionParam::Place) => "attention: a place in a block".into(),
+        Some(AttentionParam::LoadRow) => "attention: row of the next load".into(),
+        Some(AttentionParam::Limit(query)) => format!("attention: tokens that query {query} sees"),
+        None => "attention: no such parameter".into(),
+    }
+}
+
 /// What a stream mode is, for people.
 pub fn mode_name(shape: &ChannelShape, mode: u32) -> String {
     let lookup = |i: u32| {
@@ -127,11 +188,11 @@ fn write_lines(
             depth = depth.saturating_sub(1);
         }
         let mut line = format!("{}{}", "  ".repeat(depth + 1), instruction(instr));
-        if let (Some(shape), Action::Stream(s)) = (shape, instr.action) {
-            line.push_str(&format!("  // {}", mode_name(shape, s.mode)));
+        if let Some(comment) = shape.and_then(|shape| comment(instr, shape)) {
+            line.push_str(&format!("  // {comment}"));
         }
         writeln!(to, "{line}")?;
-        if matches!(instr.action, Action::Loop { .. }) {
+        if instr.action.loops() {
             depth += 1;
         }
     }

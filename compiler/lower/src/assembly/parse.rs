@@ -3,7 +3,8 @@
 use super::VEC_OPS;
 use crate::diag::{error, list};
 use pimc_ir::{Code, Diagnostic, Diagnostics, Span};
-use pimc_rtl::isa::{Action, Block, Instr, Stream, Vector, LOOP_DEPTH, MIN_DELAY};
+use pimc_rtl::isa::{Action, Block, Instr, SetTo, Stream, Vector, LOOP_DEPTH, MIN_DELAY};
+use pimc_rtl::program::loop_end;
 
 /// A word of a line and its place in the text.
 #[derive(Clone, Copy)]
@@ -40,6 +41,34 @@ impl<'a> Line<'a, '_> {
         let token = self.next(what)?;
         number(token.text)
             .ok_or_else(|| token.wrong(format!("the {what} must be a number below 2^32")))
+    }
+
+    /// A plain word, if that comes next.
+    fn word(&mut self, word: &str) -> bool {
+        let next = self.rest.as_slice().first().is_some_and(|token| token.text == word);
+        if next {
+            self.rest.next();
+        }
+        next
+    }
+
+    /// A number of 32 bits that may be negative.
+    fn constant(&mut self) -> Result<u32, Diagnostic> {
+        let token = self.next("value")?;
+        let negative = |text: &str| text.parse::<i32>().ok().map(|n| n as u32);
+        number(token.text)
+            .or_else(|| token.text.starts_with('-').then(|| negative(token.text)).flatten())
+            .ok_or_else(|| token.wrong("the value must be a number of 32 bits, or `arg N`"))
+    }
+
+    /// `NUMBER`, `arg N` or `arg N plus NUMBER`.
+    fn argument(&mut self) -> Result<(Option<u32>, u32), Diagnostic> {
+        if !self.word("arg") {
+            return Ok((None, self.constant()?));
+        }
+        let arg = self.number("argument")?;
+        let add = if self.word("plus") { self.constant()? } else { 0 };
+        Ok((Some(arg), add))
     }
 
     /// The text behind `key=` if that comes next.
@@ -103,6 +132,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vec<Instr>, Diagnostics> {
     let mut found = list(file_name, text);
     let mut program = Vec::new();
     let mut loops: Vec<Span> = Vec::new();
+    let mut ends = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let code = line.split("//").next().unwrap_or("");
@@ -113,14 +143,17 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vec<Instr>, Diagnostics> {
         match read(&mut Line { name, rest }) {
             Ok(instr) => {
                 match instr.action {
-                    Action::Loop { .. } if loops.len() == LOOP_DEPTH => {
+                    action if action.loops() && loops.len() == LOOP_DEPTH => {
                         found.push(name.wrong(format!("loops nest deeper than {LOOP_DEPTH}")));
                     }
-                    Action::Loop { .. } => loops.push(name.span()),
+                    action if action.loops() => loops.push(name.span()),
                     Action::Next if loops.pop().is_none() => {
                         found.push(name.wrong("`next` without a loop"));
                     }
                     _ => {}
+                }
+                if let Action::LoopArg { end, .. } = instr.action {
+                    ends.push((program.len(), end, name));
                 }
                 program.push(instr);
             }
@@ -133,6 +166,16 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vec<Instr>, Diagnostics> {
                 .at(&span, "begins here")
                 .help("end the loop's body with `next +2`"),
         );
+    }
+    if found.is_empty() {
+        for (index, end, name) in ends {
+            match loop_end(&program, index) {
+                Some(behind) if behind != end as usize => {
+                    found.push(name.wrong(format!("`end` must be {behind}, behind its `next`")));
+                }
+                _ => {}
+            }
+        }
     }
     if found.is_empty() && program.last().map(|i| i.action) != Some(Action::End) {
         let end = text.len();
@@ -170,6 +213,33 @@ fn block(line: &mut Line<'_, '_>) -> Result<Block, Diagnostic> {
     }
 }
 
+/// What stands behind `set`, up to its value.
+fn destination(line: &mut Line<'_, '_>) -> Result<SetTo, Diagnostic> {
+    let token = line.next("destination")?;
+    let to = match token.text {
+        "pointer" => SetTo::Pointer,
+        "row" => SetTo::Row,
+        "col" => SetTo::Col,
+        "param" => SetTo::Param(line.number("parameter")?),
+        _ => return Err(token.wrong("expected `pointer`, `row`, `col` or `param N`")),
+    };
+    match line.next("`=`")? {
+        token if token.text == "=" => Ok(to),
+        token => Err(token.wrong("expected `=`")),
+    }
+}
+
+/// What stands behind `loop`.
+fn repeated(line: &mut Line<'_, '_>) -> Result<Action, Diagnostic> {
+    if line.word("arg") {
+        return Ok(Action::LoopArg { arg: line.number("argument")?, end: line.value("end")? });
+    }
+    match line.number("count")? {
+        0 => Err(line.name.wrong("a loop runs at least once")),
+        count => Ok(Action::Loop { count }),
+    }
+}
+
 fn read(line: &mut Line<'_, '_>) -> Result<Instr, Diagnostic> {
     let action = match line.name.text {
         "end" => Action::End,
@@ -178,11 +248,24 @@ fn read(line: &mut Line<'_, '_>) -> Result<Instr, Diagnostic> {
         "act" => Action::Act,
         "read" => Action::Read,
         "pre" => Action::Pre,
-        "ref" => Action::Ref,
-        "loop" => match line.number("count")? {
-            0 => return Err(line.name.wrong("a loop runs at least once")),
-            count => Action::Loop { count },
+        "ref" => match line.optional("due") {
+            None => Action::Ref,
+            Some(token) => Action::RefreshDue {
+                within: number(token.text)
+                    .ok_or_else(|| token.wrong("`due` must be a number below 2^32"))?,
+            },
         },
+        "write" => Action::Write,
+        "set" => {
+            let to = destination(line)?;
+            let (from, add) = line.argument()?;
+            Action::Set { to, from, add }
+        }
+        "advance" => {
+            let (from, add) = line.argument()?;
+            Action::Set { to: SetTo::Advance, from, add }
+        }
+        "loop" => repeated(line)?,
         "next" => Action::Next,
         "stream" => Action::Stream(Stream {
             mode: line.value("mode")?,

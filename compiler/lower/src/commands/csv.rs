@@ -4,7 +4,7 @@
 //! Lines that begin with `#` are comments, but for `# end: N`, which says that a whole run ends at
 //! clock N.
 
-use super::{expand, Command, Expanded, Timed};
+use super::{expand_with, Command, Expanded, Timed};
 use crate::diag::{error, list};
 use crate::target::Target;
 use pimc_ir::{Code, Diagnostic, Diagnostics};
@@ -18,8 +18,18 @@ const END: &str = "# end:";
 /// Largest clock: a few days of any DRAM, and far from where sums of clocks would overflow.
 const MAX_CLOCK: u64 = 1 << 48;
 
-/// Writes `commands.csv`.
+/// Writes `commands.csv` of a program that takes no arguments.
 pub fn write_csv(program: &[Instr], target: &Target, to: &mut dyn Write) -> io::Result<()> {
+    write_csv_with(program, &[], target, to)
+}
+
+/// Writes the commands of a run with these arguments.
+pub fn write_csv_with(
+    program: &[Instr],
+    args: &[u32],
+    target: &Target,
+    to: &mut dyn Write,
+) -> io::Result<()> {
     let tck = target.timing.tck_ps;
     writeln!(to, "# Command trace for target {}: every DRAM command of one run.", target.name)?;
     writeln!(
@@ -29,7 +39,7 @@ pub fn write_csv(program: &[Instr], target: &Target, to: &mut dyn Write) -> io::
     writeln!(to, "# one command a clock. bank, row, column: from 0; -1 is all, or none.")?;
     writeln!(to, "# command: ACT RD WR PRE REF RFM, of bank -1 all banks at once.")?;
     writeln!(to, "{COLUMNS}")?;
-    for item in expand(program, target.columns) {
+    for item in expand_with(program, args, target.timing.refi, target.columns) {
         let t = match item.map_err(io::Error::other)? {
             Expanded::Command(t) => t,
             Expanded::End { cycle } => {

@@ -4,8 +4,8 @@
 mod csv;
 mod expand;
 
-pub use csv::{read_csv, write_csv, Trace};
-pub use expand::{expand, Expanded};
+pub use csv::{read_csv, write_csv, write_csv_with, Trace};
+pub use expand::{expand, expand_with, Expanded};
 
 /// A DRAM command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

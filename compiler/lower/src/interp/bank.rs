@@ -128,10 +128,6 @@ impl BankUnit {
         }
     }
 
-    pub(super) fn bank(&self) -> u32 {
-        self.bank
-    }
-
     /// A stream begins: the counters start anew.
     pub(super) fn begin(&mut self) {
         (self.sum, self.overflow) = (0, false);

@@ -11,14 +11,16 @@ mod buffer;
 mod collect;
 
 use crate::commands::Command;
-use crate::images::Banks;
+use crate::images::{Banks, Column};
 use crate::plan::Plan;
 use crate::walk::{ProgramError, Walk};
 use bank::{BankUnit, Outcome, Streaming};
 use collect::Collecting;
-use pimc_rtl::isa::{Action, Instr};
+use pimc_rtl::attention::AttentionMode;
+use pimc_rtl::isa::{Action, Instr, SetTo, Stream};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
 use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS, SEED_CLOCKS};
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// When and where an event comes from.
@@ -100,6 +102,19 @@ pub struct Fault {
     pub why: String,
 }
 
+/// The attention units of a channel, of all banks. Every call is at the issue of its instruction.
+/// An error is what the hardware cannot do.
+pub trait Attention {
+    /// Takes a parameter.
+    fn param(&mut self, index: u32, value: u32, at: At) -> Result<(), String>;
+    /// Begins a stream.
+    fn stream(&mut self, mode: AttentionMode, fields: &Stream, at: At) -> Result<(), String>;
+    /// Takes the column that was read, of every bank.
+    fn column(&mut self, columns: &[Column], at: At) -> Result<(), String>;
+    /// The column that is written, of every bank.
+    fn written(&mut self, at: At) -> Result<Vec<Column>, String>;
+}
+
 /// One channel with its state.
 pub struct Machine<'a> {
     shape: &'a ChannelShape,
@@ -108,6 +123,10 @@ pub struct Machine<'a> {
     modes: Vec<StreamMode>,
     memory: Vec<i64>,
     units: Vec<BankUnit>,
+    args: Vec<u32>,
+    attention: Option<Box<dyn Attention + 'a>>,
+    /// Columns that were written, by bank, row and column: they hide what `banks` hold.
+    written: BTreeMap<(u32, u32, u32), Column>,
 }
 
 /// Clocks that rules about time need.
@@ -134,7 +153,37 @@ impl<'a> Machine<'a> {
             modes: shape.bank.modes(),
             memory: vec![0; shape.buffer.depth as usize],
             units: (0..shape.banks).map(|b| BankUnit::new(b, shape)).collect(),
+            args: vec![0; shape.arg_words as usize],
+            attention: None,
+            written: BTreeMap::new(),
         }
+    }
+
+    /// Gives the channel its attention units.
+    pub fn attach(&mut self, units: Box<dyn Attention + 'a>) {
+        self.attention = Some(units);
+    }
+
+    /// Writes an argument through the host port.
+    ///
+    /// # Errors
+    /// If the address is too large.
+    pub fn host_arg(&mut self, addr: u32, word: u32) -> Result<(), Fault> {
+        let why = format!("the host writes argument {addr}: past the end");
+        let slot = self.args.get_mut(addr as usize);
+        *slot.ok_or(Fault { cycle: 0, instr: 0, why })? = word;
+        Ok(())
+    }
+
+    /// What a bank holds at (row, col), with what was written; none where it holds nothing.
+    pub fn column(&self, bank: u32, row: u32, col: u32) -> Option<Column> {
+        let written = self.written.get(&(bank, row, col)).copied();
+        written.or_else(|| self.banks.column(bank, row, col))
+    }
+
+    /// The attention units.
+    fn attention(&mut self) -> Result<&mut (dyn Attention + 'a), String> {
+        self.attention.as_deref_mut().ok_or_else(|| "there are no attention units".into())
     }
 
     /// Writes a word through the host port.
@@ -165,7 +214,8 @@ impl<'a> Machine<'a> {
         let (mut row, mut col, mut open) = (0u32, 0u32, None);
         let mut streaming: Option<Streaming> = None;
         let mut collecting: Option<Collecting> = None;
-        for step in Walk::new(self.program) {
+        let args = self.args.clone();
+        for step in Walk::with_args(self.program, &args, self.shape.refi) {
             let issue = step.map_err(|e| program_fault(&e))?;
             let at = At { cycle: issue.cycle, instr: issue.index };
             let fault = |why: String| Fault { cycle: at.cycle, instr: at.instr, why };
@@ -178,8 +228,18 @@ impl<'a> Machine<'a> {
                     return Err(fault("the end while results are still collected".into()));
                 }
                 Action::End => return Ok(at.cycle),
-                Action::Wait | Action::Loop { .. } | Action::Next => {}
+                Action::Wait | Action::Loop { .. } | Action::LoopArg { .. } | Action::Next => {}
                 Action::Row { row: r, col: c } => (row, col) = (r, c),
+                Action::Set { to, .. } => match to {
+                    SetTo::Row => (row, col) = (issue.value, 0),
+                    SetTo::Col => col = issue.value,
+                    SetTo::Param(index) => {
+                        let units = self.attention().map_err(fault)?;
+                        units.param(index, issue.value, at).map_err(fault)?;
+                    }
+                    // The walk keeps the pointer.
+                    SetTo::Pointer | SetTo::Advance => {}
+                },
                 Action::Act => {
                     command(Command::Act { row });
                     open = Some(row);
@@ -190,6 +250,20 @@ impl<'a> Machine<'a> {
                     row = row.wrapping_add(1);
                 }
                 Action::Ref => command(Command::Ref),
+                Action::RefreshDue { .. } => {
+                    if issue.refreshes() {
+                        command(Command::Ref);
+                    }
+                }
+                Action::Write => {
+                    let row = open.ok_or_else(|| fault("a write with no open row".into()))?;
+                    command(Command::Write { row, col });
+                    let columns = self.attention().map_err(fault)?.written(at).map_err(fault)?;
+                    for (bank, column) in columns.into_iter().enumerate() {
+                        self.written.insert((bank as u32, row, col), column);
+                    }
+                    col = if col + 1 >= self.shape.dram_cols { 0 } else { col + 1 };
+                }
                 Action::Read => {
                     let row = open.ok_or_else(|| fault("a read with no open row".into()))?;
                     command(Command::Read { row, col });
@@ -197,13 +271,19 @@ impl<'a> Machine<'a> {
                         .as_mut()
                         .ok_or_else(|| fault("a read outside of a stream".into()))?;
                     self.read_rules(&mut clocks, at.cycle, s).map_err(fault)?;
-                    let mut outcomes = Vec::with_capacity(self.units.len());
-                    for unit in &mut self.units {
-                        let bank = unit.bank();
-                        let column = self.banks.column(bank, row, col).ok_or_else(|| {
+                    let columns = (0..self.shape.banks).map(|bank| {
+                        self.column(bank, row, col).ok_or_else(|| {
                             fault(format!("bank {bank} holds nothing at row {row} column {col}"))
-                        })?;
-                        outcomes.push(unit.column(s, &column).map_err(fault)?);
+                        })
+                    });
+                    let columns = columns.collect::<Result<Vec<Column>, Fault>>()?;
+                    let mut outcomes = Vec::with_capacity(self.units.len());
+                    if matches!(s.mode(), StreamMode::Attention(_)) {
+                        self.attention().map_err(fault)?.column(&columns, at).map_err(fault)?;
+                    } else {
+                        for (unit, column) in self.units.iter_mut().zip(&columns) {
+                            outcomes.push(unit.column(s, column).map_err(fault)?);
+                        }
                     }
                     s.count();
                     col = if col + 1 >= self.shape.dram_cols { 0 } else { col + 1 };
@@ -221,8 +301,10 @@ impl<'a> Machine<'a> {
                         .modes
                         .get(s.mode as usize)
                         .ok_or_else(|| fault(format!("there is no stream mode {}", s.mode)))?;
+                    if let StreamMode::Attention(mode) = mode {
+                        self.attention().map_err(fault)?.stream(mode, &s, at).map_err(fault)?;
+                    }
                     streaming = Some(Streaming::new(s, mode, self.shape));
-                    col = 0;
                     clocks.row = None;
                     self.units.iter_mut().for_each(BankUnit::begin);
                 }
@@ -301,7 +383,10 @@ fn program_fault(e: &ProgramError) -> Fault {
         ProgramError::Delay { index, .. }
         | ProgramError::Next { index }
         | ProgramError::Depth { index }
-        | ProgramError::Count { index } => index,
+        | ProgramError::Count { index }
+        | ProgramError::LoopEnd { index, .. }
+        | ProgramError::Arg { index, .. }
+        | ProgramError::Refresh { index } => index,
         ProgramError::End => 0,
     };
     Fault { cycle: 0, instr, why: e.to_string() }

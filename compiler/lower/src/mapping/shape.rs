@@ -288,12 +288,14 @@ pub(crate) fn shape(
         beats: target.beats(),
         beat_bits: target.beat_bits,
         read_latency: target.timing.cl,
+        write_latency: None,
         dram_rows: target.rows,
         dram_cols: target.columns,
         refi: target.timing.refi,
         rfc: target.timing.rfc,
         isa: IsaShape::smallest(&[], &bank, target.beats(), 2),
         program_depth: 0,
+        arg_words: 0,
         buffer: BufferShape {
             // Results and factors pass through words, so none is wider.
             word_bits: word_bits.max(bank.result_bits),

@@ -3,7 +3,7 @@
 
 use crate::plan::Plan;
 use crate::walk::Walk;
-use pimc_rtl::isa::Action;
+use pimc_rtl::isa::{Action, SetTo};
 use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS};
 
 /// A stretch of clocks, the last one not included.
@@ -90,7 +90,8 @@ impl Activity {
                     let (act, pre) = (cycle, u64::MAX);
                     a.rows.push(Row { step, row, act, reads: None, columns: 0, pre });
                 }
-                Action::Read => {
+                Action::Set { to: SetTo::Row, .. } => row = issue.value,
+                Action::Read | Action::Write => {
                     a.read(cycle, step, interval);
                     if let Some(open) = &mut stream {
                         open.last = Some(cycle);
@@ -102,7 +103,9 @@ impl Activity {
                         open.pre = open.pre.min(cycle);
                     }
                 }
-                Action::Ref => a.refreshes.push((cycle, step)),
+                Action::Ref | Action::RefreshDue { .. } if issue.refreshes() => {
+                    a.refreshes.push((cycle, step));
+                }
                 Action::Stream(_) => {
                     a.drain(stream.take(), plan, interval);
                     let collecting = std::mem::take(&mut collecting);
@@ -114,7 +117,14 @@ impl Activity {
                     let span = Span { from: cycle, to };
                     a.buffer.push(Busy { step, span, load: v.op.loads() });
                 }
-                Action::End | Action::Wait | Action::Loop { .. } | Action::Next => {}
+                Action::End
+                | Action::Wait
+                | Action::Loop { .. }
+                | Action::LoopArg { .. }
+                | Action::Next
+                | Action::Set { .. }
+                | Action::Ref
+                | Action::RefreshDue { .. } => {}
             }
         }
         a.drain(stream, plan, interval);
