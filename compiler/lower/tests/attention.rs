@@ -62,7 +62,66 @@ fn same_state(
 }
 
 fn hbm() -> Target {
-    Target::named("hbm3-pim").expect("a target")
+    // Room for the tables of many rows of queries.
+    let target = Target::named("hbm3-pim").expect("a target");
+    target.with(&[("unit", "table_bytes", "1000000")]).expect("a target")
+}
+
+/// Steps of the sizes that the cache is for: lengths and limits in a row.
+fn some_steps(f: &CacheModel, count: usize) -> Vec<(usize, Vec<i64>)> {
+    let mut length = f.ty.start as i64;
+    let step = |i: usize| {
+        let new = if f.append { i % (f.queries + 1) } else { 0 };
+        length += new as i64;
+        // All of them, causal ones, none, and more than there are.
+        let limit = |q: usize| match (i + q) % 4 {
+            0 => length,
+            1 => (length - q as i64).max(0),
+            2 => i64::from(i as u32) % (length + 1),
+            _ => length + 7,
+        };
+        (new, (0..f.queries).map(limit).collect())
+    };
+    (0..count).map(step).collect()
+}
+
+#[test]
+fn every_shape_agrees() {
+    for (heads, kv_heads, dim, sub, k) in [
+        (1, 1, 32, 2, 16),
+        (4, 1, 64, 4, 64),
+        (8, 1, 128, 8, 256),
+        (2, 2, 128, 4, 512),
+        (1, 1, 128, 2, 16),
+        (4, 2, 32, 8, 10),
+        (1, 1, 64, 1, 5),
+    ] {
+        for (sink, recent) in [(0, 0), (8, 32), (0, 5), (3, 0), (1, 1)] {
+            for start in [0, 1, 40, 1500] {
+                let ty = CacheType {
+                    tokens: 2000,
+                    sink,
+                    recent,
+                    start,
+                    ..cache(heads, kv_heads, dim, sub, k)
+                };
+                for queries in [1, 3] {
+                    let f = CacheModel { queries, append: start != 40, ..function(ty) };
+                    agree(&f, &hbm(), &some_steps(&f, 3));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_target_with_writes_agrees() {
+    for target in Target::built_in() {
+        let ty =
+            CacheType { tokens: 3000, sink: 8, recent: 32, start: 2500, ..cache(2, 1, 64, 4, 64) };
+        let f = CacheModel { queries: 2, ..function(ty) };
+        agree(&f, &target, &some_steps(&f, 4));
+    }
 }
 
 #[test]

@@ -266,6 +266,10 @@ impl<'a> Builder<'a> {
         self.last = next + (last - first);
         self.next = self.last + STEP;
         self.open = false;
+        if count.is_some() {
+            // With one column alone what was begun before has so much less time.
+            self.ready = self.ready.or(self.ready.later(last - first));
+        }
         self.after_reads(last, interval, data);
     }
 

@@ -176,6 +176,10 @@ impl Attention for Units {
         std::mem::take(&mut self.sums)
     }
 
+    fn start(&mut self) {
+        (self.through, self.written, self.stream) = (0, 0, None);
+    }
+
     fn through(&self) -> u64 {
         self.through
     }

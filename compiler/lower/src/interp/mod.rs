@@ -136,6 +136,8 @@ pub trait Attention {
     fn sums(&mut self) -> Vec<Vec<i64>> {
         Vec::new()
     }
+    /// A run begins: clocks count from its first instruction.
+    fn start(&mut self) {}
     /// The clock at which all that has begun is done.
     fn through(&self) -> u64 {
         0
@@ -252,6 +254,9 @@ impl<'a> Machine<'a> {
         let mut streaming: Option<Streaming> = None;
         let mut collecting: Option<Collecting> = None;
         let args = self.args.clone();
+        if let Some(units) = &mut self.attention {
+            units.start();
+        }
         for step in Walk::with_args(self.program, &args, self.shape.refi) {
             let issue = step.map_err(|e| program_fault(&e))?;
             let at = At { cycle: issue.cycle, instr: issue.index };
