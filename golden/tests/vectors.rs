@@ -2,7 +2,11 @@
 //! every value of its function, computed by `scripts/numpy/golden_vectors.py`, which shares no code
 //! with this crate and works on dense matrices.
 
-use pimc_ir::{load, BatchFile, ValueId, RESULT};
+use pimc_golden::attention::CacheState;
+use pimc_golden::State;
+use pimc_ir::{
+    cache_tensors, load, read_tensors, BatchFile, Cache, CacheId, CacheType, Side, ValueId, RESULT,
+};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -26,10 +30,16 @@ fn every_value_is_the_one_numpy_computes() {
             func.values.iter().map(|v| file.read(&v.name.text, v.ty).unwrap()).collect();
         let result = file.read(RESULT, func.result_ty).unwrap();
         assert!(!result.is_empty(), "{case} has no vectors");
+        let mut state = State::initial(&model);
         for b in 0..result.len() {
             let inputs: Vec<Vec<i64>> =
                 expected[..func.inputs].iter().map(|e| e[b].clone()).collect();
-            let trace = pimc_golden::run(&model, &inputs).unwrap_or_else(|e| panic!("{case}: {e}"));
+            // Of a model with caches the vectors are steps; of another each is evaluated alone.
+            let trace = match model.module.caches.is_empty() {
+                true => pimc_golden::run(&model, &inputs),
+                false => pimc_golden::run_step(&model, &mut state, &inputs),
+            };
+            let trace = trace.unwrap_or_else(|e| panic!("{case}: {e}"));
             for (i, value) in func.values.iter().enumerate() {
                 let got = trace.value(ValueId(i));
                 assert_eq!(got, expected[i][b], "{case}, vector {b}, %{}", value.name.text);
@@ -37,13 +47,44 @@ fn every_value_is_the_one_numpy_computes() {
             }
             assert_eq!(trace.result(), result[b], "{case}, vector {b}, result");
         }
+        for (i, cache) in model.module.caches.iter().enumerate() {
+            held_as_stored(&folder, cache, state.cache(CacheId(i)), &case);
+        }
         for op in &func.ops {
             // The name of the variant: every op must occur somewhere.
             let text = format!("{:?}", op.kind);
             ops.insert(text.split([' ', '{']).next().unwrap_or_default().to_string());
         }
     }
-    let expected = ["Add", "Argmax", "Concat", "Matvec", "Relu", "Requant", "Slice", "Table"];
+    let expected = [
+        "Add", "Append", "Argmax", "Attend", "Cluster", "Concat", "Matvec", "Merge", "Relu",
+        "Requant", "Slice", "Table",
+    ];
     assert_eq!(ops.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     assert!(values > 500, "only {values} values were compared");
+}
+
+/// What a cache holds after the last step, against the tensors with which a cache of those contents
+/// would begin.
+fn held_as_stored(folder: &Path, cache: &Cache, held: &CacheState, case: &str) {
+    let data = std::fs::read(folder.join("vectors.safetensors")).unwrap();
+    let file = read_tensors(&data).unwrap();
+    let after = CacheType { start: held.tokens(), ..cache.ty };
+    for spec in cache_tensors(&cache.name.text, &after) {
+        let tensor = file.tensor(&spec.name).unwrap_or_else(|e| panic!("{case}: {e}"));
+        assert_eq!(tensor.shape(), spec.shape, "{case}, {}", spec.name);
+        let side = if spec.name.contains(".key") { Side::Key } else { Side::Value };
+        let bytes: Vec<u8> = match spec.name.rsplit('_').next().unwrap_or_default() {
+            "codebook" => held.codebook(side).iter().map(|&x| x as u8).collect(),
+            "codes" if cache.ty.k > 256 => {
+                held.codes(side).iter().flat_map(|c| c.to_le_bytes()).collect()
+            }
+            "codes" => held.codes(side).iter().map(|&c| c as u8).collect(),
+            _ => {
+                let tokens = (0..held.tokens()).filter_map(|p| held.exact(p));
+                tokens.flat_map(|t| t.side(side).iter().map(|&x| x as u8)).collect()
+            }
+        };
+        assert!(bytes == tensor.data(), "{case}, {} differs after the last step", spec.name);
+    }
 }

@@ -6,16 +6,19 @@
 
 `vectors.safetensors` holds every value of the function under its name, with a leading batch
 dimension, in the narrowest of i8, i16, i32 and i64 that holds its type; the returned one again as
-`result`.
+`result`. Of a module with caches the batch is successive steps, and the tensors of each cache are those with
+which a cache of the same contents would begin.
 """
 
 import argparse
 import shutil
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+import attention_cases
 import vector_cases
 from pimc_np import program, tensors
 
@@ -31,7 +34,7 @@ def generate():
     names = set()
     # Cases that are no longer made must not stay behind.
     shutil.rmtree(VECTORS, ignore_errors=True)
-    for case in vector_cases.all_cases():
+    for case in chain(vector_cases.all_cases(), attention_cases.all_cases()):
         assert case.name not in names, f"two cases are named {case.name}"
         names.add(case.name)
         folder = VECTORS / case.name
@@ -44,6 +47,8 @@ def generate():
         out = dict(case.inputs)
         for name, _, _, bits, _ in model.ops:
             out[name] = values[name].astype(container(int(bits)))
+        # What the caches hold after the last step.
+        out.update({name: held for name, held in values.items() if "." in name})
         out["result"] = out[model.result]
         tensors.write(folder / "vectors.safetensors", out)
     print(f"{len(names)} cases written to {VECTORS}")

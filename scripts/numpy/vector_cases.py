@@ -48,10 +48,13 @@ class Case:
         self.ops = []
         self.result = None
 
-    def weight(self, name, ty, **parts):
-        self.declarations.append(f'weight @{name} : {ty} from "model.safetensors"')
+    def weight(self, name, ty, keyword="weight", **parts):
+        self.declarations.append(f'{keyword} @{name} : {ty} from "model.safetensors"')
         self.tensors.update({f"{name}.{part}": tensor for part, tensor in parts.items()})
         return self
+
+    def cache(self, name, ty, **parts):
+        return self.weight(name, ty, "cache", **parts)
 
     def param(self, name, values):
         bits = values.dtype.itemsize * 8

@@ -1,5 +1,6 @@
 //! Batches of inputs and outputs in safetensors files: one tensor per vector, `[batch, len]`, in the
-//! container of its element type, named like the function's inputs, and `result`.
+//! container of its element type, named like the function's inputs, and `result`. For a model with a cache
+//! the vectors of a batch are successive steps.
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::layout::{container, signed_at, signed_bytes, TensorSpec};

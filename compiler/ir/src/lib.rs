@@ -4,9 +4,9 @@
 //!
 //! A module is a function from integer vectors to an integer vector. It has one function, `@main`;
 //! its inputs are the inputs of the model, its one result is the model's output. Between them stand
-//! ops, each of which gives a new value a name. There is no state, no loop and no branch, so a module
-//! means the same on every run, and two evaluations on the same inputs have the same values
-//! throughout.
+//! ops, each of which gives a new value a name. There is no loop and no branch, and but for caches no
+//! state, so a module without one means the same on every run, and two evaluations on the same inputs
+//! have the same values throughout.
 //!
 //! **Values** are vectors of signed integers. Their type `iN<len>` is a promise about every element,
 //! for every input, and not a width at which arithmetic wraps: ops compute in exact integers, and
@@ -22,15 +22,20 @@
 //! formats exist. **Parameters** are integer vectors: biases, constants of requantisers, tables.
 //! Both live in safetensors files beside the text, and are mapped, not copied.
 //!
+//! **Caches** are what a module remembers: keys and values of tokens, most of them product-quantized.
+//! A call of the function is then a step; `append` and `cluster` change a cache, `attend` reads it, and the
+//! next step finds what this one left. The first begins with what the cache's tensors say.
+//!
 //! # Order of evaluation
 //!
 //! Ops are evaluated in the order of the text, and each reads only inputs and the results of ops
-//! above it. As no op has an effect but its result, an implementation may evaluate in any order, or
-//! at once; the order of the text is that in which traces are compared and errors reported. Sums have
-//! no order either: integers add exactly.
+//! above it. Ops on one cache act on it in the order of the text. As no other op has an effect but its
+//! result, an implementation may evaluate the others in any order, or at once; the order of the text is
+//! that in which traces are compared and errors reported. Sums have no order either: integers add exactly.
 //!
-//! Nothing at run time is an error. Whatever could go wrong on some input of the declared types is
-//! an error of the module, found when it is loaded.
+//! Without a cache nothing at run time is an error: whatever could go wrong on some input of the declared
+//! types is an error of the module, found when it is loaded. With one a step can ask for more tokens than
+//! there are or than there is room for; it then fails as a whole.
 //!
 //! # The way from text to a model
 //!

@@ -2,7 +2,10 @@
 //! octave and the end of it. **Normative**: `pimc-golden` computes with them and so does the hardware,
 //! both with a straight line between two entries (`docs/ops.md`, attend).
 
-/// `EXP[a] = round(32768 * 2^(-a/64))`.
+/// Fractional bits of a weight: the largest one is 2^15.
+pub const WEIGHT_BITS: u32 = 15;
+
+/// `EXP[a] = round(2^WEIGHT_BITS * 2^(-a/64))`.
 pub const EXP: [i64; 65] = [
     32_768, 32_415, 32_066, 31_720, 31_379, 31_041, 30_706, 30_376, 30_048, 29_725, 29_405, 29_088,
     28_774, 28_464, 28_158, 27_855, 27_554, 27_258, 26_964, 26_674, 26_386, 26_102, 25_821, 25_543,
@@ -43,7 +46,7 @@ mod tests {
         };
         for a in 0..=64 {
             let part = a as f64 / 64.0;
-            assert_eq!(EXP[a], rounded(32768.0 * (-part).exp2()), "EXP[{a}]");
+            assert_eq!(EXP[a], rounded((f64::from(WEIGHT_BITS) - part).exp2()), "EXP[{a}]");
             let reciprocal = f64::from(1u32 << 31) / (32768.0 + 512.0 * a as f64);
             assert_eq!(REC[a], rounded(reciprocal), "REC[{a}]");
             assert_eq!(LOG[a], rounded(4096.0 * (1.0 + part).log2()), "LOG[{a}]");

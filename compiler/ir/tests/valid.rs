@@ -1,10 +1,25 @@
 //! Modules that are right: they load, their views read what was stored, and text comes back.
 
-use pimc_ir::testing::{BqqArrays, ModelBuilder};
-use pimc_ir::{bqq_inner, format, load, parse, print, ValueId, WeightId, WeightView};
+use pimc_ir::testing::{BqqArrays, CacheArrays, ModelBuilder};
+use pimc_ir::{
+    bqq_inner, format, load, parse, print, CacheId, Side, ValueId, WeightId, WeightView,
+};
 
 /// Every weight type and every op.
 const ALL: &str = include_str!("valid/all.ir");
+
+/// Two heads of two sub-vectors; seven tokens, of which the second to the fifth are codes.
+fn kept() -> CacheArrays {
+    let bytes = |n: i32, from: i32| (0..n).map(|i| (from + i) as i8).collect::<Vec<i8>>();
+    CacheArrays {
+        key_codebook: bytes(2 * 2 * 4 * 2, -128),
+        value_codebook: bytes(2 * 2 * 4 * 2, 96),
+        key_codes: (0..16).map(|i| i % 4).collect(),
+        value_codes: (0..16).map(|i| 3 - i % 4).collect(),
+        keys: bytes(3 * 2 * 4, 10),
+        values: bytes(3 * 2 * 4, -50),
+    }
+}
 
 fn all() -> ModelBuilder {
     let l = bqq_inner(4, 4);
@@ -39,6 +54,7 @@ fn all() -> ModelBuilder {
         .param("act", &(-128..128).map(|x: i64| x.max(-16)).collect::<Vec<_>>())
         .param("m1", &[1 << 20, 2 << 20, 3 << 20, 4 << 20, 5 << 20, 6 << 20, 7 << 20, 8 << 20])
         .param("sh", &[22, 22, 22, 22, 23, 23, 23, 23])
+        .cache("kv", &kept())
 }
 
 #[test]
@@ -55,6 +71,13 @@ fn every_weight_type_and_op_loads() {
     let WeightView::Int(int) = model.weight(WeightId(3)) else { panic!("fc4 is int") };
     assert_eq!((int.q(0, 0), int.q(3, 5), int.scale(0, 1), int.scale(3, 1)), (-8, 7, -2, -8));
     assert_eq!(model.param(pimc_ir::ParamId(0))[7], -80);
+    let kv = model.cache(CacheId(0));
+    assert_eq!((kv.compressed(), kv.exact(), kv.ty().start), (4, 3, 7));
+    assert_eq!([0, 1, 2].map(|e| kv.exact_position(e)), [0, 5, 6]);
+    assert_eq!((kv.code(Side::Key, 1, 1, 0), kv.code(Side::Value, 3, 0, 1)), (2, 2));
+    assert_eq!(kv.centroid_bytes(Side::Key, 1, 0, 3), [(-128i8 + 22) as u8, (-128i8 + 23) as u8]);
+    assert_eq!(kv.centroid_bytes(Side::Value, 0, 1, 0), [104, 105]);
+    assert_eq!((kv.exact_bytes(Side::Key, 2)[0], kv.exact_bytes(Side::Value, 1)[7]), (26, 221));
     assert_eq!(model.files().len(), 2);
 }
 
@@ -102,14 +125,22 @@ fn places_are_those_of_the_text() {
     assert!(model.op_text(0).starts_with("%0 = matvec @fc1, %x"));
 }
 
-/// Every statement of the grammar's example parses, and is laid out as the formatter does.
+/// The grammar's examples are models, and laid out as the formatter does.
 #[test]
-fn the_example_of_the_grammar_is_tidy() {
+fn the_examples_of_the_grammar_are_tidy() {
     let page = include_str!("../GRAMMAR.md");
-    let example = page.split("```\npimc").nth(1).and_then(|rest| rest.split("```").next());
-    let example = format!("pimc{}", example.expect("an example"));
-    assert!(parse(&example).is_ok());
-    assert_eq!(format(&example).unwrap(), example);
+    let examples: Vec<String> = page
+        .split("```\npimc")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .map(|example| format!("pimc{example}"))
+        .collect();
+    for example in &examples {
+        let model = ModelBuilder::new(example.as_str()).build().unwrap_or_else(|d| panic!("{d}"));
+        assert!(model.warnings().is_empty(), "{}", model.warnings());
+        assert_eq!(&format(example).unwrap(), example);
+    }
+    assert_eq!(examples.len(), 2);
 }
 
 /// The forms on the page of the ops are those of the parser.
@@ -119,6 +150,7 @@ fn the_forms_on_the_page_of_the_ops_parse() {
     let mut forms = 0;
     for line in page.lines().filter_map(|l| l.strip_prefix("    ")) {
         let line = line.replace(", ..", "").replace("iM", "i32").replace("<len>", "<4>");
+        let line = line.trim_end();
         let line = line
             .replace("<R>", "<4>")
             .replace("<L>", "<4>")
@@ -127,10 +159,12 @@ fn the_forms_on_the_page_of_the_ops_parse() {
         let text = format!(
             "pimc 1\ntarget \"t\"\nweight @w : int<4x4, bits=8> from \"f\"\nparam @b : i8<4> from \"f\"\n\
              param @m : i8<4> from \"f\"\nparam @s : i8<4> from \"f\"\nparam @t : i8<256> from \"f\"\n\
-             func @main(%x: i8<4>, %a: i8<4>, %b: i8<4>) -> i32<4> {{\n{line}\nreturn %y\n}}\n"
+             cache @kv : pq_kv<heads=1, kv_heads=1, dim=4, tokens=4, sub=2, k=2, sink=0, recent=0> from \"f\"\n\
+             func @main(%x: i8<4>, %a: i8<4>, %b: i8<4>, %q: i8<4>, %k: i8<4>, %v: i8<4>, %w: i8<1>, \
+             %n: i8<1>, %limit: i8<1>) -> i32<4> {{\n{line}\nreturn %y\n}}\n"
         );
         parse(&text).unwrap_or_else(|e| panic!("{e}"));
         forms += 1;
     }
-    assert_eq!(forms, 10);
+    assert_eq!(forms, 16);
 }

@@ -1,8 +1,11 @@
 //! The numbers of the integer softmax. **Normative.** Exponents and logarithms are in octaves (base 2) with
-//! 12 fractional bits; a weight of 1 is 2^15. Each function looks up a table of `pimc_ir::softmax_tables`
+//! 12 fractional bits; weights have 15 (`WEIGHT_BITS`), so that 1 is 32768. Each function looks up a table of `pimc_ir::softmax_tables`
 //! at 64 steps of an octave and goes in a straight line between two entries.
 
-use pimc_ir::softmax_tables::{EXP, LOG, REC};
+use pimc_ir::softmax_tables::{EXP, LOG, REC, WEIGHT_BITS};
+
+/// A weight of 1.
+pub const ONE: i64 = 1 << WEIGHT_BITS;
 
 /// The log-sum-exp of no token at all.
 pub const NOTHING: i64 = i32::MIN as i64;
@@ -10,7 +13,8 @@ pub const NOTHING: i64 = i32::MIN as i64;
 /// 2^-y of y >= 0 in octaves, as a weight: 0..=32768.
 pub fn exp2_neg(y: i64) -> i64 {
     let (i, f) = (y >> 12, y & 4095);
-    if i > 16 {
+    // The largest part of an octave is one: rounded, nothing is left of it here.
+    if i > i64::from(WEIGHT_BITS) + 1 {
         return 0;
     }
     let (a, b) = ((f >> 6) as usize, f & 63);
@@ -18,7 +22,7 @@ pub fn exp2_neg(y: i64) -> i64 {
     (e + ((1i64 << i) >> 1)) >> i
 }
 
-/// A sum of weights l >= 2^15, brought to 16 bits by a shift that truncates.
+/// A sum of weights l >= 1, brought to 16 bits by a shift that truncates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Normal {
     /// floor(log2 l).
@@ -28,9 +32,9 @@ pub struct Normal {
 }
 
 impl Normal {
-    /// Of l >= 2^15.
+    /// Of a sum with a weight of [`ONE`] in it.
     pub fn of(l: i64) -> Normal {
-        let e = l.max(1 << 15).ilog2();
+        let e = l.max(ONE).ilog2();
         Normal { e, m16: l >> (e - 15) }
     }
 
@@ -45,10 +49,10 @@ impl Normal {
         REC[a] - (((REC[a] - REC[a + 1]) * b + 256) >> 9)
     }
 
-    /// log2(l / 2^15) in octaves.
+    /// log2 of the sum in octaves: 0 of one alone.
     pub fn log2(self) -> i64 {
         let (a, b) = self.step();
-        (i64::from(self.e - 15) << 12) + LOG[a] + (((LOG[a + 1] - LOG[a]) * b + 256) >> 9)
+        (i64::from(self.e - WEIGHT_BITS) << 12) + LOG[a] + (((LOG[a + 1] - LOG[a]) * b + 256) >> 9)
     }
 
     /// o / l with `frac` fractional bits, half upward.

@@ -142,8 +142,9 @@ impl CacheOp<'_> {
                     self.state_type(what, ty);
                 }
                 self.within("frac", frac, 0, 8);
-                for (what, x) in [("a", a), ("b", b)] {
-                    self.same_state(what, x, dim, frac);
+                self.same_state("a", a, dim, frac);
+                if b != a {
+                    self.same_state("b", b, dim, frac);
                 }
             }
             OpKind::Cluster { cache: c, k, v, weights, n, iterations } => {
