@@ -56,7 +56,13 @@ impl ArgumentMap {
     pub(crate) const TAIL_COLUMNS: u32 = 4;
     /// Its first row.
     pub(crate) const TAIL_ROW: u32 = 5;
-    const LIMITS: u32 = 6;
+    /// 1 if the token that leaves the window next is encoded in this step already, else 0.
+    pub(crate) const AHEAD: u32 = 6;
+    /// Row, column and place of that token, as for one that leaves.
+    pub(crate) const AHEAD_TOKEN: [u32; 3] = [7, 8, 9];
+    /// First row of the page, column and place of its code.
+    pub(crate) const AHEAD_CODE: [u32; 3] = [10, 11, 12];
+    const LIMITS: u32 = 13;
 
     /// The map of a program.
     pub(crate) fn new(layout: &CacheLayout, queries: u32) -> ArgumentMap {
@@ -71,11 +77,6 @@ impl ArgumentMap {
     /// A word about token `i` of the step.
     pub(crate) fn token(&self, i: u32, word: TokenWord) -> u32 {
         ArgumentMap::LIMITS + self.queries + i * TOKEN_WORDS + word as u32
-    }
-
-    /// Whether token `i` of a step with these arguments is kept exact.
-    pub(crate) fn keeps(&self, args: &[u32], i: u32) -> bool {
-        args[self.token(i, TokenWord::Keeps) as usize] != 0
     }
 
     /// How many pages are full; the page table follows.
@@ -118,6 +119,9 @@ pub struct Driver {
     layout: CacheLayout,
     map: ArgumentMap,
     length: u32,
+    /// Whether the program encodes ahead, and for how many compressed tokens there are codes.
+    ahead: bool,
+    encoded: u32,
     /// Frames that are free, the next one last.
     free: Vec<u32>,
     table: Vec<u32>,
@@ -130,11 +134,15 @@ impl Driver {
         layout: CacheLayout,
         map: ArgumentMap,
         frames: &[u32],
+        ahead: bool,
     ) -> Driver {
         let mut free = frames.to_vec();
         free.reverse();
-        let mut driver = Driver { cache, layout, map, length: 0, free, table: Vec::new() };
-        driver.grow(cache.start as u32);
+        let (table, length) = (Vec::new(), cache.start as u32);
+        let mut driver = Driver { cache, layout, map, length, ahead, encoded: 0, free, table };
+        // Images hold the code of the token that leaves first, as a step would have left it.
+        driver.encoded = driver.compressed() + u32::from(driver.leaves_next());
+        driver.pages_for(driver.encoded);
         driver
     }
 
@@ -157,10 +165,9 @@ impl Driver {
         self.compressed_of(self.length)
     }
 
-    /// Sets the length, and takes frames for the pages that it needs.
-    fn grow(&mut self, length: u32) {
-        self.length = length;
-        let pages = self.compressed().div_ceil(self.layout.page_tokens());
+    /// Takes frames for the pages that so many compressed tokens need.
+    fn pages_for(&mut self, compressed: u32) {
+        let pages = compressed.div_ceil(self.layout.page_tokens());
         while (self.table.len() as u32) < pages {
             let Some(frame) = self.free.pop() else { return };
             self.table.push(frame);
@@ -208,41 +215,77 @@ impl Driver {
             words.extend((at..).zip(token));
         }
         words.extend(self.lengths(limits));
+        words.extend(self.encode_ahead());
         Ok(words)
+    }
+
+    /// Where the token at `position` lies among the exact ones: row, column, place.
+    fn token_words(&self, position: u32) -> [u32; 3] {
+        let place = self.layout.exact_place(self.exact_index(position));
+        let (row, column) = self.layout.exact_at(place.block);
+        [row, column, place.word()]
+    }
+
+    /// Where the code of compressed token `t` lies: its page's first row, column, place.
+    fn code_words(&self, t: u32) -> [u32; 3] {
+        let place = self.layout.code_place(t);
+        let (page, column) = self.layout.code_at(place.block);
+        [self.page_row(page), column, place.word()]
+    }
+
+    /// Whether it is known which token the next one drives out of the window, to be encoded ahead.
+    fn leaves_next(&self) -> bool {
+        let full = self.length >= (self.cache.sink + self.cache.recent) as u32;
+        self.ahead && full && self.length < self.cache.tokens as u32
+    }
+
+    /// Compressed tokens that there are codes of: perhaps one more than there are.
+    pub(crate) fn encoded(&self) -> u32 {
+        self.encoded
+    }
+
+    /// The token that leaves next is known when the window is full. Its code is found when the codebooks
+    /// pass for the queries' sake, and lies where nobody looks until it has left.
+    fn encode_ahead(&mut self) -> Vec<(u32, u32)> {
+        let compressed = self.compressed();
+        if !self.leaves_next() || self.encoded > compressed {
+            return vec![(ArgumentMap::AHEAD, 0)];
+        }
+        self.pages_for(compressed + 1);
+        self.encoded = compressed + 1;
+        let token = self.token_words(self.length - self.cache.recent as u32);
+        let code = self.code_words(compressed);
+        let mut words = vec![(ArgumentMap::AHEAD, 1)];
+        words.extend(ArgumentMap::AHEAD_TOKEN.into_iter().zip(token));
+        words.extend(ArgumentMap::AHEAD_CODE.into_iter().zip(code));
+        words
     }
 
     /// Takes one token in; the words about it.
     fn append(&mut self) -> [u32; TOKEN_WORDS as usize] {
         let mut words = [0; TOKEN_WORDS as usize];
-        let mut set = |word: TokenWord, value: u32| words[word as usize] = value;
-        let position = self.length;
-        let before = self.compressed();
-        self.grow(position + 1);
-        let recent = self.cache.recent as u32;
-        if self.compressed() > before {
-            set(TokenWord::Leaves, 1);
+        let mut set = |first: TokenWord, values: [u32; 3]| {
+            words[first as usize..][..3].copy_from_slice(&values);
+        };
+        let (position, before) = (self.length, self.compressed());
+        let (sink, recent) = (self.cache.sink as u32, self.cache.recent as u32);
+        self.length += 1;
+        self.pages_for(self.compressed());
+        let leaves = self.compressed() > self.encoded;
+        if leaves {
+            self.encoded = self.compressed();
             if recent > 0 {
                 // With a full window the leaving token's place is the new one's.
-                let place = self.layout.exact_place(self.exact_index(position - recent));
-                let (row, column) = self.layout.exact_at(place.block);
-                set(TokenWord::LeaveRow, row);
-                set(TokenWord::LeaveColumn, column);
-                set(TokenWord::LeavePlace, place.word());
+                set(TokenWord::LeaveRow, self.token_words(position - recent));
             }
-            let place = self.layout.code_place(before);
-            let (page, column) = self.layout.code_at(place.block);
-            set(TokenWord::CodeRow, self.page_row(page));
-            set(TokenWord::CodeColumn, column);
-            set(TokenWord::CodePlace, place.word());
+            set(TokenWord::CodeRow, self.code_words(before));
         }
-        if recent > 0 || position < self.cache.sink as u32 {
-            let place = self.layout.exact_place(self.exact_index(position));
-            let (row, column) = self.layout.exact_at(place.block);
-            set(TokenWord::Keeps, 1);
-            set(TokenWord::KeepRow, row);
-            set(TokenWord::KeepColumn, column);
-            set(TokenWord::KeepPlace, place.word());
+        let keeps = recent > 0 || position < sink;
+        if keeps {
+            set(TokenWord::KeepRow, self.token_words(position));
         }
+        words[TokenWord::Leaves as usize] = leaves.into();
+        words[TokenWord::Keeps as usize] = keeps.into();
         words
     }
 

@@ -166,6 +166,11 @@ impl<'a> Builder<'a> {
         // A refresh that was taken makes the next instruction wait; one that was not takes a step.
     }
 
+    /// Waits for the end of the program's first refresh.
+    pub(super) fn refreshed_wait(&mut self) {
+        self.wait_until(self.ready.refresh);
+    }
+
     /// A refresh here if one will be due before the next of these; all banks are closed.
     pub(super) fn refresh_due(&mut self) -> u64 {
         let instr = Action::RefreshDue { within: 0 };

@@ -5,6 +5,7 @@ use super::layout::CacheLayout;
 use super::program::interval;
 use crate::estimate::Estimate;
 use crate::target::Target;
+use pimc_ir::Side;
 use pimc_rtl::attention::{AttentionMode, MAX_LATENCY, NORMALISE_LATENCY, SCORE_LATENCY};
 use pimc_rtl::isa::MIN_DELAY;
 use pimc_rtl::shape::ChannelShape;
@@ -17,8 +18,10 @@ pub struct StepSize {
     pub compressed: u32,
     /// New tokens that are kept exact.
     pub kept: u32,
-    /// Tokens that are compressed.
+    /// Tokens that are encoded when they leave the window.
     pub encoded: u32,
+    /// Whether the one that leaves next is encoded.
+    pub ahead: bool,
 }
 
 /// Clocks of a step by what they go into.
@@ -76,6 +79,12 @@ pub(crate) fn estimate(
         (AttentionMode::Combine, codebook),
     ] {
         c.rows(mode, columns);
+    }
+    if size.ahead {
+        for _ in Side::BOTH {
+            c.rows(AttentionMode::Capture, block);
+            c.replaced(block);
+        }
     }
     let results = attention.dim * attention.rows();
     c.drains = u64::from(NORMALISE_LATENCY + results + COLLECT_CLOCKS + SCORE_LATENCY);

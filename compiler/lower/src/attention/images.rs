@@ -21,16 +21,19 @@ pub(crate) struct CacheImages<'a> {
     view: CacheView<'a>,
     /// The page that lies in a frame.
     pages: Vec<Option<u32>>,
+    /// Compressed tokens that there are codes of.
+    encoded: u32,
 }
 
 impl<'a> CacheImages<'a> {
     /// The columns of a plan's cache.
     pub(crate) fn new(plan: &'a CachePlan, view: CacheView<'a>) -> CacheImages<'a> {
         let mut pages = vec![None; plan.layout.pages() as usize];
-        for (page, frame) in plan.driver().pages().iter().enumerate() {
+        let driver = plan.driver();
+        for (page, frame) in driver.pages().iter().enumerate() {
             pages[*frame as usize] = Some(page as u32);
         }
-        CacheImages { plan, view, pages }
+        CacheImages { plan, view, pages, encoded: driver.encoded() }
     }
 
     /// The column at (row, col) of a bank; none past the last row.
@@ -77,16 +80,33 @@ impl<'a> CacheImages<'a> {
                 let per_column = l.lanes * l.beats;
                 for i in 0..per_column {
                     let t = (block * l.groups + group) * per_column + i;
-                    if t as usize >= self.view.compressed() {
+                    if t >= self.encoded {
                         break;
                     }
-                    let code = self.view.code(side, t as usize, slot as usize, part) as u64;
+                    let code = self.code(side, t as usize, slot as usize, part) as u64;
                     let bit = l.code_bit(l.code_place(t));
                     column[bit as usize / 64] |= code << (bit % 64);
                 }
             }
         }
         Some(column)
+    }
+
+    /// A code: of the first token that will leave the window the one that it will have.
+    fn code(&self, side: Side, t: usize, slot: usize, part: usize) -> usize {
+        if t < self.view.compressed() {
+            return self.view.code(side, t, slot, part);
+        }
+        let ty = self.view.ty();
+        let token = self.view.exact_bytes(side, ty.sink);
+        let x = &token[slot * ty.dim + part * ty.sub..][..ty.sub];
+        let distance = |c: usize| -> i32 {
+            let centroid = self.view.centroid_bytes(side, slot, part, c);
+            let square = |(a, b): (&u8, &u8)| (i32::from(*a as i8) - i32::from(*b as i8)).pow(2);
+            x.iter().zip(centroid).map(square).sum()
+        };
+        // The first of those that are nearest.
+        (0..ty.k).min_by_key(|&c| distance(c)).unwrap_or(0)
     }
 
     /// The exact token at place `e`, as the tensors number them.

@@ -13,6 +13,7 @@ mod layout;
 mod program;
 mod run;
 
+use arguments::TokenWord;
 pub use arguments::{ArgumentMap, Driver, StepError};
 pub use contents::ReadColumn;
 pub use estimate::StepSize;
@@ -63,7 +64,14 @@ pub struct CachePlan {
 impl CachePlan {
     /// A driver of the cache as it is before the first step.
     pub fn driver(&self) -> Driver {
-        Driver::new(self.ty, self.layout.clone(), self.arguments, &self.frames)
+        let ahead = self.encodes_ahead();
+        Driver::new(self.ty, self.layout.clone(), self.arguments, &self.frames, ahead)
+    }
+
+    /// Whether the token that leaves next is encoded while the codebooks pass: where a step appends, and
+    /// that token is in the banks before it leaves.
+    pub(crate) fn encodes_ahead(&self) -> bool {
+        self.values.count.is_some() && self.ty.recent > 0
     }
 
     /// Sets the arguments of the first step; what it does.
@@ -71,15 +79,19 @@ impl CachePlan {
         let mut driver = self.driver();
         let room = self.ty.tokens - self.ty.start;
         let count = if appends { room.min(self.queries as usize) } else { 0 };
-        let before = driver.compressed();
         let limits = vec![i64::MAX; self.queries as usize];
         // There is room for so many.
         for (addr, word) in driver.step(count as i64, &limits).unwrap_or_default() {
             self.args[addr as usize] = word;
         }
-        let kept = (0..count as u32).filter(|i| self.arguments.keeps(&self.args, *i)).count();
-        let compressed = driver.compressed();
-        StepSize { compressed, kept: kept as u32, encoded: compressed - before }
+        let (map, args) = (&self.arguments, &self.args);
+        let of = |word| (0..self.queries).map(|i| args[map.token(i, word) as usize]).sum();
+        StepSize {
+            compressed: driver.compressed(),
+            kept: of(TokenWord::Keeps),
+            encoded: of(TokenWord::Leaves),
+            ahead: args[ArgumentMap::AHEAD as usize] != 0,
+        }
     }
 
     /// Arguments of a step with the function's inputs.

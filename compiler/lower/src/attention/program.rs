@@ -54,6 +54,8 @@ pub(crate) fn program(
     let mut w = Writer { target, shape, attention, layout, map, vectors, b, parts: Vec::new() };
     let (queries, slots) = (attention.queries, layout.slots);
     w.b.set(SetTo::Pointer, None, 0);
+    // What is skipped shall not have waited for the first refresh.
+    w.b.refreshed_wait();
     if let (Some(k), Some(v)) = (vectors.k, vectors.v) {
         for i in 0..queries {
             for slot in 0..slots {
@@ -62,8 +64,9 @@ pub(crate) fn program(
         }
     }
     w.parameters(queries);
+    let ahead = vectors.k.is_some() && attention.recent > 0;
     for slot in 0..slots {
-        w.attend(slot);
+        w.attend(slot, ahead);
     }
     (w.b.finish(), w.parts)
 }
@@ -87,10 +90,11 @@ impl<'a> Writer<'a> {
     /// Clocks from a read to the end of what its data do in `mode`.
     fn data(&self, mode: AttentionMode) -> u64 {
         let unit = match mode {
-            AttentionMode::Table => SCORE_LATENCY,
+            AttentionMode::Table => SCORE_LATENCY.max(CODE_LATENCY),
             AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
             AttentionMode::Buckets => BUCKET_LATENCY,
-            AttentionMode::ExactValues | AttentionMode::Combine => OUT_LATENCY,
+            AttentionMode::ExactValues => OUT_LATENCY,
+            AttentionMode::Combine => OUT_LATENCY.max(CODE_LATENCY),
             AttentionMode::Encode => CODE_LATENCY,
             _ => PLACE_LATENCY,
         };
@@ -290,7 +294,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Attends in one head.
-    fn attend(&mut self, slot: u32) {
+    fn attend(&mut self, slot: u32, ahead: bool) {
         let attention = self.attention;
         let (dim, rows) = (attention.dim, attention.rows());
         let heads = self.layout.slots * attention.query_heads;
@@ -302,7 +306,7 @@ impl<'a> Writer<'a> {
         }
         self.loaded();
         self.part(false, format!("head {slot}: build tables"));
-        self.codebook(AttentionMode::Table, slot, Side::Key);
+        self.encoding(ahead, slot, Side::Key, AttentionMode::Table);
         self.part(false, format!("head {slot}: scores of exact keys"));
         self.exact(AttentionMode::ExactScores, slot, Side::Key);
         self.part(false, format!("head {slot}: scores of key codes"));
@@ -312,9 +316,25 @@ impl<'a> Writer<'a> {
         self.part(false, format!("head {slot}: bucket weights by value codes"));
         self.codes(AttentionMode::Buckets, slot, Side::Value);
         self.part(false, format!("head {slot}: combine buckets with centroids"));
-        self.codebook(AttentionMode::Combine, slot, Side::Value);
+        self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
         self.part(false, format!("head {slot}: divide and collect"));
         self.normalise(slot, dim * rows);
+    }
+
+    /// A codebook for `mode`; on the way it encodes the token that leaves the window next.
+    fn encoding(&mut self, ahead: bool, slot: u32, side: Side, mode: AttentionMode) {
+        let in_page = self.layout.row_in_page(slot, side);
+        if ahead {
+            self.b.begin(ArgumentMap::AHEAD);
+            self.capture(ArgumentMap::AHEAD_TOKEN, self.layout.exact_row(slot, side));
+            self.b.end(false);
+        }
+        self.codebook(mode, slot, side);
+        if ahead {
+            self.b.begin(ArgumentMap::AHEAD);
+            self.insert(AttentionMode::InsertCode, ArgumentMap::AHEAD_CODE, in_page);
+            self.b.end(false);
+        }
     }
 
     fn normalise(&mut self, slot: u32, results: u32) {

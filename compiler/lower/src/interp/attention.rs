@@ -139,6 +139,10 @@ impl Attention for Units {
             row: 0,
         };
         self.stream = Some(stream);
+        if matches!(mode, AttentionMode::Table | AttentionMode::Combine | AttentionMode::Encode) {
+            let none = (i64::MAX, 0);
+            self.units.iter_mut().for_each(|unit| unit.nearest.fill(none));
+        }
         match mode {
             AttentionMode::Table => {
                 self.softmax.reset();
@@ -146,10 +150,6 @@ impl Attention for Units {
                     unit.bucket.fill(0);
                     unit.out.fill(0);
                 }
-            }
-            AttentionMode::Encode => {
-                let none = (i64::MAX, 0);
-                self.units.iter_mut().for_each(|unit| unit.nearest.fill(none));
             }
             AttentionMode::Take => {
                 let len = (self.shape.slices * self.shape.sub) as usize;
@@ -225,10 +225,11 @@ impl Units {
     /// Clocks from a read to the end of what its data do.
     fn latency(&self, mode: AttentionMode) -> u64 {
         let unit = match mode {
-            AttentionMode::Table => SCORE_LATENCY,
+            AttentionMode::Table => SCORE_LATENCY.max(CODE_LATENCY),
             AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
             AttentionMode::Buckets => BUCKET_LATENCY,
-            AttentionMode::ExactValues | AttentionMode::Combine => OUT_LATENCY,
+            AttentionMode::ExactValues => OUT_LATENCY,
+            AttentionMode::Combine => OUT_LATENCY.max(CODE_LATENCY),
             AttentionMode::Encode => CODE_LATENCY,
             _ => PLACE_LATENCY,
         };
@@ -275,15 +276,15 @@ impl Units {
                             }
                         }
                     }
-                    _ => {
-                        let x = &unit.x[slice as usize * sub..];
-                        let far = |d: usize| (i64::from(x[d]) - centroid(d)).pow(2);
-                        let distance = (0..sub).map(far).sum();
-                        let nearest = &mut unit.nearest[slice as usize];
-                        if distance < nearest.0 {
-                            *nearest = (distance, c);
-                        }
-                    }
+                    _ => {}
+                }
+                // Whatever a codebook is read for, the token that was taken is encoded.
+                let x = &unit.x[slice as usize * sub..];
+                let far = |d: usize| (i64::from(x[d]) - centroid(d)).pow(2);
+                let distance = (0..sub).map(far).sum();
+                let nearest = &mut unit.nearest[slice as usize];
+                if distance < nearest.0 {
+                    *nearest = (distance, c);
                 }
             }
         }
