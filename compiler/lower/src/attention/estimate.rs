@@ -5,8 +5,7 @@ use super::layout::CacheLayout;
 use super::program::interval;
 use crate::estimate::Estimate;
 use crate::target::Target;
-use pimc_ir::Side;
-use pimc_rtl::attention::{AttentionMode, MAX_LATENCY, NORMALISE_LATENCY, SCORE_LATENCY};
+use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
 use pimc_rtl::isa::MIN_DELAY;
 use pimc_rtl::shape::ChannelShape;
 use pimc_rtl::timing::{BYTES_LATENCY, COLLECT_CLOCKS};
@@ -24,17 +23,22 @@ pub struct StepSize {
     pub ahead: bool,
 }
 
-/// Clocks of a step by what they go into.
+/// Clocks before a refresh is overdue that a block does not use: a few instructions, and care.
+const MARGIN: u64 = 40;
+
+/// Clocks of a step by what they go into. Blocks, each between two times at which all banks are closed,
+/// follow one another; a refresh comes before one that would not end in time.
 struct Clocks<'a> {
     target: &'a Target,
     shape: &'a ChannelShape,
     layout: &'a CacheLayout,
-    streams: u64,
-    loads: u64,
-    drains: u64,
+    now: u64,
+    /// The last refresh.
+    refreshed: u64,
+    parts: Estimate,
 }
 
-/// The estimate of a step; `ops` holds the clocks of the append, if there is one, and of the attend.
+/// The estimate of a step; behind it the clocks of the append and of the attend.
 pub(crate) fn estimate(
     target: &Target,
     shape: &ChannelShape,
@@ -42,12 +46,12 @@ pub(crate) fn estimate(
     size: StepSize,
 ) -> (Estimate, [u64; 2]) {
     let Some(attention) = &shape.bank.attention else { return Default::default() };
-    let mut c = Clocks { target, shape, layout, streams: 0, loads: 0, drains: 0 };
-    let slots = u64::from(layout.slots);
+    // Every program begins with a refresh.
+    let rfc = u64::from(target.timing.rfc);
+    let parts = Estimate { refresh: rfc, ..Estimate::default() };
+    let mut c = Clocks { target, shape, layout, now: rfc, refreshed: 0, parts };
     let (codebook, block) = (layout.slices * layout.codebook_columns, layout.slices);
-
-    // Of every token in every head and side.
-    for _ in 0..size.encoded {
+    for _ in 0..2 * layout.slots * size.encoded {
         if attention.recent > 0 {
             c.rows(AttentionMode::Capture, block);
         } else {
@@ -56,64 +60,44 @@ pub(crate) fn estimate(
         c.rows(AttentionMode::Encode, codebook);
         c.replaced(block);
     }
-    for _ in 0..size.kept {
+    for _ in 0..2 * layout.slots * size.kept {
         c.load(attention.dim);
         c.replaced(block);
     }
-    let append = 2 * slots * (c.streams + c.loads);
-    let (mut streams, mut loads) = (2 * slots * c.streams, 2 * slots * c.loads);
-
-    (c.streams, c.loads) = (0, 0);
-    for _ in 0..attention.rows() {
-        c.load(attention.dim);
-    }
-    let exact = layout.slices * layout.exact_blocks;
-    let per_block = layout.lanes * layout.beats * layout.groups;
-    let codes = size.compressed.div_ceil(per_block) * layout.slices;
-    for (mode, columns) in [
-        (AttentionMode::Table, codebook),
-        (AttentionMode::ExactScores, exact),
-        (AttentionMode::Scores, codes),
-        (AttentionMode::ExactValues, exact),
-        (AttentionMode::Buckets, codes),
-        (AttentionMode::Combine, codebook),
-    ] {
-        c.rows(mode, columns);
-    }
-    if size.ahead {
-        for _ in Side::BOTH {
-            c.rows(AttentionMode::Capture, block);
-            c.replaced(block);
+    let append = c.now;
+    for _ in 0..layout.slots {
+        for _ in 0..attention.rows() {
+            c.load(attention.dim);
         }
+        let exact = layout.slices * layout.exact_blocks;
+        let per_block = layout.lanes * layout.beats * layout.groups;
+        let codes = size.compressed.div_ceil(per_block) * layout.slices;
+        for (mode, columns) in [
+            (AttentionMode::Table, codebook),
+            (AttentionMode::ExactScores, exact),
+            (AttentionMode::Scores, codes),
+            (AttentionMode::ExactValues, exact),
+            (AttentionMode::Buckets, codes),
+            (AttentionMode::Combine, codebook),
+        ] {
+            let encodes = matches!(mode, AttentionMode::Table | AttentionMode::Combine);
+            if encodes && size.ahead {
+                c.rows(AttentionMode::Capture, block);
+            }
+            c.rows(mode, columns);
+            if encodes && size.ahead {
+                c.replaced(block);
+            }
+        }
+        let results = attention.dim * attention.rows();
+        let drain = u64::from(NORMALISE_LATENCY + results + COLLECT_CLOCKS);
+        c.refresh(drain);
+        c.now += drain;
+        c.parts.drains += drain;
     }
-    let results = attention.dim * attention.rows();
-    c.drains = u64::from(NORMALISE_LATENCY + results + COLLECT_CLOCKS + SCORE_LATENCY);
-    if target.timing.rtp + target.timing.rp < shape.read_latency {
-        // A row's turnaround does not hide the largest score.
-        c.drains += u64::from(MAX_LATENCY);
-    }
-    streams += slots * c.streams;
-    loads += slots * c.loads;
-    let drains = slots * c.drains;
-    let attend = slots * (c.streams + c.loads + c.drains);
-
-    let (refi, rfc) = (u64::from(target.timing.refi), u64::from(target.timing.rfc));
-    let work = streams + loads + drains;
-    // A row is not begun that would not end before the next refresh.
-    let row = c.row(AttentionMode::Scores, layout.columns).min(refi / 2);
-    let refresh = rfc * (1 + work / (refi - rfc - row / 2));
-    let parts = Estimate {
-        cycles: work + refresh,
-        streams,
-        refresh,
-        loads,
-        buffer: 0,
-        drains,
-        ops: Vec::new(),
-    };
-    // Refreshes fall on both alike.
-    let share = |op: u64| if work == 0 { 0 } else { op + refresh * op / work };
-    (parts, [share(append), share(attend)])
+    c.parts.cycles = c.now;
+    let ops = [append - rfc, c.now - append + rfc];
+    (c.parts, ops)
 }
 
 impl Clocks<'_> {
@@ -128,18 +112,39 @@ impl Clocks<'_> {
         (pre + u64::from(t.rp + MIN_DELAY)).max(t.rc.into()).max(gap)
     }
 
+    /// A refresh, if it would be overdue in so many clocks.
+    fn refresh(&mut self, clocks: u64) {
+        let (refi, rfc) = (u64::from(self.target.timing.refi), u64::from(self.target.timing.rfc));
+        if self.now + clocks + MARGIN > self.refreshed + refi {
+            self.refreshed = self.now;
+            self.now += rfc;
+            self.parts.refresh += rfc;
+        }
+    }
+
+    /// A block of so many clocks.
+    fn block(&mut self, clocks: u64) {
+        self.refresh(clocks);
+        self.now += clocks;
+        self.parts.streams += clocks;
+    }
+
     /// A stream of so many columns.
     fn rows(&mut self, mode: AttentionMode, columns: u32) {
         let (whole, rest) = (columns / self.layout.columns, columns % self.layout.columns);
-        self.streams += u64::from(whole) * self.row(mode, self.layout.columns);
+        let clocks = self.row(mode, self.layout.columns);
+        (0..whole).for_each(|_| self.block(clocks));
         if rest > 0 {
-            self.streams += self.row(mode, rest);
+            let clocks = self.row(mode, rest);
+            self.block(clocks);
         }
     }
 
     /// A load of so many bytes.
     fn load(&mut self, bytes: u32) {
-        self.loads += u64::from(bytes / self.layout.sub + BYTES_LATENCY + 2 * MIN_DELAY);
+        let clocks = u64::from(bytes / self.layout.sub + BYTES_LATENCY + 2 * MIN_DELAY);
+        self.now += clocks;
+        self.parts.loads += clocks;
     }
 
     /// Columns that are read, changed and written back.
@@ -152,6 +157,6 @@ impl Clocks<'_> {
         let column = u64::from(unit + written + or(e.wtr_l).max(or(e.wtr_s)));
         let last = u64::from(unit + written + or(e.wr));
         let row = u64::from(t.rcd + t.rp + 2 * MIN_DELAY);
-        self.streams += row + column * u64::from(columns - 1) + last;
+        self.block(row + column * u64::from(columns - 1) + last);
     }
 }
