@@ -131,7 +131,7 @@ fn measure(case: &Case, settings: &Settings) -> Result<(String, bool), Box<dyn E
     let begun = Instant::now();
     if settings.rtl {
         // The third vector is the first that is spread over the whole type.
-        let vectors = Inputs::Random { count: 3, seed: 1 }.vectors(&model.module.func)?;
+        let vectors = Inputs::Random { count: 3, seed: 1 }.vectors(&model.module)?;
         let levels = vec![Level::Golden, Level::Schedule, Level::Rtl];
         let inputs = Inputs::Given(vec![vectors[2].clone()]);
         let report = cosim(&out, &Options { levels, ..Options::new(inputs) }, &Quiet)?;

@@ -32,7 +32,7 @@ pub fn export_testbench(dir: &Path, inputs: &Inputs, out: &Path) -> Result<Bench
     let tree = Tree::read(dir)?;
     let compiled = &tree.compiled;
     let plan = &compiled.plan;
-    let vectors = inputs.vectors(&compiled.model.module.func)?;
+    let vectors = inputs.vectors(&compiled.model.module)?;
     let mut host = tree.constants.clone();
     host.extend(compiled.host_writes(&vectors[0]));
     let mut words = String::from("// What the host writes: 32 bits of address, 64 bits of data.\n");

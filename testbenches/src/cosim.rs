@@ -12,14 +12,15 @@ use crate::progress::Progress;
 use crate::reference::{Compiled, PlanReference};
 use crate::report::{Divergence, Level, LevelRun, Report, WaveSummary};
 use crate::rtl_level::{self, Job, Outcome};
+use crate::steps::{StepRun, Steps};
 use crate::testbench::{self, Simulation, Traced};
 use crate::verilator::{build, cache_dir, Toolchain, WaveFormat};
 use crate::wave::expect::Reference;
 use crate::wave::{check, WaveResult};
 use itertools::Itertools;
-use pimc_golden::Trace;
-use pimc_lower::commands::{expand, Expanded};
-use pimc_lower::interp::Event;
+use pimc_golden::{State, Trace};
+use pimc_lower::commands::{expand_with, Expanded};
+use pimc_lower::interp::{Event, Fault};
 use pimc_lower::legality;
 use pimc_lower::tree::{read_tree, FileBanks, TreeFiles};
 use pimc_rtl::isa::Instr;
@@ -110,9 +111,19 @@ impl Tree {
 pub fn cosim(dir: &Path, options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     progress.stage("reading the output tree");
     let tree = Tree::read(dir)?;
-    let vectors = options.inputs.vectors(&tree.compiled.model.module.func)?;
+    let vectors = options.inputs.vectors(&tree.compiled.model.module)?;
     let mut report = Report::new(&tree.compiled, vectors.len(), tree.changed.clone());
-    let run = Run { tree: &tree, vectors: &vectors, options, progress };
+    let compiled = &tree.compiled;
+    // Steps on a cache: each one's reference follows from those before.
+    let steps = compiled.plan.cache.as_ref().map(|_| compiled.runs(&vectors)).transpose();
+    let steps = steps.map_err(|(i, why)| Error::Usage {
+        what: format!("step {i} cannot be run: {why}"),
+        help: "append as many tokens as the step and the cache have room for".into(),
+    })?;
+    if let Some(steps) = &steps {
+        report.set_steps(steps);
+    }
+    let run = Run { tree: &tree, vectors: &vectors, steps, options, progress };
     report.divergence = run.levels(&mut report)?;
     Ok(report)
 }
@@ -126,11 +137,21 @@ pub fn check_wave(dir: &Path, wave: &Path, inputs: Option<&Inputs>) -> Result<Wa
     let tree = Tree::read(dir)?;
     let compiled = &tree.compiled;
     let vectors = match inputs {
-        Some(inputs) => Some(inputs.vectors(&compiled.model.module.func)?),
+        Some(inputs) => Some(inputs.vectors(&compiled.model.module)?),
         None => None,
     };
+    let steps = match &vectors {
+        Some(vectors) if compiled.plan.cache.is_some() => {
+            let fault = |(i, why)| Error::Usage {
+                what: format!("step {i} cannot be run: {why}"),
+                help: "give the inputs that the waveform was made with".into(),
+            };
+            Some(compiled.runs(vectors).map_err(fault)?)
+        }
+        _ => None,
+    };
     let mut reference = match &vectors {
-        Some(vectors) => PlanReference::given(compiled, vectors, 0),
+        Some(vectors) => PlanReference::given(compiled, vectors, steps.as_deref(), 0),
         None => PlanReference::recovered(compiled),
     };
     let WaveResult { counts, divergence } = check(wave, &mut reference)?;
@@ -154,6 +175,8 @@ pub struct WaveReport {
 struct Run<'a> {
     tree: &'a Tree,
     vectors: &'a [Vec<Vec<i64>>],
+    /// The runs of all vectors, of a function with a cache.
+    steps: Option<Vec<StepRun>>,
     options: &'a Options,
     progress: &'a dyn Progress,
 }
@@ -164,12 +187,12 @@ impl Run<'_> {
     }
 
     fn levels(&self, report: &mut Report) -> Result<Option<Divergence>, Error> {
-        let golden = self.golden(report)?;
+        let (golden, states) = self.golden(report)?;
         if let Some(d) = self.reference(&golden)? {
             return Ok(Some(d));
         }
         if self.asked(Level::Schedule) {
-            if let Some(d) = self.schedule(&golden, report) {
+            if let Some(d) = self.schedule(&golden, &states, report) {
                 return Ok(Some(d));
             }
         }
@@ -184,21 +207,28 @@ impl Run<'_> {
         Ok(None)
     }
 
-    fn golden(&self, report: &mut Report) -> Result<Vec<Trace>, Error> {
+    /// Golden's traces, and what caches hold after each step.
+    fn golden(&self, report: &mut Report) -> Result<(Vec<Trace>, Vec<State>), Error> {
         self.progress.stage("golden");
         let model = &self.tree.compiled.model;
         let mut traces = Vec::with_capacity(self.vectors.len());
+        let (mut state, mut states) = (State::initial(model), Vec::new());
         for (i, inputs) in self.vectors.iter().enumerate() {
-            let trace = pimc_golden::run(model, inputs).map_err(|e| Error::Usage {
+            let run = match self.steps {
+                Some(_) => pimc_golden::run_step(model, &mut state, inputs),
+                None => pimc_golden::run(model, inputs),
+            };
+            let trace = run.map_err(|e| Error::Usage {
                 what: format!("golden cannot run vector {i}: {e}"),
                 help: "give each input the length and the range of its type".into(),
             })?;
             traces.push(trace);
+            states.extend(self.steps.as_ref().map(|_| state.clone()));
             self.progress.vectors(i + 1, self.vectors.len());
         }
         report.outputs = traces.iter().map(|t| t.result().to_vec()).collect();
         report.levels.push(LevelRun { level: Level::Golden, vectors: traces.len() });
-        Ok(traces)
+        Ok((traces, states))
     }
 
     /// The plan made anew against golden, on the first vector: what the waveforms are compared with
@@ -206,6 +236,13 @@ impl Run<'_> {
     fn reference(&self, golden: &[Trace]) -> Result<Option<Divergence>, Error> {
         let compiled = &self.tree.compiled;
         let what = "the model lowered anew";
+        if let Some(steps) = &self.steps {
+            let compare = |i: usize| {
+                let (inputs, run) = (&self.vectors[i], &steps[i]);
+                compiled.compare_values(what, i, inputs, &run.events, &golden[i])
+            };
+            return Ok((0..steps.len()).find_map(compare));
+        }
         Ok(match compiled.run(&self.vectors[0]) {
             Ok((events, _)) => {
                 compiled.compare_values(what, 0, &self.vectors[0], &events, &golden[0])
@@ -214,31 +251,35 @@ impl Run<'_> {
         })
     }
 
-    fn schedule(&self, golden: &[Trace], report: &mut Report) -> Option<Divergence> {
+    fn schedule(
+        &self,
+        golden: &[Trace],
+        states: &[State],
+        report: &mut Report,
+    ) -> Option<Divergence> {
         self.progress.stage("schedule");
-        let what = "schedule";
         let (tree, compiled) = (self.tree, &self.tree.compiled);
-        if let Some(d) = self.legal() {
-            return Some(d);
-        }
-        for (i, inputs) in self.vectors.iter().enumerate() {
+        let machine = || {
             let shape = &compiled.plan.shape;
             let mut machine = pimc_lower::interp::Machine::new(shape, &tree.program, &tree.banks);
-            let mut events = Vec::new();
-            let loaded =
-                tree.constants.iter().try_for_each(|&(addr, word)| machine.host_write(addr, word));
-            let run = loaded.and_then(|()| compiled.plan.run(&mut machine, inputs, &mut events));
-            let d = match run {
-                Err(e) => {
-                    let mut d = fault(what, i, e.why.clone());
-                    d.cycle = Some(e.cycle as i64);
-                    d.op = compiled.plan.op_of(e.instr).and_then(|o| compiled.place(o));
-                    Some(d)
-                }
-                Ok(result) => compiled
-                    .compare_values(what, i, inputs, &events, &golden[i])
-                    .or_else(|| compiled.compare_result(what, i, &result, &golden[i]))
-                    .map(|d| self.trace_back(d, i, &events)),
+            let mut words = tree.constants.iter();
+            words.try_for_each(|&(addr, word)| machine.host_write(addr, word))?;
+            Ok(Steps::of(compiled, machine))
+        };
+        let mut steps: Result<Steps<'_>, Fault> = machine();
+        if self.steps.is_none() {
+            if let Some(d) = self.legal(&[]) {
+                return Some(d);
+            }
+        }
+        for (i, inputs) in self.vectors.iter().enumerate() {
+            if self.steps.is_none() {
+                // Every vector for itself.
+                steps = machine();
+            }
+            let d = match steps.as_mut() {
+                Err(fault) => Some(self.stopped(i, fault)),
+                Ok(steps) => self.schedule_vector(steps, i, inputs, golden, states),
             };
             if d.is_some() {
                 return d;
@@ -249,10 +290,61 @@ impl Run<'_> {
         None
     }
 
+    /// What the interpreter could not do, and where.
+    fn stopped(&self, vector: usize, e: &Fault) -> Divergence {
+        let compiled = &self.tree.compiled;
+        let mut d = fault("schedule", vector, e.why.clone());
+        d.cycle = Some(e.cycle as i64);
+        d.op = compiled.plan.op_of(e.instr).and_then(|o| compiled.place(o));
+        d
+    }
+
+    fn schedule_vector(
+        &self,
+        steps: &mut Steps<'_>,
+        i: usize,
+        inputs: &[Vec<i64>],
+        golden: &[Trace],
+        states: &[State],
+    ) -> Option<Divergence> {
+        let (what, compiled) = ("schedule", &self.tree.compiled);
+        let run = match steps.run(inputs) {
+            Ok(run) => run,
+            Err(fault) => return Some(self.stopped(i, &fault)),
+        };
+        if self.steps.is_some() {
+            if let Some(mut d) = self.legal(steps.args()) {
+                d.vector = Some(i);
+                return Some(d);
+            }
+        }
+        let found = compiled
+            .compare_values(what, i, inputs, &run.events, &golden[i])
+            .or_else(|| compiled.compare_result(what, i, &run.result, &golden[i]))
+            .map(|d| self.trace_back(d, i, &run.events));
+        let state = || steps.differs(states.get(i)?);
+        found.or_else(|| {
+            state().map(|d| Divergence {
+                what: what.into(),
+                vector: Some(i),
+                signal: d.what,
+                expected: d.expected,
+                got: d.got,
+                ..Divergence::default()
+            })
+        })
+    }
+
     /// From a value that is wrong to the first event that was: its bank, command and cycle.
     fn trace_back(&self, wrong: Divergence, vector: usize, events: &[Event]) -> Divergence {
         let compiled = &self.tree.compiled;
-        let Ok((expected, _)) = compiled.run(&self.vectors[vector]) else { return wrong };
+        let expected = match &self.steps {
+            Some(steps) => steps[vector].events.clone(),
+            None => match compiled.run(&self.vectors[vector]) {
+                Ok((expected, _)) => expected,
+                Err(_) => return wrong,
+            },
+        };
         let Some(mut first) = compiled.compare_events(&wrong.what, vector, &expected, events)
         else {
             return wrong;
@@ -264,12 +356,13 @@ impl Run<'_> {
         first
     }
 
-    /// The first DRAM rule that the program in the tree breaks.
-    fn legal(&self) -> Option<Divergence> {
+    /// The first DRAM rule that the program in the tree breaks with these arguments.
+    fn legal(&self, args: &[u32]) -> Option<Divergence> {
         let compiled = &self.tree.compiled;
         let target = &compiled.plan.target;
         let (mut commands, mut end) = (Vec::new(), 0);
-        for item in expand(&self.tree.program, target.columns) {
+        let refi = target.timing.refi;
+        for item in expand_with(&self.tree.program, args, refi, target.columns) {
             match item {
                 Ok(Expanded::Command(timed)) => commands.push(timed),
                 Ok(Expanded::End { cycle }) => end = cycle,
@@ -299,14 +392,19 @@ impl Run<'_> {
         let (program, ran) = (self.program_words()?, AtomicUsize::new(0));
         // A channel per processor, each with neighbouring vectors: every run but a channel's first
         // begins with what the one before has left.
-        let share = count.div_ceil(rayon::current_num_threads());
+        // Steps on a cache go on from one another: a channel for all of them.
+        let share = match self.steps {
+            Some(_) => count,
+            None => count.div_ceil(rayon::current_num_threads()),
+        };
         let runs: Vec<_> = golden[..count]
             .par_chunks(share)
             .enumerate()
             .flat_map_iter(|(chunk, traces)| {
                 let mut native = Native::new(self.tree, &program);
                 let run = |(i, trace)| {
-                    let run = native.run(self.vectors, chunk * share + i, trace);
+                    let steps = self.steps.as_deref();
+                    let run = native.run(self.vectors, steps, chunk * share + i, trace);
                     self.progress.vectors(1 + ran.fetch_add(1, Ordering::Relaxed), count);
                     run
                 };
@@ -359,7 +457,8 @@ impl Run<'_> {
             max_wave_bytes: options.max_wave_bytes,
         };
         let reference = |vector| -> Box<dyn Reference + '_> {
-            Box::new(PlanReference::given(&self.tree.compiled, self.vectors, vector))
+            let (compiled, steps) = (&self.tree.compiled, self.steps.as_deref());
+            Box::new(PlanReference::given(compiled, self.vectors, steps, vector))
         };
         let done = |n| self.progress.vectors(n, self.vectors.len());
         let outcome = rtl_level::run(&mut sim, &job, &reference, &done)?;

@@ -11,6 +11,7 @@ fn parts(event: &Event) -> (At, Option<u32>, &'static str, String) {
         Event::Command { at, command } => (at, None, "cmd_o", format!("{command:?}")),
         Event::Column { at, bank, acc } => (at, Some(bank), "column_acc", acc.to_string()),
         Event::Result { at, bank, data } => (at, Some(bank), "row_value_o", data.to_string()),
+        Event::Taken { at, bank, data } => (at, Some(bank), "rd_data_i", format!("{data:016x?}")),
         Event::Write { at, addr, data } => {
             (at, None, "write_data", format!("{data} to word {addr}"))
         }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use pimc_ir::generated::Noise;
-use pimc_ir::{Batch, BatchFile, Func};
+use pimc_ir::{Batch, BatchFile, Func, Module, OpKind, ValueId};
 use std::path::PathBuf;
 
 /// Where the input vectors come from.
@@ -23,11 +23,12 @@ pub enum Inputs {
 }
 
 impl Inputs {
-    /// The vectors for `func`: `[vector][input][element]`.
+    /// The vectors for the function of `module`: `[vector][input][element]`.
     ///
     /// # Errors
     /// A file that cannot be read or does not fit the function; no vector at all.
-    pub fn vectors(&self, func: &Func) -> Result<Vec<Vec<Vec<i64>>>, Error> {
+    pub fn vectors(&self, module: &Module) -> Result<Vec<Vec<Vec<i64>>>, Error> {
+        let func = &module.func;
         let vectors = match self {
             Inputs::File(path) => {
                 let inputs: Vec<Batch> = BatchFile::open(path).and_then(|f| f.read_inputs(func))?;
@@ -36,7 +37,13 @@ impl Inputs {
             }
             Inputs::Random { count, seed } => {
                 let mut words = Noise(*seed);
-                (0..*count).map(|v| random_vector(func, v, &mut words)).collect()
+                let mut counts = Counts::of(module);
+                let vector = |v| {
+                    let mut vector = random_vector(func, v, &mut words);
+                    counts.bound(&mut vector, &mut words);
+                    vector
+                };
+                (0..*count).map(vector).collect()
             }
             Inputs::Given(vectors) => vectors.clone(),
         };
@@ -47,6 +54,40 @@ impl Inputs {
             });
         }
         Ok(vectors)
+    }
+}
+
+/// How many tokens steps may append: a random count would be more than a step has, as a rule.
+struct Counts {
+    /// Per append: the value that holds the count, tokens of a step, and tokens that there is room for.
+    appends: Vec<(ValueId, u64, u64)>,
+}
+
+impl Counts {
+    fn of(module: &Module) -> Counts {
+        let appends = module.func.ops.iter().filter_map(|op| match op.kind {
+            OpKind::Append { cache, k, n, .. } if n.0 < module.func.inputs => {
+                let ty = module.caches[cache.0].ty;
+                let tokens = module.func.values[k.0].ty.len / ty.token_len();
+                Some((n, tokens as u64, (ty.tokens - ty.start) as u64))
+            }
+            _ => None,
+        });
+        Counts { appends: appends.collect() }
+    }
+
+    /// Puts a count that there is room for into a vector.
+    fn bound(&mut self, vector: &mut [Vec<i64>], words: &mut Noise) {
+        for (n, tokens, room) in &mut self.appends {
+            // One token as often as not, as in decoding.
+            let count = match words.word() % 2 {
+                0 => 1,
+                _ => words.word() % (*tokens + 1),
+            };
+            let count = count.min(*tokens).min(*room);
+            *room -= count;
+            vector[n.0].fill(count as i64);
+        }
     }
 }
 
@@ -71,7 +112,7 @@ mod tests {
         let text = "pimc 1\ntarget \"hbm3-pim\"\nfunc @main(%x: i8<40>, %z: i3<2>) -> i8<40> {\n  \
                     %y = relu %x : i8<40>\n  return %y\n}";
         let model = ModelBuilder::new(text).build().unwrap();
-        let make = |seed| Inputs::Random { count: 5, seed }.vectors(&model.module.func).unwrap();
+        let make = |seed| Inputs::Random { count: 5, seed }.vectors(&model.module).unwrap();
         let vectors = make(3);
         assert_eq!(vectors[0], [vec![-128; 40], vec![-4; 2]]);
         assert_eq!(vectors[1], [vec![127; 40], vec![3; 2]]);
@@ -86,7 +127,7 @@ mod tests {
         let text = "pimc 1\ntarget \"hbm3-pim\"\nfunc @main(%x: i8<4>) -> i8<4> {\n  \
                     %y = relu %x : i8<4>\n  return %y\n}";
         let model = ModelBuilder::new(text).build().unwrap();
-        let none = Inputs::Random { count: 0, seed: 1 }.vectors(&model.module.func);
+        let none = Inputs::Random { count: 0, seed: 1 }.vectors(&model.module);
         assert!(matches!(none, Err(Error::Usage { .. })));
     }
 }

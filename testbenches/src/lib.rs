@@ -15,6 +15,7 @@ pub mod reference;
 pub mod replay;
 pub mod report;
 pub mod rtl_level;
+pub mod steps;
 pub mod testbench;
 pub mod verilator;
 pub mod wave;

@@ -5,6 +5,7 @@
 use crate::cosim::{fault, Tree};
 use crate::reference::PlanReference;
 use crate::report::{Divergence, WaveCounts};
+use crate::steps::StepRun;
 use crate::wave::check::Checker;
 use crate::wave::reader::Bits;
 use crate::wave::signals::{
@@ -114,6 +115,7 @@ impl<'a> Native<'a> {
     pub(crate) fn run(
         &mut self,
         vectors: &[Vec<Vec<i64>>],
+        steps: Option<&[StepRun]>,
         vector: usize,
         golden: &Trace,
     ) -> Result<WaveCounts, Box<Divergence>> {
@@ -121,8 +123,9 @@ impl<'a> Native<'a> {
         for (addr, word) in compiled.host_writes(&vectors[vector]) {
             self.host_write(addr, word);
         }
-        let mut reference = PlanReference::given(compiled, vectors, vector);
-        let limit = 2 * (compiled.plan.cycles + u64::from(compiled.plan.shape.refi));
+        let mut reference = PlanReference::given(compiled, vectors, steps, vector);
+        let cycles = steps.map_or(compiled.plan.cycles, |steps| steps[vector].end);
+        let limit = 2 * (cycles + u64::from(compiled.plan.shape.refi));
         let (checked, commands, end) = self.watch(&mut reference, limit);
         let checked = checked.map_err(|why| Box::new(fault("native", vector, why)))?;
         let found = checked.divergence.map(|(mut d, op)| {
@@ -130,9 +133,8 @@ impl<'a> Native<'a> {
             d
         });
         let found = found.or_else(|| self.legal(&commands, end)).or_else(|| {
-            let region = compiled.plan.result;
-            let result: Vec<i64> =
-                (region.addr..region.addr + region.len).map(|a| self.host_read(a)).collect();
+            let places = (0..compiled.plan.result.len).map(|i| compiled.plan.result_at(i));
+            let result: Vec<i64> = places.map(|addr| self.host_read(addr)).collect();
             compiled.compare_result("native", vector, &result, golden)
         });
         match found {

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::report::{Divergence, OpPlace};
+use crate::steps::StepRun;
 use crate::wave::expect::{Command, Expected, Origin, PerBank, Reference, Write};
 use pimc_ir::{Model, ValueId};
 use pimc_lower::commands;
@@ -82,7 +83,11 @@ impl Compiled {
     pub fn host_writes(&self, inputs: &[Vec<i64>]) -> Vec<(u32, i64)> {
         let regions = self.plan.inputs.iter().zip(inputs);
         regions
-            .flat_map(|(r, words)| words.iter().enumerate().map(|(i, w)| (r.addr + i as u32, *w)))
+            .flat_map(|(r, words)| {
+                // Lengths and limits of steps are no words of vector memory.
+                let words = words.iter().take(r.len as usize);
+                words.enumerate().map(|(i, w)| (r.addr + i as u32, *w))
+            })
             .collect()
     }
 
@@ -131,8 +136,13 @@ impl Compiled {
             }
             let ValueId(v) = func.value_of_op(op);
             let region = self.plan.regions[v];
-            for (i, &expected) in golden.value(ValueId(v)).iter().enumerate() {
-                let got = memory.get(region.addr as usize + i).copied();
+            let elements = golden.value(ValueId(v)).iter().take(region.len as usize);
+            for (i, &expected) in elements.enumerate() {
+                let at = match func.result == ValueId(v) {
+                    true => self.plan.result_at(i as u32),
+                    false => region.addr + i as u32,
+                };
+                let got = memory.get(at as usize).copied();
                 if got != Some(expected) {
                     return Some(Divergence {
                         what: what.to_string(),
@@ -171,9 +181,9 @@ impl Compiled {
         })
     }
 
-    /// What the signals show in a run with these events.
-    pub fn expected(&self, events: &[Event]) -> Expected {
-        let mut expected = Expected { end: self.plan.cycles, ..Expected::default() };
+    /// What the signals show in a run with these events, which ends at clock `end`.
+    pub fn expected(&self, events: &[Event], end: u64) -> Expected {
+        let mut expected = Expected { end, ..Expected::default() };
         let banks = self.plan.shape.banks as usize;
         let origin = |at: At| Origin { instr: at.instr, op: self.plan.op_of(at.instr) };
         for event in events {
@@ -198,6 +208,14 @@ impl Compiled {
                 }
                 Event::Result { at, bank, data } => {
                     per_bank(&mut expected.results, at, bank, data);
+                }
+                Event::Taken { bank, data, .. } => {
+                    if bank == 0 {
+                        expected.taken.push(Vec::with_capacity(banks));
+                    }
+                    if let Some(columns) = expected.taken.last_mut() {
+                        columns.push(data);
+                    }
                 }
                 Event::Write { at, addr, data } => {
                     expected.writes.push(Write { addr, data, origin: origin(at) });
@@ -225,26 +243,35 @@ fn port_command(command: commands::Command) -> Command {
 pub struct PlanReference<'a> {
     compiled: &'a Compiled,
     inputs: Option<&'a [Vec<Vec<i64>>]>,
+    /// The runs of all vectors, where each depends on those before.
+    runs: Option<&'a [StepRun]>,
     first: usize,
 }
 
 impl<'a> PlanReference<'a> {
-    /// With the inputs of each run given; run 0 of the waveform is vector `first`.
+    /// With the inputs of each run given; run 0 of the waveform is vector `first`. `runs` are those of all vectors, of a function
+    /// with a cache.
     pub fn given(
         compiled: &'a Compiled,
         inputs: &'a [Vec<Vec<i64>>],
+        runs: Option<&'a [StepRun]>,
         first: usize,
     ) -> PlanReference<'a> {
-        PlanReference { compiled, inputs: Some(inputs), first }
+        PlanReference { compiled, inputs: Some(inputs), runs, first }
     }
 
     /// With the inputs to be read off the waveform: what the host wrote before each run.
     pub fn recovered(compiled: &'a Compiled) -> PlanReference<'a> {
-        PlanReference { compiled, inputs: None, first: 0 }
+        PlanReference { compiled, inputs: None, runs: None, first: 0 }
     }
 
     fn recover(&self, host: &dyn Fn(u32) -> Option<i64>) -> Result<Vec<Vec<i64>>, String> {
         let func = &self.compiled.model.module.func;
+        if self.compiled.plan.cache.is_some() {
+            return Err("is of a function with a cache, whose lengths it does not show: give the \
+                        inputs of its steps"
+                .into());
+        }
         let mut inputs = Vec::new();
         for (value, region) in func.values.iter().zip(&self.compiled.plan.inputs) {
             let words: Option<Vec<i64>> =
@@ -281,8 +308,13 @@ impl Reference for PlanReference<'_> {
                 .ok_or_else(|| format!("shows more than the {} runs given", given.len()))?,
             None => self.recover(host)?,
         };
-        let (events, _) = self.compiled.run(&inputs)?;
-        let mut expected = self.compiled.expected(&events);
+        let mut expected = match self.runs.map(|runs| &runs[self.first + run]) {
+            Some(run) => self.compiled.expected(&run.events, run.end),
+            None => {
+                let (events, _) = self.compiled.run(&inputs)?;
+                self.compiled.expected(&events, self.compiled.plan.cycles)
+            }
+        };
         expected.host = self.compiled.plan.constants.clone();
         expected.host.extend(self.compiled.host_writes(&inputs));
         Ok(expected)

@@ -1,5 +1,6 @@
 //! What a co-simulation found out.
 
+use crate::steps::StepRun;
 use pimc_lower::Plan;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -212,7 +213,7 @@ pub struct Report {
     pub vectors: usize,
     /// Levels that were run to their end and agreed with golden, and on how many vectors.
     pub levels: Vec<LevelRun>,
-    /// Clocks that the schedule takes.
+    /// Clocks that the schedule takes; of steps on a cache on average.
     pub cycles: u64,
     /// Clocks that the level rtl took per vector, from the host's start to the end; a start during an
     /// idle refresh waits for its end.
@@ -259,6 +260,22 @@ impl Report {
             result_ty: compiled.model.module.func.result_ty,
             outputs: Vec::new(),
         }
+    }
+
+    /// Takes the clocks of the steps of a function with a cache, on average.
+    pub(crate) fn set_steps(&mut self, steps: &[StepRun]) {
+        let mean = |of: &dyn Fn(&StepRun) -> u64| {
+            let sum: u64 = steps.iter().map(of).sum();
+            sum.checked_div(steps.len() as u64).unwrap_or(0)
+        };
+        self.cycles = mean(&|step| step.end);
+        let estimate = mean(&|step| step.estimate);
+        self.clocks = Clocks {
+            estimate,
+            schedule: self.cycles,
+            estimate_error: estimate as f64 / (self.cycles.max(1) as f64) - 1.0,
+            ..Clocks::default()
+        };
     }
 
     /// Whether all that was asked for agreed.

@@ -55,7 +55,7 @@ fn run_case(
         None => compile(&model, &tree),
     }
     let inputs = Inputs::File(case.join("vectors.safetensors"));
-    let vectors = inputs.vectors(&model.module.func).unwrap().len();
+    let vectors = inputs.vectors(&model.module).unwrap().len();
     let mut options = options(inputs);
     adjust(&mut options);
     let result = cosim(&tree, &options, &Quiet);

@@ -71,6 +71,7 @@ fn expected() -> Expected {
     let per_bank =
         |values: [i64; BANKS]| PerBank { values: values.to_vec(), command: 2, origin: at(0) };
     Expected {
+        taken: Vec::new(),
         host: Vec::new(),
         commands: vec![
             command(0, 3, None, None),

@@ -33,7 +33,7 @@ fn agree(f: &CacheModel, target: &Target, steps: &[(usize, Vec<i64>)]) {
     for (i, (count, limits)) in steps.iter().enumerate() {
         let inputs = f.step(100 + i as u64, *count, limits);
         let golden = run_step(&model, &mut state, &inputs).expect("golden");
-        let result = plan
+        let (result, _) = plan
             .run_step(&mut machine, &mut driver, &inputs, &mut Ignore)
             .unwrap_or_else(|fault| panic!("{f:?}, step {i}: {fault}"));
         assert_eq!(result, golden.result(), "{f:?}, step {i}");

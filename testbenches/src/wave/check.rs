@@ -38,7 +38,7 @@ pub struct WaveResult {
 /// When the file cannot be read, shows no `pimc_channel` of this shape, or shows no run of it.
 pub fn check(path: &Path, reference: &mut dyn Reference) -> Result<WaveResult, Error> {
     let wave = Wave::open(path)?;
-    let scope = channel_scope(&wave, path, reference.shape().banks as usize)?;
+    let scope = channel_scope(&wave, path, reference.shape())?;
     let (clock, slots) = slots(&wave, path, &scope, reference.shape())?;
     let widths = slots.iter().map(|s| s.bits).collect();
     let mut checker = Checker::new(reference, widths);
@@ -54,6 +54,8 @@ pub fn check(path: &Path, reference: &mut dyn Reference) -> Result<WaveResult, E
 pub(crate) struct Checker<'a> {
     reference: &'a mut dyn Reference,
     banks: usize,
+    /// The units of the banks are attention units.
+    attention: bool,
     lanes: usize,
     widths: Vec<u32>,
     names: Vec<String>,
@@ -69,6 +71,7 @@ impl<'a> Checker<'a> {
         let shape = reference.shape();
         Checker {
             banks: shape.banks as usize,
+            attention: shape.bank.attention.is_some(),
             lanes: shape.lanes() as usize,
             names: names(shape),
             reference,
@@ -184,7 +187,9 @@ impl<'a> Checker<'a> {
             let at = bank_at(self.lanes, bank);
             self.read(run, v, bank, at)?;
             self.column(run, v, bank, at + 2)?;
-            self.result_word(run, v, bank, at + 4)?;
+            if !self.attention {
+                self.result_word(run, v, bank, at + 4)?;
+            }
         }
         self.write(run, v)
     }
@@ -215,7 +220,7 @@ impl<'a> Checker<'a> {
         }
         let cycle = run.clock - *run.first.get_or_insert(run.clock);
         let code = v[CMD];
-        let got = if code.known { COMMANDS[code.low() as usize & 3] } else { "x" };
+        let got = COMMANDS.get(code.low() as usize).filter(|_| code.known).unwrap_or(&"x");
         let got = format!("{got} in cycle {cycle}");
         let (Some(next), Some(expected)) = (next, run.next_command()) else {
             return Err(run.at_command(CMD_VALID, "no further command".into(), got));
@@ -225,7 +230,7 @@ impl<'a> Checker<'a> {
         }
         for (slot, want) in [(CMD_ROW, next.row), (CMD_COL, next.col)] {
             if let Some(want) = want.filter(|&want| !v[slot].is(want.into())) {
-                let expected = format!("{} {want}", COMMANDS[next.code as usize & 3]);
+                let expected = format!("{} {want}", COMMANDS[usize::from(next.code) % 5]);
                 return Err(run.at_command(slot, expected, v[slot].to_string()));
             }
         }
@@ -242,7 +247,9 @@ impl<'a> Checker<'a> {
         let Some(&(_, row, col)) = run.reads.get(run.banks[bank].reads) else {
             return Err(unexpected(at, bank, "a column"));
         };
-        let want = self.reference.column(bank, row, col);
+        let taken = run.expected.taken.get(run.banks[bank].reads);
+        let taken = taken.and_then(|columns| columns.get(bank)).copied();
+        let want = taken.unwrap_or_else(|| self.reference.column(bank, row, col));
         if !data.known || data.words != want {
             let expected = format!("row {row} column {col}: {}", hex(&want));
             let got = if data.known { hex(&data.words) } else { "x".into() };

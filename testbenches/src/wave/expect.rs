@@ -16,7 +16,7 @@ pub struct Origin {
 pub struct Command {
     /// Clocks after the program's first command.
     pub cycle: u64,
-    /// 0 activate, 1 read, 2 precharge, 3 refresh.
+    /// 0 activate, 1 read, 2 precharge, 3 refresh, 4 write.
     pub code: u8,
     /// Row, of an activate.
     pub row: Option<u32>,
@@ -56,6 +56,9 @@ pub struct Expected {
     pub host: Vec<(u32, i64)>,
     /// Commands, at their clocks.
     pub commands: Vec<Command>,
+    /// Columns as attention units take them, a read each, of every bank: of a cache, which changes. Empty
+    /// where the banks hold what they always held.
+    pub taken: Vec<Vec<[u64; 4]>>,
     /// Accumulators after each column of a lookup, sign, mask or multiply-add stream.
     pub columns: Vec<PerBank>,
     /// Results of matrix rows as they leave the bank units.

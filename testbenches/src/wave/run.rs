@@ -4,7 +4,7 @@ use super::expect::{Expected, Origin, PerBank};
 use super::signals::{bank_at, CMD_VALID, DONE, WRITE_EN};
 
 /// Names of the commands by their code on the port.
-pub(super) const COMMANDS: [&str; 4] = ["activate", "read", "precharge", "refresh"];
+pub(super) const COMMANDS: [&str; 5] = ["activate", "read", "precharge", "refresh", "write"];
 
 /// A difference, with what the check knows where it is found.
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl Run {
         let (mut row, mut reads) = (0, Vec::new());
         for (i, c) in expected.commands.iter().enumerate() {
             row = c.row.unwrap_or(row);
-            if let Some(col) = c.col {
+            if let Some(col) = c.col.filter(|_| c.code == 1) {
                 reads.push((i, row, col));
             }
         }
@@ -67,7 +67,7 @@ impl Run {
     /// What the next command is and when.
     pub(super) fn next_command(&self) -> Option<String> {
         let next = self.expected.commands.get(self.commands)?;
-        Some(format!("{} in cycle {}", COMMANDS[next.code as usize & 3], next.cycle))
+        Some(format!("{} in cycle {}", COMMANDS[usize::from(next.code) % 5], next.cycle))
     }
 
     /// A column that a bank took, or should have taken.

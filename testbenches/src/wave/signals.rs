@@ -40,6 +40,30 @@ pub(crate) const WRITE_DATA: usize = WRITE_EN + 2;
 pub(crate) const BANK: [&str; 6] =
     ["col_valid_i", "rd_data_i", "column_done", "column_acc", "row_valid_o", "row_value_o"];
 
+/// What stands for them in an attention unit: of the scores of a beat those of the first lane and row. No
+/// results of matrix rows leave it.
+pub(crate) const ATTENTION: [&str; 4] = ["col_valid_i", "rd_data_i", "score_valid_o", "score_o"];
+
+/// Where the unit of a bank stands in the channel.
+fn unit(shape: &ChannelShape, bank: u32) -> String {
+    match shape.bank.attention {
+        Some(_) => format!("u_attention.gen_unit[{bank}].u_unit"),
+        None => format!("gen_bank[{bank}].u_bank"),
+    }
+}
+
+/// The signals of a bank's unit, one for each slot of it.
+fn unit_signals(shape: &ChannelShape) -> [&'static str; BANK.len()] {
+    match shape.bank.attention {
+        Some(_) => {
+            let [valid, data, score_valid, score] = ATTENTION;
+            // The last two are not looked at.
+            [valid, data, score_valid, score, score_valid, score]
+        }
+        None => BANK,
+    }
+}
+
 /// Slot of the first signal of a bank unit, behind a vector memory of `lanes` lanes.
 pub(crate) fn bank_at(lanes: usize, bank: usize) -> usize {
     WRITE_DATA + lanes + bank * BANK.len()
@@ -60,7 +84,8 @@ pub(crate) fn names(shape: &ChannelShape) -> Vec<String> {
         format!("{data}[{}:{at}]", at + shape.buffer.word_bits - 1)
     }));
     for bank in 0..shape.banks {
-        names.extend(BANK.iter().map(|n| format!("gen_bank[{bank}].u_bank.{n}")));
+        let unit = unit(shape, bank);
+        names.extend(unit_signals(shape).iter().map(|n| format!("{unit}.{n}")));
     }
     names
 }
@@ -72,20 +97,25 @@ pub fn signal_names() -> (&'static [&'static str], &'static [&'static str], &'st
     (&CHANNEL, &BUFFER, &BANK)
 }
 
-/// The scope that holds the bank units and the buffer unit.
-pub(crate) fn channel_scope(wave: &Wave, path: &Path, banks: usize) -> Result<String, Error> {
-    let last = format!(".gen_bank[{}].u_bank", banks - 1);
+/// The scope that holds the units of the banks and the buffer unit.
+pub(crate) fn channel_scope(
+    wave: &Wave,
+    path: &Path,
+    shape: &ChannelShape,
+) -> Result<String, Error> {
+    let banks = shape.banks;
+    let last = format!(".{}", unit(shape, banks - 1));
     let mut scopes: Vec<&str> =
         wave.vars.iter().filter_map(|v| v.scope.strip_suffix(last.as_str())).collect();
     scopes.sort_unstable();
     scopes.dedup();
-    let past = format!(".gen_bank[{banks}].u_bank");
-    scopes.retain(|s| !wave.vars.iter().any(|v| v.scope == format!("{s}{past}")));
+    let past = unit(shape, banks);
+    scopes.retain(|s| !wave.vars.iter().any(|v| v.scope == format!("{s}.{past}")));
     match scopes[..] {
         [one] => Ok(one.to_string()),
         [] => Err(Error::content(
             path,
-            format!("shows no pimc_channel of {banks} banks (a scope with gen_bank[0].u_bank to gen_bank[{}].u_bank); was the whole hierarchy dumped, and is it the design of this folder?", banks - 1),
+            format!("shows no pimc_channel of {banks} banks (a scope with {} to {}); was the whole hierarchy dumped, and is it the design of this folder?", unit(shape, 0), unit(shape, banks - 1)),
         )),
         _ => Err(Error::content(path, format!("shows several channels: {}", scopes.join(", ")))),
     }
@@ -111,8 +141,8 @@ pub(crate) fn slots(
     let mut vars: Vec<usize> = CHANNEL.iter().map(|n| find(scope, n)).collect();
     vars.extend(BUFFER.iter().map(|n| find(&buffer, n)));
     for b in 0..shape.banks {
-        let bank = format!("{scope}.gen_bank[{b}].u_bank");
-        vars.extend(BANK.iter().map(|n| find(&bank, n)));
+        let bank = format!("{scope}.{}", unit(shape, b));
+        vars.extend(unit_signals(shape).iter().map(|n| find(&bank, n)));
     }
     if !missing.is_empty() {
         let more = missing.len().saturating_sub(4);
@@ -137,5 +167,12 @@ pub(crate) fn slots(
     let lane = |lane| Part { var: data, at: lane_at(shape, lane), bits };
     let mut slots: Vec<Part> = vars.iter().map(|&v| wave.whole(v)).collect();
     slots.splice(WRITE_DATA..=WRITE_DATA, (0..shape.lanes()).map(lane));
+    if let Some(attention) = &shape.bank.attention {
+        // Of all scores of a beat the lowest.
+        for bank in 0..shape.banks as usize {
+            let slot = &mut slots[bank_at(shape.lanes() as usize, bank) + 3];
+            *slot = Part { bits: attention.part_bits(), ..*slot };
+        }
+    }
     Ok((clock, slots))
 }

@@ -84,13 +84,18 @@ impl CachePlan {
         for (addr, word) in driver.step(count as i64, &limits).unwrap_or_default() {
             self.args[addr as usize] = word;
         }
-        let (map, args) = (&self.arguments, &self.args);
-        let of = |word| (0..self.queries).map(|i| args[map.token(i, word) as usize]).sum();
+        self.size_of(&self.args)
+    }
+
+    /// What a run with these arguments does.
+    pub(crate) fn size_of(&self, args: &[u32]) -> StepSize {
+        let arg = |at: u32| args.get(at as usize).copied().unwrap_or(0);
+        let of = |word| (0..self.queries).map(|i| arg(self.arguments.token(i, word))).sum();
         StepSize {
-            compressed: driver.compressed(),
+            compressed: arg(ArgumentMap::COMPRESSED),
             kept: of(TokenWord::Keeps),
             encoded: of(TokenWord::Leaves),
-            ahead: args[ArgumentMap::AHEAD as usize] != 0,
+            ahead: arg(ArgumentMap::AHEAD) != 0,
         }
     }
 

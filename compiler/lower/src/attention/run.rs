@@ -1,6 +1,7 @@
 //! Running steps of a plan with a cache.
 
-use super::Driver;
+use super::estimate::estimate;
+use super::{Driver, StepError};
 use crate::commands::{expand_with, Expanded};
 use crate::interp::{Fault, Machine, Sink};
 use crate::legality::{Checker, Violation};
@@ -8,42 +9,50 @@ use crate::plan::Plan;
 use crate::walk::ProgramError;
 
 impl Plan {
-    /// Arguments and vectors that the host writes for a step with the function's inputs.
+    /// A driver of the plan's cache, if it has one.
+    pub fn driver(&self) -> Option<Driver> {
+        self.cache.as_ref().map(|cache| cache.driver())
+    }
+
+    /// Arguments that the host writes for a step with the function's inputs: address and word. Without
+    /// a cache there are none.
     ///
     /// # Errors
-    /// If the step appends what it does not have or there is no room for; none of a plan without a
-    /// cache.
+    /// If the step appends what it does not have or there is no room for.
     pub fn step_args(
         &self,
         driver: &mut Driver,
         inputs: &[Vec<i64>],
-    ) -> Result<Vec<(u32, u32)>, Fault> {
-        let fault = |why: String| Fault { cycle: 0, instr: 0, why };
-        let Some(cache) = &self.cache else { return Ok(Vec::new()) };
-        cache.step(driver, inputs).map_err(|e| fault(e.to_string()))
+    ) -> Result<Vec<(u32, u32)>, StepError> {
+        self.cache.as_ref().map_or(Ok(Vec::new()), |cache| cache.step(driver, inputs))
+    }
+
+    /// Where element `i` of the result lies in vector memory.
+    pub fn result_at(&self, i: u32) -> u32 {
+        self.result.addr + self.cache.as_ref().map_or(i, |cache| cache.result_at(i))
     }
 
     /// The result in the order of its elements, from how it lies in vector memory.
     pub fn result_of(&self, read: &dyn Fn(u32) -> Option<i64>) -> Vec<i64> {
-        let at = |i: u32| self.cache.as_ref().map_or(i, |cache| cache.result_at(i));
-        (0..self.result.len).filter_map(|i| read(self.result.addr + at(i))).collect()
+        (0..self.result.len).filter_map(|i| read(self.result_at(i))).collect()
     }
 
-    /// Runs a machine of this plan for one step; the result.
+    /// Runs a machine of this plan for one step; the result and the clock of the end.
     ///
     /// # Errors
-    /// If an input does not fit, or what the hardware cannot do.
+    /// If the inputs do not fit, or what the hardware cannot do.
     pub fn run_step(
         &self,
         machine: &mut Machine<'_>,
         driver: &mut Driver,
         inputs: &[Vec<i64>],
         sink: &mut dyn Sink,
-    ) -> Result<Vec<i64>, Fault> {
-        for (addr, word) in self.step_args(driver, inputs)? {
+    ) -> Result<(Vec<i64>, u64), Fault> {
+        let fault = |e: StepError| Fault { cycle: 0, instr: 0, why: e.to_string() };
+        for (addr, word) in self.step_args(driver, inputs).map_err(fault)? {
             machine.host_arg(addr, word)?;
         }
-        self.run(machine, inputs, sink)
+        self.run_to_end(machine, inputs, sink)
     }
 
     /// The first rule that a run with these arguments breaks.
@@ -60,5 +69,11 @@ impl Plan {
             }
         }
         Ok(checker.end(end).into_iter().next())
+    }
+
+    /// Clocks that the cost model expects of a run with these arguments.
+    pub fn estimate_with(&self, args: &[u32]) -> u64 {
+        let Some(cache) = &self.cache else { return self.estimate.cycles };
+        estimate(&self.target, &self.shape, &cache.layout, cache.size_of(args)).0.cycles
     }
 }

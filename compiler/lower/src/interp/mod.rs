@@ -494,12 +494,25 @@ impl Plan {
         inputs: &[Vec<i64>],
         sink: &mut dyn Sink,
     ) -> Result<Vec<i64>, Fault> {
+        self.run_to_end(machine, inputs, sink).map(|run| run.0)
+    }
+
+    /// The same with the clock of the end.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub fn run_to_end(
+        &self,
+        machine: &mut Machine<'_>,
+        inputs: &[Vec<i64>],
+        sink: &mut dyn Sink,
+    ) -> Result<(Vec<i64>, u64), Fault> {
         for (region, words) in self.inputs.iter().zip(inputs) {
             for (i, &word) in words.iter().take(region.len as usize).enumerate() {
                 machine.host_write(region.addr + i as u32, word)?;
             }
         }
-        machine.run(sink)?;
-        Ok(self.result_of(&|addr| machine.host_read(addr)))
+        let end = machine.run(sink)?;
+        Ok((self.result_of(&|addr| machine.host_read(addr)), end))
     }
 }
