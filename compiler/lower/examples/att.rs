@@ -1,5 +1,7 @@
+//! x
 use pimc_ir::generated_cache::CacheModel;
 use pimc_ir::CacheType;
+use pimc_lower::report::Report;
 use pimc_lower::{lower, Target};
 fn main() {
     for (g, channels) in [(1usize, "2"), (4, "8"), (8, "16")] {
@@ -36,6 +38,13 @@ fn main() {
                     plan.estimate.cycles as f64 / plan.cycles as f64,
                     plan.program.len()
                 );
+                if start == 4096 && append {
+                    let r = Report::new(&plan, &model);
+                    println!("{}", serde_json::to_string(&r.run).unwrap());
+                    for o in &r.ops {
+                        println!("{}", serde_json::to_string(o).unwrap());
+                    }
+                }
                 if start == 32768 && append {
                     for w in plan.steps.windows(2) {
                         println!("   {:6} {}", w[1].cycle - w[0].cycle, w[0].what);

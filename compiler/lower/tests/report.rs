@@ -86,6 +86,7 @@ fn by_hand(text: &str, steps: &[(usize, Option<usize>, Option<usize>)]) -> Plan 
     let mut plan = plan(&model, &target);
     plan.program = assembly::parse("p", text).expect("parses");
     let step = |&(first, op, stream): &(usize, Option<usize>, Option<usize>)| Step {
+        codebook: false,
         op,
         first,
         cycle: 0,

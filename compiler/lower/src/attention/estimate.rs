@@ -96,7 +96,7 @@ pub(crate) fn estimate(
         c.parts.drains += drain;
     }
     c.parts.cycles = c.now;
-    let ops = [append - rfc, c.now - append + rfc];
+    let ops = [append, c.now - append];
     (c.parts, ops)
 }
 

@@ -211,14 +211,14 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let (mut estimate, ops) = estimate::estimate(target, &shape, &plan.layout, size);
     estimate.ops = vec![0; func.ops.len()];
     estimate.ops[found.attend] = ops[1];
-    if let Some((at, _)) = found.append {
-        estimate.ops[at] = ops[0];
-    }
+    // The first refresh belongs to what comes first.
+    estimate.ops[found.append.as_ref().map_or(found.attend, |a| a.0)] += ops[0];
     let steps = parts.into_iter().map(|part| Step {
         op: if part.append { found.append.map(|a| a.0) } else { Some(found.attend) },
         first: part.first,
         cycle: 0,
         stream: None,
+        codebook: part.codebook,
         what: part.what,
     });
     let mut plan = Plan {

@@ -37,6 +37,8 @@ pub(crate) struct Part {
     pub(crate) first: usize,
     /// Whether it belongs to the taking in of tokens.
     pub(crate) append: bool,
+    /// Whether it reads codebooks, for the most part.
+    pub(crate) codebook: bool,
     /// What it does.
     pub(crate) what: String,
 }
@@ -84,7 +86,12 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn part(&mut self, append: bool, what: String) {
-        self.parts.push(Part { first: self.b.len(), append, what });
+        self.parts.push(Part { first: self.b.len(), append, codebook: false, what });
+    }
+
+    /// A part that reads a codebook.
+    fn codebook_part(&mut self, append: bool, what: String) {
+        self.parts.push(Part { first: self.b.len(), append, codebook: true, what });
     }
 
     /// Clocks from a read to the end of what its data do in `mode`.
@@ -217,7 +224,7 @@ impl<'a> Writer<'a> {
         let code = [TokenWord::CodeRow, TokenWord::CodeColumn, TokenWord::CodePlace].map(arg);
         let keep = [TokenWord::KeepRow, TokenWord::KeepColumn, TokenWord::KeepPlace].map(arg);
         let leave = [TokenWord::LeaveRow, TokenWord::LeaveColumn, TokenWord::LeavePlace].map(arg);
-        self.part(true, format!("token {i}, head {slot}: encode the token that leaves"));
+        self.codebook_part(true, format!("token {i}, head {slot}: encode the token that leaves"));
         self.b.begin(leaves);
         for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
             if recent > 0 {
@@ -305,7 +312,7 @@ impl<'a> Writer<'a> {
             self.load(row, self.vectors.q + at);
         }
         self.loaded();
-        self.part(false, format!("head {slot}: build tables"));
+        self.codebook_part(false, format!("head {slot}: build tables"));
         self.encoding(ahead, slot, Side::Key, AttentionMode::Table);
         self.part(false, format!("head {slot}: scores of exact keys"));
         self.exact(AttentionMode::ExactScores, slot, Side::Key);
@@ -315,7 +322,7 @@ impl<'a> Writer<'a> {
         self.exact(AttentionMode::ExactValues, slot, Side::Value);
         self.part(false, format!("head {slot}: bucket weights by value codes"));
         self.codes(AttentionMode::Buckets, slot, Side::Value);
-        self.part(false, format!("head {slot}: combine buckets with centroids"));
+        self.codebook_part(false, format!("head {slot}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
         self.part(false, format!("head {slot}: divide and collect"));
         self.normalise(slot, dim * rows);
