@@ -4,9 +4,10 @@ mod common;
 
 use common::*;
 use pimc_ir::testing::ModelBuilder;
-use pimc_ir::Model;
+use pimc_ir::{Code, Model};
 use pimc_lower::report::{of_limit, physical_limit, stream_limit, Cycles, Parts, Report};
-use pimc_lower::{assembly, Choice, Content, Plan, Split, Step, Target, Why};
+use pimc_lower::{assembly, lower, Choice, Content, Plan, Split, Step, Target, Why};
+use pimc_rtl::isa::Action;
 use std::path::{Path, PathBuf};
 
 /// Every model in the tree that can be compiled: the examples and golden's vectors.
@@ -29,12 +30,22 @@ fn examples() -> Vec<PathBuf> {
     found
 }
 
+/// Of golden's vectors, functions that no program is made of.
+const REFUSED: [&str; 3] = ["merge", "cluster", "attend_odd_sizes"];
+
 /// Every example on every built-in target: its name, model and plan.
 fn on_examples(check: impl Fn(&str, &Model, &Plan)) {
     for path in examples() {
         let model = pimc_ir::load(&path).unwrap_or_else(|d| panic!("{d}"));
         for target in Target::built_in() {
             let name = format!("{} on {}", path.display(), target.name);
+            if REFUSED.iter().any(|refused| name.contains(refused)) {
+                let found = lower(&model, &target).expect_err(&name);
+                assert!(found.list().iter().all(|d| d.code == Code::P0607), "{name}: {found}");
+                continue;
+            }
+            // Room for the tables of many rows of queries.
+            let target = target.with(&[("unit", "table_bytes", "1000000")]).expect(&name);
             check(&name, &model, &plan(&model, &target));
         }
     }
@@ -65,6 +76,12 @@ fn the_parts_add_up_to_every_clock() {
         assert_eq!(cycles.total.total(), plan.cycles, "{name}");
         assert_eq!(summed(&cycles), plan.cycles, "{name}");
         let interval = u64::from(plan.target.column_interval());
+        if plan.cache.is_some() {
+            let reads = plan.walk().flatten().filter(|i| i.action == Action::Read).count() as u64;
+            let read = cycles.total.table_build + cycles.total.stream;
+            assert_eq!(read, interval * reads, "{name}");
+            return;
+        }
         let columns = |books: bool| {
             let steps = plan.steps.iter().filter_map(|s| s.stream).map(|s| plan.streams[s]);
             let all = steps.filter(|s| (s.content == Content::Codebook) == books);
@@ -237,8 +254,8 @@ fn no_program_beats_the_limit() {
         assert!(plan.cycles as f64 >= limit, "{name}: {} of {limit}", plan.cycles);
         let ops: f64 = report.ops.iter().map(|o| o.limit_cycles).sum();
         assert!((ops - limit).abs() < 1e-6, "{name}: the ops' limits are {ops} of {limit}");
-        let streams = plan.steps.iter().filter_map(|s| s.stream);
-        let columns: u64 = streams.map(|s| u64::from(plan.streams[s].columns)).sum();
+        let reads = plan.walk().flatten().filter(|i| i.action == Action::Read);
+        let columns = reads.count() as u64;
         assert_eq!((report.run.reads, limit > 0.0), (columns, columns > 0), "{name}");
     });
     let mut rng = Rng::new(2);
