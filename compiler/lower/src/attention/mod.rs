@@ -6,6 +6,7 @@
 
 mod arguments;
 mod builder;
+mod bus;
 mod contents;
 mod estimate;
 mod images;
@@ -52,6 +53,8 @@ pub struct CachePlan {
     pub arguments: ArgumentMap,
     /// Which values are arguments.
     pub values: StepValues,
+    /// Most tokens that a step appends.
+    pub tokens: u32,
     /// Queries of a step.
     pub queries: u32,
     /// The order in which page frames are taken.
@@ -78,7 +81,7 @@ impl CachePlan {
     fn first_step(&mut self, appends: bool) -> StepSize {
         let mut driver = self.driver();
         let room = self.ty.tokens - self.ty.start;
-        let count = if appends { room.min(self.queries as usize) } else { 0 };
+        let count = if appends { room.min(self.tokens as usize) } else { 0 };
         let limits = vec![i64::MAX; self.queries as usize];
         // There is room for so many.
         for (addr, word) in driver.step(count as i64, &limits).unwrap_or_default() {
@@ -90,7 +93,7 @@ impl CachePlan {
     /// What a run with these arguments does.
     pub(crate) fn size_of(&self, args: &[u32]) -> StepSize {
         let arg = |at: u32| args.get(at as usize).copied().unwrap_or(0);
-        let of = |word| (0..self.queries).map(|i| arg(self.arguments.token(i, word))).sum();
+        let of = |word| (0..self.tokens).map(|i| arg(self.arguments.token(i, word))).sum();
         StepSize {
             compressed: arg(ArgumentMap::COMPRESSED),
             kept: of(TokenWord::Keeps),
@@ -156,7 +159,11 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         ..layout::units(&cache, queries, target)
     };
     let layout = CacheLayout::new(&cache, &attention, target);
-    let map = ArgumentMap::new(&layout, queries);
+    let tokens = found
+        .append
+        .as_ref()
+        .map_or(0, |(_, [k, ..])| (func.values[k.0].ty.len / cache.token_len()) as u32);
+    let map = ArgumentMap::new(&layout, tokens, queries);
 
     // Vector memory: the vectors among the inputs, then the results.
     let mut regions = vec![Region { addr: 0, len: 0 }; func.values.len()];
@@ -189,7 +196,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         v: v.map(|id| regions[id.0].addr),
         result: regions[results.0].addr,
     };
-    let (program, parts) = program::program(target, &shape, &layout, &map, &vectors);
+    let (program, parts) = program::program(target, &shape, &layout, &map, (tokens, &vectors));
     fit.memory(found.attend, PROGRAM, program.len() as u128, target.program_words.into());
     shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, shape.buffer.depth);
     shape.program_depth = program.len() as u32;
@@ -201,6 +208,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         id: found.cache,
         ty: cache,
         values: StepValues { count: n, limit: found.limit },
+        tokens,
         queries,
         frames: (0..layout.pages()).collect(),
         layout,
@@ -335,8 +343,6 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
 
 /// Sizes that no unit is built for.
 fn sizes(fit: &mut Fit<'_>, found: &Found, cache: &CacheType, target: &Target) {
-    let model = fit.model;
-    let func = &model.module.func;
     let mut want = |holds: bool, what: String, help: &str| {
         if !holds {
             let message = format!("no attention unit is built for {what}");
@@ -359,14 +365,4 @@ fn sizes(fit: &mut Fit<'_>, found: &Found, cache: &CacheType, target: &Target) {
         format!("{parts} sub-vectors in {} banks", target.units()),
         "take longer sub-vectors or more banks",
     );
-    if let Some((at, [k, _, _])) = found.append {
-        let tokens = func.values[k.0].ty.len / cache.token_len();
-        let queries = func.values[found.limit.0].ty.len;
-        if tokens != queries {
-            let message =
-                format!("no program appends {tokens} tokens and then has {queries} queries");
-            let help = "give a step as many tokens as queries; its count says how many are meant";
-            fit.report(at, Code::P0607, message, "of this step".into(), help);
-        }
-    }
 }

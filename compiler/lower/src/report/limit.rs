@@ -36,7 +36,11 @@ pub(super) fn op_limits(plan: &Plan, ops: usize) -> Vec<f64> {
 pub(super) fn streams(plan: &Plan) -> Vec<(Option<usize>, u64)> {
     if plan.cache.is_some() {
         let mut reads = vec![0; plan.steps.len()];
-        for issue in plan.walk().flatten().filter(|issue| issue.action == Action::Read) {
+        for issue in plan
+            .walk()
+            .flatten()
+            .filter(|issue| matches!(issue.action, Action::Read | Action::Write))
+        {
             let step = plan.steps.partition_point(|s| s.first <= issue.index);
             if let Some(reads) = reads.get_mut(step.saturating_sub(1)) {
                 *reads += 1;

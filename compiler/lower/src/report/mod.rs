@@ -101,7 +101,7 @@ pub struct RunPart {
     pub instructions: usize,
     /// All-bank activates.
     pub activates: u64,
-    /// All-bank column reads.
+    /// All-bank column reads, and writes.
     pub reads: u64,
     /// Refreshes.
     pub refreshes: u64,
