@@ -291,7 +291,8 @@ pub struct IsaShape {
     pub dynamic: DynamicIsa,
 }
 
-/// Field widths of the instructions whose effect is known only when the program runs.
+/// Field widths of the instructions whose effect is known only when the program runs. All are built
+/// where there are attention units, and none where not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DynamicIsa {
     /// What a `Set` sets: [`SetTo::BITS`], or 0 when there is no `Set`.

@@ -15,6 +15,7 @@
 //! - [`sequencer`]: program memory, control flow, refresh when idle
 //! - [`sequencer_commands`]: row and column counters, the DRAM command port
 //! - [`sequencer_columns`]: what a column means, at the clock of its data
+//! - [`sequencer_args`]: argument memory, the sum of a `Set`
 //! - [`sequencer_vectors`]: the operands of a vector operation, held
 //!
 //! **Bank unit**
@@ -69,6 +70,7 @@ pub mod program;
 pub mod requantiser;
 pub mod rotator;
 pub mod sequencer;
+pub mod sequencer_args;
 pub mod sequencer_columns;
 pub mod sequencer_commands;
 pub mod sequencer_vectors;

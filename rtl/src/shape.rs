@@ -116,22 +116,32 @@ impl ChannelShape {
         want(!modes.is_empty(), "there is a stream mode");
         want(self.program_depth > 0, "there is program memory");
         let dynamic = &isa.dynamic;
+        let widths = [
+            dynamic.to_bits,
+            dynamic.arg_bits,
+            dynamic.add_bits,
+            dynamic.end_bits,
+            dynamic.within_bits,
+        ];
         want(
-            (self.arg_words > 0) == (dynamic.arg_bits > 0),
-            "there is argument memory where the program takes arguments",
+            widths.iter().all(|&bits| (bits > 0) == bank.attention.is_some()),
+            "there are fields of arguments where there is attention",
         );
-        want(self.arg_words <= 1 << 16, "there are at most 65536 arguments");
         want(
-            dynamic.end_bits == 0 || dynamic.arg_bits > 0,
-            "a loop that an argument counts has a field for it",
+            (self.arg_words > 0) == bank.attention.is_some() && self.arg_words <= 1 << 16,
+            "there is argument memory where there is attention, of at most 65536 words",
+        );
+        want(
+            dynamic.arg_bits <= index_bits(self.arg_words),
+            "the field of an argument is no wider than its address",
         );
         want(
             dynamic.end_bits <= index_bits(self.program_depth),
             "the end field is no wider than a program address",
         );
         want(
-            dynamic.param_bits <= bank.attention.as_ref().map_or(0, |a| a.param_bits()),
-            "the parameter field is no wider than a parameter's number",
+            dynamic.param_bits == bank.attention.as_ref().map_or(0, |a| a.param_bits()),
+            "the parameter field is as wide as the parameters need",
         );
         want(dynamic.add_bits <= ARG_BITS && dynamic.within_bits <= 32, "constants have 32 bits");
         want(isa.row_bits <= index_bits(self.dram_rows), "the row field is no wider than a row");
