@@ -74,6 +74,7 @@ pub mod sequencer_commands;
 pub mod sequencer_vectors;
 pub mod shape;
 pub mod sign_gen;
+pub mod softmax_unit;
 pub mod sv;
 pub mod table_build;
 pub mod table_lookup;
