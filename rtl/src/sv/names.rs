@@ -269,11 +269,7 @@ fn child_net(child: &Child, port: &Net) -> String {
     match &child.kinds[0] {
         ChildKind::Cell(Cell::Register { .. }) => format!("{name}_{}", port.name),
         ChildKind::Cell(
-            Cell::Popcount
-            | Cell::Table { .. }
-            | Cell::Split
-            | Cell::Join
-            | Cell::Unused { .. },
+            Cell::Popcount | Cell::Table { .. } | Cell::Split | Cell::Join | Cell::Unused { .. },
         ) => name.clone(),
         _ => format!("{name}_{}", port.name),
     }
