@@ -217,6 +217,13 @@ impl AttentionShape {
         beat_bits / (8 * self.sub)
     }
 
+    /// Lanes of scores and of probabilities: codes of a beat, or the places of exact tokens where a
+    /// beat has more of those. What a beat has fewer of leaves the last lanes at 0.
+    pub fn score_lanes(&self, beat_bits: u32) -> u32 {
+        let places = if self.exact_places() > 0 { self.chunk(beat_bits) } else { 0 };
+        self.lanes(beat_bits).max(places)
+    }
+
     /// Columns of a slice's codebook.
     pub fn codebook_columns(&self, channel: &ChannelShape) -> u32 {
         self.k.div_ceil(self.chunk(channel.beat_bits) * channel.beats)

@@ -1,5 +1,6 @@
 //! What the tests of the units share: random numbers, small shapes, the rule of the signs.
 
+use crate::attention::AttentionShape;
 use crate::isa::IsaShape;
 use crate::shape::{index_bits, BankShape, BlockShape, BufferShape, ChannelShape, LookupShape};
 
@@ -123,5 +124,54 @@ pub fn blocks(t_bits: u32) -> BlockShape {
         s_bits: 17,
         u_bits: 32,
         result_bits: 40,
+    }
+}
+
+/// 2^15 * 2^-(y / 4096), rounded as the softmax rounds; 0 beyond 16 octaves. By the table's meaning.
+pub fn exp2_neg(y: i128) -> i128 {
+    let entry = |a: i128| (32768.0 * (-(a as f64) / 64.0).exp2()).round() as i128;
+    let (octaves, piece, along) = (y >> 12, y >> 6 & 63, y & 63);
+    if octaves > 16 {
+        return 0;
+    }
+    let fall = ((entry(piece) - entry(piece + 1)) * along + 32) >> 6;
+    let half = (1i128 << octaves) >> 1;
+    (entry(piece) - fall + half) >> octaves
+}
+
+/// About 2^46 / `sum`, with its exponent: (r, floor(log2 sum)). By the table's meaning.
+pub fn reciprocal(sum: i128) -> (i128, u32) {
+    let entry = |a: i128| (2f64.powi(31) / (32768 + 512 * a) as f64).round() as i128;
+    let exponent = sum.ilog2();
+    let scaled = sum >> (exponent - 15);
+    let (piece, along) = (scaled >> 9 & 63, scaled & 511);
+    (entry(piece) - (((entry(piece) - entry(piece + 1)) * along + 256) >> 9), exponent)
+}
+
+/// Attention in `members * groups` banks of `members` banks a token, of one query and head.
+pub fn attention(members: u32, slices: u32, groups: u32) -> AttentionShape {
+    let sub = 4;
+    AttentionShape {
+        dim: members * slices * sub,
+        sub,
+        k: 256,
+        members,
+        slices,
+        groups,
+        queries: 1,
+        query_heads: 1,
+        sink: 4,
+        recent: 8,
+        tokens: 200,
+        mul: 40000,
+        shift: 14,
+        frac: 4,
+        result_bits: 16,
+        exp_table: (0..65)
+            .map(|i| (32768.0 * (-f64::from(i) / 64.0).exp2()).round() as u32)
+            .collect(),
+        reciprocal_table: (0..65)
+            .map(|i| (2f64.powi(31) / f64::from(32768 + 512 * i)).round() as u32)
+            .collect(),
     }
 }
