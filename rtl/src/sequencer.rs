@@ -130,8 +130,8 @@ pub struct Sequencer {
     enter: Vec<Signal<Local, Bit>>,
     skip: Vec<Signal<Local, Bit>>,
     skip_to: Vec<Wire<Local>>,
-    within: Vec<Wire<Local>>,
-    due: Vec<Signal<Local, Bit>>,
+    due_within: Vec<Wire<Local>>,
+    not_due: Vec<Signal<Local, Bit>>,
     arguments: Vec<Inst<Arguments>>,
     commands: Inst<DramCommands>,
     columns: Inst<ColumnControl>,
@@ -248,15 +248,13 @@ impl Logic for Sequencer {
             }
         }
         for i in 0..self._dynamic {
-            self.within[i].next =
+            self.due_within[i].next =
                 bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._within_bits);
-            self.due[i].next = self.issue.val()
-                & (self.opcode.val() == self.op_refresh_due.val())
-                & (self.refresh_in.q.val() < self.within[i].val());
+            self.not_due[i].next = self.refresh_in.q.val() >= self.due_within[i].val();
             // A refresh that is not due takes no longer than any instruction must.
             if self.issue.val()
                 & (self.opcode.val() == self.op_refresh_due.val())
-                & !self.due[i].val()
+                & self.not_due[i].val()
             {
                 self.wait.d.next = self.least_wait.val().into();
             }
@@ -337,7 +335,10 @@ impl Logic for Sequencer {
         self.any_refresh.next =
             self.idle_refresh.val() | (self.issue.val() & (self.opcode.val() == self.op_ref.val()));
         for i in 0..self._dynamic {
-            if self.due[i].val() {
+            if self.issue.val()
+                & (self.opcode.val() == self.op_refresh_due.val())
+                & !self.not_due[i].val()
+            {
                 self.any_refresh.next = true;
             }
         }
@@ -473,8 +474,8 @@ impl Sequencer {
             enter: vec![Signal::default(); dynamic],
             skip: vec![Signal::default(); dynamic],
             skip_to: vec![Wire::new(u(isa.dynamic.end_bits)); dynamic],
-            within: vec![Wire::new(u(isa.dynamic.within_bits)); dynamic],
-            due: vec![Signal::default(); dynamic],
+            due_within: vec![Wire::new(u(isa.dynamic.within_bits)); dynamic],
+            not_due: vec![Signal::default(); dynamic],
             cmd: Wire::new(commands.cmd.ty()),
             cmd_row: Wire::new(commands.cmd_row.ty()),
             cmd_col: Wire::new(commands.cmd_col.ty()),

@@ -1,5 +1,6 @@
 //! Shapes and random numbers for the tests.
 
+use pimc_rtl::attention::AttentionShape;
 use pimc_rtl::isa::{Instr, IsaShape, VecOp};
 use pimc_rtl::shape::{
     BankShape, BlockShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
@@ -132,6 +133,22 @@ pub fn wide_beats(shape: ChannelShape) -> ChannelShape {
         isa: IsaShape { beats_bits: 1, ..shape.isa },
         bank: BankShape { lookups, ..shape.bank },
         ..shape
+    }
+}
+
+/// Everything, and attention: four banks to a token, two sub-vectors in each.
+pub fn cached() -> ChannelShape {
+    let all = everything();
+    let attention = AttentionShape { queries: 2, ..pimc_rtl::testing::attention(4, 2, 4) };
+    let bank = BankShape { attention: Some(attention), ..all.bank };
+    let isa = IsaShape::smallest(&[], &bank, all.beats, all.buffer.depth);
+    ChannelShape {
+        read_latency: 13,
+        write_latency: Some(5),
+        arg_words: 64,
+        isa: IsaShape { dynamic: isa.dynamic, mode_bits: isa.mode_bits, ..all.isa },
+        bank,
+        ..all
     }
 }
 
