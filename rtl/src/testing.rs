@@ -1,5 +1,6 @@
 //! What the tests of the units share: random numbers, small shapes, the rule of the signs.
 
+use crate::attention::{AttentionShape, PROB_AHEAD};
 use crate::isa::IsaShape;
 use crate::shape::{index_bits, BankShape, BlockShape, BufferShape, ChannelShape, LookupShape};
 
@@ -121,4 +122,54 @@ pub fn blocks(t_bits: u32) -> BlockShape {
         u_bits: 32,
         result_bits: 40,
     }
+}
+
+/// A cache of `parts` sub-vectors of `sub` elements on `banks` banks, with `k` centroids and
+/// `queries` of `query_heads` rows each.
+pub fn attention(
+    banks: u32,
+    (parts, sub, k): (u32, u32, u32),
+    (queries, query_heads): (u32, u32),
+    (sink, recent, tokens): (u32, u32, u32),
+) -> AttentionShape {
+    let table = |scale: f64, power: &dyn Fn(f64) -> f64| -> Vec<u32> {
+        (0..=64).map(|i| (scale * power(f64::from(i) / 64.0)).round() as u32).collect()
+    };
+    let members = banks.min(parts);
+    AttentionShape {
+        dim: parts * sub,
+        sub,
+        k,
+        members,
+        slices: parts / members,
+        groups: banks / members,
+        queries,
+        query_heads,
+        sink,
+        recent,
+        tokens,
+        mul: 40_000,
+        shift: 10,
+        frac: 4,
+        result_bits: 16,
+        exp_table: table(32768.0, &|x| (-x).exp2()),
+        reciprocal_table: table(65536.0, &|x| 1.0 / (1.0 + x)),
+    }
+}
+
+/// A channel with such a cache and nothing else, on columns of 256 bits.
+pub fn attention_channel(banks: u32, attention: AttentionShape, beat_bits: u32) -> ChannelShape {
+    let bank = BankShape {
+        lookups: vec![],
+        gated: None,
+        blocks: None,
+        mac: None,
+        attention: Some(attention),
+        byte_words: 0,
+        result_bits: 24,
+    };
+    let beats = 256 / beat_bits;
+    let base = channel(bank);
+    let isa = IsaShape { mode_bits: 4, beats_bits: index_bits(beats), ..base.isa.clone() };
+    ChannelShape { banks, beats, beat_bits, read_latency: PROB_AHEAD, isa, ..base }
 }

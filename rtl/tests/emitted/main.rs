@@ -5,6 +5,7 @@ mod shapes;
 mod tools;
 mod trouble;
 
+use pimc_rtl::attention_unit::AttentionUnit;
 use pimc_rtl::bank_unit::BankUnit;
 use pimc_rtl::block_control::BlockControl;
 use pimc_rtl::block_planes::BlockPlanes;
@@ -19,20 +20,25 @@ use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
 use pimc_rtl::testing::channel;
-use shapes::{banks, blocks, gated, lookup, wide_banks};
+use shapes::{banks, blocks, caches, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
     emit(&Inst::new(unit), &Provenance { version: "0.0.0".into(), source, ..Provenance::default() })
 }
 
-/// Every bank, and so every unit in it.
+fn attention(shape: &ChannelShape) -> AttentionUnit {
+    AttentionUnit::new(shape).expect("a channel with a cache")
+}
+
+/// Every bank and every cache, and so every unit in them.
 fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
     let narrow = banks().into_iter().map(|(name, bank)| (name, channel(bank)));
     let wide = wide_banks()
         .into_iter()
         .map(|(name, bank)| (name, ChannelShape { beats: 2, beat_bits: 128, ..channel(bank) }));
-    narrow.chain(wide).map(|(name, shape)| (name, printed(BankUnit::new(&shape)))).collect()
+    let banks = narrow.chain(wide).map(|(name, shape)| (name, printed(BankUnit::new(&shape))));
+    banks.chain(caches().into_iter().map(|(name, c)| (name, printed(attention(&c))))).collect()
 }
 
 fn top(files: &[SvFile]) -> &str {
