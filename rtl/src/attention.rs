@@ -325,7 +325,7 @@ impl AttentionShape {
     }
 
     /// Contradictions within the shape and with its channel.
-    pub(crate) fn faults(&self, shape: &ChannelShape) -> Vec<&'static str> {
+    pub fn faults(&self, shape: &ChannelShape) -> Vec<&'static str> {
         let powers = [self.members, self.slices, self.groups];
         let rules = [
             (matches!(self.sub, 1 | 2 | 4 | 8), "a sub-vector has 1, 2, 4 or 8 elements"),
