@@ -31,6 +31,17 @@
 //! - [`sign_gen`]: the signs of supermask weights, computed instead of stored
 //! - [`mac_row`]: int8 weights times inputs
 //!
+//! **Attention**
+//! - [`attention`]: shape, modes, parameters and latencies
+//! - [`attention_unit`]: column register, beats, modes, made of the next ones
+//! - [`attention_queries`]: the queries' sub-vectors
+//! - [`attention_dots`]: their products with centroids and exact keys
+//! - [`attention_lane`]: a code's table and buckets
+//! - [`attention_scores`]: the parts of scores, summed over slices
+//! - [`attention_outputs`]: values and centroids, weighted and summed
+//! - [`attention_encode`]: the nearest centroid
+//! - [`attention_place`]: what is taken out of a column and put into it
+//!
 //! **Buffer unit**
 //! - [`buffer_unit`]: vector memory and the pipeline of vector operations
 //! - [`buffer_unit_alu`]: their arithmetic
@@ -39,11 +50,20 @@
 //! - [`buffer_unit_bytes`], [`buffer_unit_planes`]: vectors into the banks' input memories
 //!
 //! **Below the units**
+//! - [`wide_ram`]: memories of words of several fields
 //! - [`hdl`]: rust-hdl with widths of run time; UNITS.md tells how to write a unit
 //! - [`sv`]: SystemVerilog out of elaborated units
 //! - [`testing`]: what the tests of the units share
 
 pub mod attention;
+pub mod attention_dots;
+pub mod attention_encode;
+pub mod attention_lane;
+pub mod attention_outputs;
+pub mod attention_place;
+pub mod attention_queries;
+pub mod attention_scores;
+pub mod attention_unit;
 pub mod bank_unit;
 pub mod block_control;
 pub mod block_planes;
@@ -88,3 +108,4 @@ pub mod table_build;
 pub mod table_lookup;
 pub mod testing;
 pub mod timing;
+pub mod wide_ram;

@@ -193,14 +193,7 @@ impl IsaShape {
             block_bits: bank.blocks.is_some().into(),
             addr_bits: index_bits(vector_depth),
             bank_bits: 0,
-            dynamic: bank.attention.as_ref().map_or_else(DynamicIsa::default, |a| DynamicIsa {
-                to_bits: SetTo::BITS,
-                param_bits: a.param_bits(),
-                arg_bits: 1,
-                add_bits: 1,
-                end_bits: 1,
-                within_bits: 1,
-            }),
+            dynamic: DynamicIsa::least(bank.attention.as_ref()),
         };
         let widen = |bits: &mut u32, value: u32| *bits = (*bits).max(value_bits(value));
         for instr in program {

@@ -214,7 +214,7 @@ impl Unit for SoftmaxExp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{attention, exp2_neg, Rng};
+    use crate::testing::{exp2_neg, softmax, Rng};
 
     /// All scores of `below` in one row after the other; `None` is a token that is not visible.
     fn check(shape: &AttentionShape, largest: i128, below: &[Option<i128>]) {
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_distance_in_small_steps() {
-        let shape = AttentionShape { mul: 1, shift: 0, ..attention(4, 1, 1) };
+        let shape = AttentionShape { mul: 1, shift: 0, ..softmax(4, 1, 1) };
         let all: Vec<_> = (0..18 << 12).map(Some).collect();
         check(&shape, 100_000, &all);
     }
@@ -255,7 +255,7 @@ mod tests {
         let mut rng = Rng::new(7);
         for (mul, shift) in [(1, 0), (1, 1), (1, 31), (65535, 0), (65535, 31), (40000, 17), (3, 4)]
         {
-            let shape = AttentionShape { mul, shift, ..attention(4, 1, 1) };
+            let shape = AttentionShape { mul, shift, ..softmax(4, 1, 1) };
             let limit = 1i128 << (shape.score_bits() - 1);
             let mut below = vec![Some(0), None, Some(1), Some(2 * limit - 2), Some(limit)];
             for bits in 0..shape.score_bits() {

@@ -1,6 +1,5 @@
 //! Shapes and random numbers for the tests.
 
-use pimc_rtl::attention::AttentionShape;
 use pimc_rtl::isa::{Instr, IsaShape, VecOp};
 use pimc_rtl::shape::{
     BankShape, BlockShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
@@ -136,10 +135,10 @@ pub fn wide_beats(shape: ChannelShape) -> ChannelShape {
     }
 }
 
-/// Everything, and attention: four banks to a token, two sub-vectors in each.
+/// Everything, and attention: four banks to a token.
 pub fn cached() -> ChannelShape {
     let all = everything();
-    let attention = AttentionShape { queries: 2, ..pimc_rtl::testing::attention(4, 2, 4) };
+    let attention = pimc_rtl::testing::attention(16, (4, 8, 256), (2, 1), (4, 8, 200));
     let bank = BankShape { attention: Some(attention), ..all.bank };
     let isa = IsaShape::smallest(&[], &bank, all.beats, all.buffer.depth);
     ChannelShape {

@@ -5,6 +5,7 @@ mod shapes;
 mod tools;
 mod trouble;
 
+use pimc_rtl::attention_unit::AttentionUnit;
 use pimc_rtl::bank_unit::BankUnit;
 use pimc_rtl::block_control::BlockControl;
 use pimc_rtl::block_planes::BlockPlanes;
@@ -19,15 +20,21 @@ use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
 use pimc_rtl::testing::channel;
-use shapes::{banks, blocks, gated, lookup, wide_banks};
+use shapes::{banks, blocks, caches, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
     emit(&Inst::new(unit), &Provenance { version: "0.0.0".into(), source, ..Provenance::default() })
 }
 
+fn attention(shape: &ChannelShape) -> AttentionUnit {
+    AttentionUnit::new(shape).expect("a channel with a cache")
+}
+
+type Design = (&'static str, Vec<SvFile>);
+
 /// Every bank, and so every unit in it.
-fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
+fn bank_designs() -> Vec<Design> {
     let narrow = banks().into_iter().map(|(name, bank)| (name, channel(bank)));
     let wide = wide_banks()
         .into_iter()
@@ -35,24 +42,45 @@ fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
     narrow.chain(wide).map(|(name, shape)| (name, printed(BankUnit::new(&shape)))).collect()
 }
 
+/// Every cache, and so every unit in it.
+fn cache_designs() -> Vec<Design> {
+    caches().into_iter().map(|(name, shape)| (name, printed(attention(&shape)))).collect()
+}
+
+fn designs() -> Vec<Design> {
+    [bank_designs(), cache_designs()].concat()
+}
+
 fn top(files: &[SvFile]) -> &str {
     files.last().map_or("", |f| f.name.trim_end_matches(".sv"))
 }
 
-#[test]
-fn the_tools_have_nothing_to_say() {
-    // Every other design each: the tools run on one processor.
-    let designs = designs();
+/// Every other design each: the tools run on one processor.
+fn lint_all(kind: &str, designs: &[Design]) {
     std::thread::scope(|scope| {
         for first in 0..2 {
             let of_this = designs.iter().skip(first).step_by(2);
             scope.spawn(move || {
                 for (name, files) in of_this {
-                    tools::lint(&format!("bank/{name}"), top(files), files);
+                    tools::lint(&format!("{kind}/{name}"), top(files), files);
                 }
             });
         }
     });
+}
+
+#[test]
+fn the_tools_have_nothing_to_say_of_banks() {
+    lint_all("bank", &bank_designs());
+}
+
+#[test]
+fn the_tools_have_nothing_to_say_of_caches() {
+    for (name, shape) in caches() {
+        let attention = shape.bank.attention.as_ref().map(|a| a.faults(&shape));
+        assert_eq!(attention, Some(vec![]), "{name}");
+    }
+    lint_all("cache", &cache_designs());
 }
 
 #[test]
