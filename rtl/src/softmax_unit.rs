@@ -324,3 +324,6 @@ impl Unit for SoftmaxUnit {
         Some(&mut self.clock)
     }
 }
+
+#[cfg(test)]
+mod tests;
