@@ -188,6 +188,8 @@ pub struct AttentionUnit {
     _many_rows: usize,
     _members: usize,
     _groups: usize,
+    _groups_alone: usize,
+    _groups_of_members: usize,
     _x_ports: usize,
     _x_alone: usize,
     _elements: usize,
@@ -309,7 +311,7 @@ impl Logic for AttentionUnit {
                     << self.codes_bits.val());
         }
 
-        comment!("---- the beat on its second clock ----");
+        // The beat on its second clock.
         self.word_e.d.next = self.word.val();
         self.beat_e.d.next = self.beat.q.val();
         self.first_e.d.next = self.row_first.val();
@@ -463,9 +465,14 @@ impl Logic for AttentionUnit {
         self.place.set_lane.next = bit_cast(self.param_value.val(), self._lane_bits);
         self.place.set_beat.next = bit_cast(self.param_value.val() >> 8, self._beat_bits);
         for i in 0..self._groups {
+            self.place.set_group[i].next = bit_cast(self.param_value.val() >> 16, self._group_bits);
+        }
+        for i in 0..self._groups_alone {
+            self.place.group[i].next = self.bank.val();
+        }
+        for i in 0..self._groups_of_members {
             self.place.group[i].next =
                 bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
-            self.place.set_group[i].next = bit_cast(self.param_value.val() >> 16, self._group_bits);
         }
         self.place.word.next = self.word_e.q.val();
         self.place.beat.next = self.beat_e.q.val();
@@ -546,7 +553,7 @@ impl Unit for AttentionUnit {
             ("param_we", "parameters"),
             ("score_valid", "scores"),
             ("wr_data", "column to write"),
-            ("x_out", "captured sub-vector, over the token groups"),
+            ("x_out", "captured sub-vector, over all token groups"),
             (select, "outputs"),
         ]
     }

@@ -2,10 +2,9 @@
 
 use super::AttentionUnit;
 use crate::attention::{
-    AttentionMode, AttentionParam, AttentionShape, CODE_LATENCY, OUT_LATENCY, PLACE_LATENCY,
-    PROB_BITS, SCORE_LATENCY,
+    AttentionMode, AttentionParam, AttentionShape, ARG_BITS, BUCKET_LATENCY, CODE_LATENCY,
+    OUT_LATENCY, PLACE_LATENCY, PROB_BITS, SCORE_LATENCY, TABLE_LATENCY,
 };
-use crate::attention::{ARG_BITS, BUCKET_LATENCY, TABLE_LATENCY};
 use crate::attention_dots::AttentionDots;
 use crate::attention_encode::AttentionEncode;
 use crate::attention_lane::AttentionLane;
@@ -162,6 +161,8 @@ impl AttentionUnit {
             _many_rows: (rows > 1) as usize,
             _members: members as usize,
             _groups: groups as usize,
+            _groups_alone: (groups && !members) as usize,
+            _groups_of_members: (groups && members) as usize,
             _x_ports: x_ports as usize,
             _x_alone: (!take && !groups) as usize,
             _elements: (p.sub > 1) as usize,
@@ -211,7 +212,7 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
     };
     Contract {
         summary: format!(
-            "Attention unit: {} of the {} sub-vectors of {} elements of a token, for {} rows of \
+            "Attention unit of a bank: {} of the {} sub-vectors of {} elements of a token, for {} rows of \
              queries.",
             p.slices,
             p.parts(),
