@@ -110,7 +110,7 @@ impl AttentionUnit {
 
             dots: Inst::new(AttentionDots::new(p, beat_bits)),
             book_at_f: Reg::data(book_at),
-            lanes: std::iter::repeat_with(lane).take(lanes).collect(),
+            lane: std::iter::repeat_with(lane).take(lanes).collect(),
             scores: Inst::new(AttentionScores::new(p, channel)),
             outputs: Inst::new(AttentionOutputs::new(p, channel)),
             slice_f: vec_of(sliced && !take, || Reg::data(slice)),
@@ -235,8 +235,9 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
             p.code_bits()
         ),
         preconditions: format!(
-            "Columns at least {beats} clocks apart; the mode is held until the last beat. Codes are \
-             below {}. prob_i is there in the clock in which its beat enters.",
+            "Columns at least {beats} clocks apart. A stream starts behind the last beat of the one \
+             before, at the latest with its first column, and its mode is held until its last beat. \
+             Codes are below {}; prob_i is there in the clock in which its beat enters.",
             p.k
         ),
     }

@@ -8,6 +8,7 @@ use crate::attention::{
     AttentionMode, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, OUT_LATENCY, PLACE_LATENCY,
     TABLE_LATENCY,
 };
+use crate::shape::MacShape;
 use crate::testing::{attention, attention_channel, Rng};
 use bench::Bench;
 use model::{Data, Model};
@@ -36,6 +37,7 @@ fn shapes() -> Vec<(u32, AttentionShape, u32)> {
         cache(4, (2, 2, 16), (1, 1), window, 128),
         cache(2, (4, 8, 200), (2, 1), window, 128),
         cache(8, (1, 2, 9), (1, 1), window, 128),
+        cache(2, (2, 8, 2), (1, 1), window, 128),
     ]
 }
 
@@ -85,6 +87,8 @@ fn attend(bench: &mut Bench, model: &mut Model, rng: &mut Rng) {
     bench.stream(AttentionMode::Buckets, &columns, TABLE_LATENCY);
     bench.stream(AttentionMode::Combine, &model.codebook(&model.values), BUCKET_LATENCY);
     model.combine();
+    let columns = model.exact_scores(rng, &mut vec![]);
+    bench.other_stream(&columns);
     bench.wait(OUT_LATENCY);
     bench.outputs(&model.outputs);
 }
@@ -129,7 +133,9 @@ fn every_shape(data: Data, gap: usize, seed: u64) {
     for (at, (banks, p, beat_bits)) in shapes().into_iter().enumerate() {
         let mut rng = Rng::new(seed + at as u64);
         let member = rng.below(p.members.into()) as u32;
-        let channel = attention_channel(banks, p.clone(), beat_bits);
+        let mut channel = attention_channel(banks, p.clone(), beat_bits);
+        // Every other bank has a bank unit beside it.
+        channel.bank.mac = (at % 2 == 1).then_some(MacShape { acc_bits: 20 });
         assert!(p.faults(&channel).is_empty(), "{p:?}");
         let mut bench = Bench::new(&channel, member, gap);
         let mut model = Model::new(&channel, data, &mut rng);

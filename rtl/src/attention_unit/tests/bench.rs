@@ -155,6 +155,15 @@ impl Bench {
         self.columns(columns, matches!(mode, AttentionMode::ExactScores | AttentionMode::Scores));
     }
 
+    /// A stream that is the bank unit's, if there is one.
+    pub fn other_stream(&mut self, columns: &[Column]) {
+        if !matches!(self.channel.bank.modes()[0], StreamMode::Attention(_)) {
+            self.each(|u| u.mode.set(0));
+            self.each(|u| u.stream_start.next = true);
+            self.columns(columns, false);
+        }
+    }
+
     /// A column of slice `s` of a stream of inserts.
     pub fn insert(&mut self, mode: AttentionMode, s: usize, column: &Column) {
         if s == 0 {
