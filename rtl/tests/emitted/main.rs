@@ -5,6 +5,8 @@ mod shapes;
 mod tools;
 mod trouble;
 
+use pimc_rtl::attention::AttentionShape;
+use pimc_rtl::attention_unit::AttentionUnit;
 use pimc_rtl::bank_unit::BankUnit;
 use pimc_rtl::block_control::BlockControl;
 use pimc_rtl::block_planes::BlockPlanes;
@@ -18,16 +20,22 @@ use pimc_rtl::sign_gen::SignGen;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
-use pimc_rtl::testing::channel;
-use shapes::{banks, blocks, gated, lookup, wide_banks};
+use pimc_rtl::testing::{self, channel};
+use shapes::{banks, blocks, caches, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
     emit(&Inst::new(unit), &Provenance { version: "0.0.0".into(), source, ..Provenance::default() })
 }
 
+fn attention(shape: &ChannelShape) -> AttentionUnit {
+    AttentionUnit::new(shape).expect("a channel with a cache")
+}
+
+type Design = (&'static str, Vec<SvFile>);
+
 /// Every bank, and so every unit in it.
-fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
+fn bank_designs() -> Vec<Design> {
     let narrow = banks().into_iter().map(|(name, bank)| (name, channel(bank)));
     let wide = wide_banks()
         .into_iter()
@@ -35,24 +43,45 @@ fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
     narrow.chain(wide).map(|(name, shape)| (name, printed(BankUnit::new(&shape)))).collect()
 }
 
+/// Every cache, and so every unit in it.
+fn cache_designs() -> Vec<Design> {
+    caches().into_iter().map(|(name, shape)| (name, printed(attention(&shape)))).collect()
+}
+
+fn designs() -> Vec<Design> {
+    [bank_designs(), cache_designs()].concat()
+}
+
 fn top(files: &[SvFile]) -> &str {
     files.last().map_or("", |f| f.name.trim_end_matches(".sv"))
 }
 
-#[test]
-fn the_tools_have_nothing_to_say() {
-    // Every other design each: the tools run on one processor.
-    let designs = designs();
+/// Every other design each: the tools run on one processor.
+fn lint_all(kind: &str, designs: &[Design]) {
     std::thread::scope(|scope| {
         for first in 0..2 {
             let of_this = designs.iter().skip(first).step_by(2);
             scope.spawn(move || {
                 for (name, files) in of_this {
-                    tools::lint(&format!("bank/{name}"), top(files), files);
+                    tools::lint(&format!("{kind}/{name}"), top(files), files);
                 }
             });
         }
     });
+}
+
+#[test]
+fn the_tools_have_nothing_to_say_of_banks() {
+    lint_all("bank", &bank_designs());
+}
+
+#[test]
+fn the_tools_have_nothing_to_say_of_caches() {
+    for (name, shape) in caches() {
+        let attention = shape.bank.attention.as_ref().map(|a| a.faults(&shape));
+        assert_eq!(attention, Some(vec![]), "{name}");
+    }
+    lint_all("cache", &cache_designs());
 }
 
 #[test]
@@ -105,6 +134,14 @@ fn snapshot<U: Unit>(unit: U) {
     insta::assert_snapshot!(top(&files), text);
 }
 
+/// The units of a cache of several slices, rows and groups, whose codebooks are padded.
+fn small_cache() -> Vec<SvFile> {
+    let cache = testing::attention(8, (4, 2, 30), (2, 1), (2, 6, 100));
+    let sliced = AttentionShape { members: 2, slices: 2, groups: 4, ..cache };
+    let files = printed(attention(&testing::attention_channel(8, sliced, 64)));
+    files.into_iter().filter(|f| f.name.contains("attention")).collect()
+}
+
 #[test]
 fn small_shapes_read_as_committed() {
     let small = LookupShape { lanes: 4, chunk: 2, entry_bits: 12, acc_bits: 15, ..lookup(4, 2, 2) };
@@ -117,6 +154,9 @@ fn small_shapes_read_as_committed() {
     snapshot(BlockRows::new(&blocks(130)));
     snapshot(SignGen::new(16, 64));
     snapshot(MacRow::new(&MacShape { acc_bits: 20 }, 64));
+    for part in small_cache() {
+        insta::assert_snapshot!(part.name.trim_end_matches(".sv"), part.text);
+    }
     let (_, bank) = banks().swap_remove(1);
     snapshot(BankUnit::new(&channel(bank)));
 }

@@ -1,6 +1,6 @@
 //! Shapes that between them ask for every variant of every unit.
 
-use pimc_rtl::shape::{BankShape, BlockShape, GatedShape, LookupShape, MacShape};
+use pimc_rtl::shape::{BankShape, BlockShape, ChannelShape, GatedShape, LookupShape, MacShape};
 use pimc_rtl::testing;
 
 /// A lookup unit as wide as a beat allows.
@@ -139,5 +139,32 @@ pub fn wide_banks() -> Vec<(&'static str, BankShape)> {
         ("wide_blocks", with_blocks(blocks(129), bank(vec![], Some(gated(None)), None))),
         ("wide_mask", bank(vec![], Some(gated(Some(1))), None)),
         ("wide_mac", bank(vec![], None, Some(21))),
+    ]
+}
+
+/// Channels with a key/value cache, between them with every variant of its units: one slice and
+/// several, one row and an odd number, one group and several, chunks of one and chunks beyond the
+/// codebook, padded codebooks, with and without a window.
+pub fn caches() -> Vec<(&'static str, ChannelShape)> {
+    let cache = |banks, parts, rows, tokens, beat_bits| {
+        let attention = testing::attention(banks, parts, rows, tokens);
+        testing::attention_channel(banks, attention, beat_bits)
+    };
+    let window = (4, 12, 1000);
+    vec![
+        ("cache_k512_sub4", cache(16, (16, 4, 512), (2, 4), (8, 32, 4096), 64)),
+        ("cache_k16_sub2_slices", cache(4, (16, 2, 16), (1, 2), window, 64)),
+        ("cache_k256_groups", cache(8, (2, 4, 256), (1, 3), window, 64)),
+        ("cache_k100_slices_groups_of_one", cache(2, (4, 8, 100), (1, 1), window, 64)),
+        ("cache_one_member", cache(4, (1, 8, 64), (1, 2), window, 64)),
+        ("cache_k5_sub1", cache(2, (2, 1, 5), (1, 1), window, 64)),
+        ("cache_k1", cache(2, (4, 8, 1), (1, 1), window, 64)),
+        ("cache_k3_sub2_slices", cache(2, (4, 2, 3), (3, 1), window, 64)),
+        ("cache_without_window", cache(4, (4, 4, 30), (1, 2), (3, 0, 100), 64)),
+        ("cache_without_exact", cache(4, (8, 4, 64), (1, 1), (0, 0, 100), 64)),
+        ("cache_wide_k512", cache(8, (16, 4, 512), (1, 4), window, 128)),
+        ("cache_wide_k16_groups", cache(4, (2, 2, 16), (1, 1), window, 128)),
+        ("cache_wide_k2", cache(2, (2, 8, 2), (1, 1), window, 128)),
+        ("cache_wide_k200", cache(2, (2, 8, 200), (2, 1), window, 128)),
     ]
 }
