@@ -227,21 +227,20 @@ impl Bench {
 
     /// `want[group][row][slice][element]`.
     pub fn outputs(&mut self, want: &[Vec<Vec<Vec<i64>>>]) {
-        for (r, row) in want[0].iter().enumerate() {
-            for (s, slice) in row.iter().enumerate() {
-                for e in 0..slice.len() {
-                    self.each(|u| {
-                        let selects = [(&mut u.out_row, r), (&mut u.out_slice, s)];
-                        for (port, at) in selects.into_iter().chain([(&mut u.out_element, e)]) {
-                            port.iter_mut().for_each(|port| port.set(at as i128));
-                        }
-                    });
-                    self.clock();
-                    for (g, unit) in self.units.iter().enumerate() {
-                        let value = unit.out_value.get() as i64;
-                        assert_eq!(value, want[g][r][s][e], "group {g} row {r} slice {s}");
-                    }
+        let p = self.channel.bank.attention.clone().unwrap();
+        let elements = p.slices * p.sub;
+        for at in 0..p.rows() * elements {
+            let (r, s, e) = (at / elements, at % elements / p.sub, at % p.sub);
+            self.each(|u| {
+                let selects = [(&mut u.out_row, r), (&mut u.out_slice, s), (&mut u.out_element, e)];
+                for (port, at) in selects {
+                    port.iter_mut().for_each(|port| port.set(at.into()));
                 }
+            });
+            self.clock();
+            for (g, (unit, want)) in self.units.iter().zip(want).enumerate() {
+                let (value, want) = (unit.out_value.get(), &want[r as usize][s as usize]);
+                assert_eq!(value, want[e as usize].into(), "group {g} row {r} slice {s}");
             }
         }
     }
