@@ -56,6 +56,7 @@
 //! - [`testing`]: what the tests of the units share
 
 pub mod attention;
+pub mod attention_banks;
 pub mod attention_dots;
 pub mod attention_encode;
 pub mod attention_lane;

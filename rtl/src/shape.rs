@@ -192,6 +192,14 @@ impl ChannelShape {
         );
         want(buffer.word_bits <= 64, "a word of vector memory has at most 64 bits");
         want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
+        want(
+            bank.attention.as_ref().is_none_or(|a| a.result_bits <= bank.result_bits),
+            "a result is as wide as those of attention",
+        );
+        want(
+            bank.byte_words == 0 || bank.byte_words == bank.loaded_words(),
+            "input memory has as many words as a query has sub-vectors",
+        );
         want(collects, "results are collected");
         want(
             has(VecOp::LoadBytes) == (bank.byte_words > 0 || bank.attention.is_some()),
@@ -321,6 +329,17 @@ pub struct BankShape {
 }
 
 impl BankShape {
+    /// Words of input memory that loads of bytes address: those of the bank unit, or the sub-vectors
+    /// of a query.
+    pub fn loaded_words(&self) -> u32 {
+        self.byte_words.max(self.attention.as_ref().map_or(0, |a| a.parts()))
+    }
+
+    /// Whether there is anything in a bank unit.
+    pub fn has_unit(&self) -> bool {
+        self.modes().iter().any(|m| !matches!(m, StreamMode::Attention(_)))
+    }
+
     /// The stream modes of this unit; a mode's number is its index here.
     pub fn modes(&self) -> Vec<StreamMode> {
         let mut modes = Vec::new();

@@ -162,11 +162,11 @@ impl Unit for SoftmaxReciprocal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{attention, reciprocal, Rng};
+    use crate::testing::{reciprocal, softmax, Rng};
 
     #[test]
     fn reciprocals_of_all_magnitudes() {
-        let shape = AttentionShape { tokens: 1 << 20, ..attention(4, 1, 1) };
+        let shape = AttentionShape { tokens: 1 << 20, ..softmax(4, 1, 1) };
         let mut uut = Inst::new(SoftmaxReciprocal::new(&shape));
         let mut rng = Rng::new(11);
         let mut sums = vec![0, 1 << 15, (1 << 16) - 1, 1 << 16, 1 << 35, (1 << 35) - 1, 0, 3 << 15];

@@ -41,6 +41,16 @@ fn every_block() {
 }
 
 #[test]
+fn every_block_and_attention() {
+    lint("every_block_and_attention", &shapes::cached());
+}
+
+#[test]
+fn attention_alone() {
+    lint("attention_alone", &shapes::attention_alone());
+}
+
+#[test]
 fn product_quantization_alone() {
     lint("product_quantization_alone", &shapes::product_quantized());
 }

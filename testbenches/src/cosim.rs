@@ -351,6 +351,7 @@ impl Run<'_> {
             constants: &self.tree.constants,
             program: &self.program_words()?,
             inputs: &inputs,
+            args: &[],
             result: (plan.result.addr, plan.result.len as usize),
             max_clocks: 2 * (plan.cycles + u64::from(plan.shape.refi)),
             folder: folder.path(),

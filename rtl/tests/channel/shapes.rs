@@ -151,6 +151,21 @@ pub fn cached() -> ChannelShape {
     }
 }
 
+/// Attention alone: two banks to a token, two token groups, a window that tokens leave.
+pub fn attention_alone() -> ChannelShape {
+    let attention = pimc_rtl::testing::attention(4, (2, 4, 16), (1, 2), (2, 6, 100));
+    let shape = pimc_rtl::testing::attention_channel(4, attention, 64);
+    ChannelShape {
+        read_latency: 12,
+        write_latency: Some(4),
+        rfc: 20,
+        arg_words: 20,
+        isa: IsaShape { coats_bits: 0, key_bits: 0, addr_bits: 6, ..shape.isa },
+        buffer: BufferShape { ops: vec![VecOp::CollectSum, VecOp::LoadBytes], ..shape.buffer },
+        ..shape
+    }
+}
+
 /// Two banks that look codes up, and the operations that such a layer needs.
 pub fn product_quantized() -> ChannelShape {
     ChannelShape {

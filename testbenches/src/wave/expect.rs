@@ -16,11 +16,11 @@ pub struct Origin {
 pub struct Command {
     /// Clocks after the program's first command.
     pub cycle: u64,
-    /// 0 activate, 1 read, 2 precharge, 3 refresh.
+    /// 0 activate, 1 read, 2 precharge, 3 refresh, 4 write.
     pub code: u8,
     /// Row, of an activate.
     pub row: Option<u32>,
-    /// Column, of a read.
+    /// Column, of a read or a write.
     pub col: Option<u32>,
     /// Where it comes from.
     pub origin: Origin,
