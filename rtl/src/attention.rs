@@ -348,6 +348,10 @@ impl AttentionShape {
                 self.chunk(shape.beat_bits) <= self.lanes(shape.beat_bits),
                 "a beat has no more sub-vectors than codes",
             ),
+            (
+                self.slices == 1 || shape.beats > 1,
+                "a column has two beats where a bank holds several sub-vectors of a token",
+            ),
             (self.slices <= shape.dram_cols, "a block of codes fits a row"),
             (shape.beat_bits % WORD_BITS == 0, "a beat is whole words of 64 bits for attention"),
             ((1..1 << 16).contains(&self.mul) && self.shift < 32, "the softmax's scale fits"),

@@ -185,12 +185,14 @@ impl Logic for AttentionEncode {
                 }
             }
         }
+        for i in 0..self._places {
+            self.place_base[i].next = self.place_e[i].q.val() << self.chunk_bits.val();
+        }
         self.near_code.next = 0.into();
         for i in 0..self._choice {
             self.near_code.next = self.near_at[i].val();
         }
         for i in 0..self._places {
-            self.place_base[i].next = self.place_e[i].q.val() << self.chunk_bits.val();
             self.near_code.next = self.near_code.val() | self.place_base[i].val();
         }
         self.near_w.d.next = self.near.val();

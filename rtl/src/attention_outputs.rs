@@ -166,6 +166,12 @@ impl Logic for AttentionOutputs {
         }
 
         comment!("---- read ----");
+        for i in 0..self._sliced {
+            self.slice_base[i].next = self.out_slice[i].val() << self.sub_shift.val();
+        }
+        for i in 0..self._many_rows {
+            self.row_base[i].next = self.out_row[i].val() << self.held_shift.val();
+        }
         for i in 0..self._many_outs {
             self.read_at[i].next = 0.into();
         }
@@ -173,11 +179,9 @@ impl Logic for AttentionOutputs {
             self.read_at[i].next = self.out_element[i].val();
         }
         for i in 0..self._sliced {
-            self.slice_base[i].next = self.out_slice[i].val() << self.sub_shift.val();
             self.read_at[i].next = self.read_at[i].val() | self.slice_base[i].val();
         }
         for i in 0..self._many_rows {
-            self.row_base[i].next = self.out_row[i].val() << self.held_shift.val();
             self.read_at[i].next = self.read_at[i].val() | self.row_base[i].val();
         }
         for i in 0..self._one_out {
@@ -295,7 +299,7 @@ impl Unit for AttentionOutputs {
             (_, _, 1) => "out_element",
             _ => "out_value",
         };
-        vec![(beat, "beat and weights"), (select, "outputs")]
+        vec![("clear", "begins"), (beat, "beat and weights"), (select, "outputs")]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

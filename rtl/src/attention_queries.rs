@@ -44,6 +44,8 @@ pub struct AttentionQueries {
     _token: usize,
     _one_member: usize,
     _many_members: usize,
+    _members_alone: usize,
+    _members_of_slices: usize,
     _spare_addr: usize,
     _slice_bits: u32,
     _member_bits: u32,
@@ -56,7 +58,10 @@ impl Logic for AttentionQueries {
         for _i in 0..self._one_member {
             self.mine.next = self.we.val();
         }
-        for i in 0..self._many_members {
+        for i in 0..self._members_alone {
+            self.mine.next = self.we.val() & (self.addr.val() == self.member[i].val());
+        }
+        for i in 0..self._members_of_slices {
             self.mine.next = self.we.val()
                 & (bit_cast(self.addr.val() >> self.slice_bits.val(), self._member_bits)
                     == self.member[i].val());
@@ -151,6 +156,8 @@ impl AttentionQueries {
             slice_bits: Const::new(slice_bits as usize),
             _one_member: 1 - many_members,
             _many_members: many_members,
+            _members_alone: many_members * (1 - many_slices),
+            _members_of_slices: many_members * many_slices,
             _slice_bits: slice_bits,
             _member_bits: member_bits,
             _rows: rows,
@@ -179,7 +186,7 @@ impl Unit for AttentionQueries {
         };
         Contract {
             summary: format!(
-                "Attention queries: {} rows, of each {} sub-vectors of {bytes} bytes.",
+                "Attention queries: for {} rows and {} slices a sub-vector of {bytes} bytes each.",
                 self._rows, self._slices
             ),
             formula: "shown = the sub-vectors of slice at.".into(),

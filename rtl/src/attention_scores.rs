@@ -56,7 +56,7 @@ impl Logic for AttentionScores {
     fn update(&mut self) {
         dff_setup!(self, clock, valid_e, valid_f, done);
 
-        comment!("---- along with the lookups and products ----");
+        // Along with the lookups and products.
         self.valid_e.d.next = self.valid.val();
         self.valid_f.d.next = self.valid_e.q.val();
         for i in 0..self._exact {

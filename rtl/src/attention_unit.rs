@@ -24,7 +24,8 @@ pub struct AttentionUnit {
     /// The number of this bank: its member in the low bits, its token group above.
     pub bank: Wire<In>,
 
-    /// A stream begins, of the mode that is on `mode` from here to the stream's last beat.
+    /// A stream begins, of the mode that is on `mode` from here to the stream's last beat; at the
+    /// latest with its first column.
     pub stream_start: Signal<In, Bit>,
     /// Index into [`crate::shape::BankShape::modes`].
     pub mode: Wire<In>,
@@ -137,7 +138,7 @@ pub struct AttentionUnit {
     dots: Inst<AttentionDots>,
     table_f: Flop<Bit>,
     book_at_f: Reg,
-    lanes: Vec<Inst<AttentionLane>>,
+    lane: Vec<Inst<AttentionLane>>,
     scores: Inst<AttentionScores>,
     outputs: Inst<AttentionOutputs>,
     slice_f: Vec<Reg>,
@@ -188,6 +189,8 @@ pub struct AttentionUnit {
     _many_rows: usize,
     _members: usize,
     _groups: usize,
+    _groups_alone: usize,
+    _groups_of_members: usize,
     _x_ports: usize,
     _x_alone: usize,
     _elements: usize,
@@ -309,7 +312,7 @@ impl Logic for AttentionUnit {
                     << self.codes_bits.val());
         }
 
-        comment!("---- the beat on its second clock ----");
+        // The beat on its second clock.
         self.word_e.d.next = self.word.val();
         self.beat_e.d.next = self.beat.q.val();
         self.first_e.d.next = self.row_first.val();
@@ -378,27 +381,27 @@ impl Logic for AttentionUnit {
 
         comment!("---- a table and buckets for every code of a beat ----");
         for l in 0..self._lanes {
-            self.lanes[l].clock.next = self.clock.val();
-            self.lanes[l].code.next = self.codes.y[l].val();
-            self.lanes[l].build.next = self.table_f.q.val();
-            self.lanes[l].build_at.next = self.book_at_f.q.val();
-            self.lanes[l].add.next = self.buckets_e.q.val();
-            self.lanes[l].read.next = self.is_combine.val();
-            self.lanes[l].read_at.next = self.book_at.val();
+            self.lane[l].clock.next = self.clock.val();
+            self.lane[l].code.next = self.codes.y[l].val();
+            self.lane[l].build.next = self.table_f.q.val();
+            self.lane[l].build_at.next = self.book_at_f.q.val();
+            self.lane[l].add.next = self.buckets_e.q.val();
+            self.lane[l].read.next = self.is_combine.val();
+            self.lane[l].read_at.next = self.book_at.val();
         }
         for i in 0..self._sliced {
             for l in 0..self._lanes {
-                self.lanes[l].slice[i].next = self.slice[i].q.val();
+                self.lane[l].slice[i].next = self.slice[i].q.val();
             }
         }
         for l in 0..self._lanes {
             for e in 0..self._entries {
-                self.lanes[l].entry[e].next = self.dots.dot[e].val();
+                self.lane[l].entry[e].next = self.dots.dot[e].val();
             }
         }
         for l in 0..self._lanes {
             for r in 0..self._rows {
-                self.lanes[l].prob[r].next = self.prob_e[l * self.rows.val() + r].q.val();
+                self.lane[l].prob[r].next = self.prob_e[l * self.rows.val() + r].q.val();
             }
         }
 
@@ -416,7 +419,7 @@ impl Logic for AttentionUnit {
         }
         for l in 0..self._lanes {
             for r in 0..self._rows {
-                self.scores.part[l * self.rows.val() + r].next = self.lanes[l].part[r].val();
+                self.scores.part[l * self.rows.val() + r].next = self.lane[l].part[r].val();
             }
         }
         for e in 0..self._exact_entries {
@@ -440,8 +443,7 @@ impl Logic for AttentionUnit {
         }
         for l in 0..self._lanes {
             for e in 0..self._entries {
-                self.outputs.bucket[l * self.entries.val() + e].next =
-                    self.lanes[l].bucket[e].val();
+                self.outputs.bucket[l * self.entries.val() + e].next = self.lane[l].bucket[e].val();
             }
         }
         for i in 0..self._many_rows {
@@ -463,9 +465,14 @@ impl Logic for AttentionUnit {
         self.place.set_lane.next = bit_cast(self.param_value.val(), self._lane_bits);
         self.place.set_beat.next = bit_cast(self.param_value.val() >> 8, self._beat_bits);
         for i in 0..self._groups {
+            self.place.set_group[i].next = bit_cast(self.param_value.val() >> 16, self._group_bits);
+        }
+        for i in 0..self._groups_alone {
+            self.place.group[i].next = self.bank.val();
+        }
+        for i in 0..self._groups_of_members {
             self.place.group[i].next =
                 bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
-            self.place.set_group[i].next = bit_cast(self.param_value.val() >> 16, self._group_bits);
         }
         self.place.word.next = self.word_e.q.val();
         self.place.beat.next = self.beat_e.q.val();
@@ -546,7 +553,7 @@ impl Unit for AttentionUnit {
             ("param_we", "parameters"),
             ("score_valid", "scores"),
             ("wr_data", "column to write"),
-            ("x_out", "captured sub-vector, over the token groups"),
+            ("x_out", "captured sub-vector, over all token groups"),
             (select, "outputs"),
         ]
     }

@@ -222,6 +222,6 @@ pub fn attention_channel(banks: u32, attention: AttentionShape, beat_bits: u32) 
     };
     let beats = 256 / beat_bits;
     let base = channel(bank);
-    let isa = IsaShape { mode_bits: 4, beats_bits: index_bits(beats), ..base.isa.clone() };
+    let isa = IsaShape { mode_bits: 4, beats_bits: index_bits(beats), ..base.isa };
     ChannelShape { banks, beats, beat_bits, read_latency: PROB_AHEAD, isa, ..base }
 }

@@ -2,10 +2,9 @@
 
 use super::AttentionUnit;
 use crate::attention::{
-    AttentionMode, AttentionParam, AttentionShape, CODE_LATENCY, OUT_LATENCY, PLACE_LATENCY,
-    PROB_BITS, SCORE_LATENCY,
+    AttentionMode, AttentionParam, AttentionShape, ARG_BITS, BUCKET_LATENCY, CODE_LATENCY,
+    OUT_LATENCY, PLACE_LATENCY, PROB_BITS, SCORE_LATENCY, TABLE_LATENCY,
 };
-use crate::attention::{ARG_BITS, BUCKET_LATENCY, TABLE_LATENCY};
 use crate::attention_dots::AttentionDots;
 use crate::attention_encode::AttentionEncode;
 use crate::attention_lane::AttentionLane;
@@ -111,7 +110,7 @@ impl AttentionUnit {
 
             dots: Inst::new(AttentionDots::new(p, beat_bits)),
             book_at_f: Reg::data(book_at),
-            lanes: std::iter::repeat_with(lane).take(lanes).collect(),
+            lane: std::iter::repeat_with(lane).take(lanes).collect(),
             scores: Inst::new(AttentionScores::new(p, channel)),
             outputs: Inst::new(AttentionOutputs::new(p, channel)),
             slice_f: vec_of(sliced && !take, || Reg::data(slice)),
@@ -162,6 +161,8 @@ impl AttentionUnit {
             _many_rows: (rows > 1) as usize,
             _members: members as usize,
             _groups: groups as usize,
+            _groups_alone: (groups && !members) as usize,
+            _groups_of_members: (groups && members) as usize,
             _x_ports: x_ports as usize,
             _x_alone: (!take && !groups) as usize,
             _elements: (p.sub > 1) as usize,
@@ -211,7 +212,7 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
     };
     Contract {
         summary: format!(
-            "Attention unit: {} of the {} sub-vectors of {} elements of a token, for {} rows of \
+            "Attention unit of a bank: {} of the {} sub-vectors of {} elements of a token, for {} rows of \
              queries.",
             p.slices,
             p.parts(),
@@ -234,8 +235,9 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
             p.code_bits()
         ),
         preconditions: format!(
-            "Columns at least {beats} clocks apart; the mode is held until the last beat. Codes are \
-             below {}. prob_i is there in the clock in which its beat enters.",
+            "Columns at least {beats} clocks apart. A stream starts behind the last beat of the one \
+             before, at the latest with its first column, and its mode is held until its last beat. \
+             Codes are below {}; prob_i is there in the clock in which its beat enters.",
             p.k
         ),
     }

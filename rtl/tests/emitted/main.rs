@@ -5,6 +5,7 @@ mod shapes;
 mod tools;
 mod trouble;
 
+use pimc_rtl::attention::AttentionShape;
 use pimc_rtl::attention_unit::AttentionUnit;
 use pimc_rtl::bank_unit::BankUnit;
 use pimc_rtl::block_control::BlockControl;
@@ -20,7 +21,7 @@ use pimc_rtl::softmax_unit::SoftmaxUnit;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
-use pimc_rtl::testing::channel;
+use pimc_rtl::testing::{self, channel};
 use shapes::{attentions, banks, blocks, caches, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
@@ -149,6 +150,14 @@ fn snapshot<U: Unit>(unit: U) {
     insta::assert_snapshot!(top(&files), text);
 }
 
+/// The units of a cache of several slices, rows and groups, whose codebooks are padded.
+fn small_cache() -> Vec<SvFile> {
+    let cache = testing::attention(8, (4, 2, 30), (2, 1), (2, 6, 100));
+    let sliced = AttentionShape { members: 2, slices: 2, groups: 4, ..cache };
+    let files = printed(attention(&testing::attention_channel(8, sliced, 64)));
+    files.into_iter().filter(|f| f.name.contains("attention")).collect()
+}
+
 #[test]
 fn small_shapes_read_as_committed() {
     let small = LookupShape { lanes: 4, chunk: 2, entry_bits: 12, acc_bits: 15, ..lookup(4, 2, 2) };
@@ -161,6 +170,9 @@ fn small_shapes_read_as_committed() {
     snapshot(BlockRows::new(&blocks(130)));
     snapshot(SignGen::new(16, 64));
     snapshot(MacRow::new(&MacShape { acc_bits: 20 }, 64));
+    for part in small_cache() {
+        insta::assert_snapshot!(part.name.trim_end_matches(".sv"), part.text);
+    }
     let (_, bank) = banks().swap_remove(1);
     snapshot(BankUnit::new(&channel(bank)));
 }

@@ -167,6 +167,7 @@ pub fn caches() -> Vec<(&'static str, ChannelShape)> {
         ("cache_without_exact", cache(4, (8, 4, 64), (1, 1), (0, 0, 100), 64)),
         ("cache_wide_k512", cache(8, (16, 4, 512), (1, 4), window, 128)),
         ("cache_wide_k16_groups", cache(4, (2, 2, 16), (1, 1), window, 128)),
+        ("cache_wide_k2", cache(2, (2, 8, 2), (1, 1), window, 128)),
         ("cache_wide_k200", cache(2, (2, 8, 200), (2, 1), window, 128)),
     ]
 }
