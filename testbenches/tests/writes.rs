@@ -390,7 +390,8 @@ fn a_write_that_is_cut_short_is_seen_by_both_checkers() {
         let program = program(recovery() - early);
         let job = &jobs()[0];
         let (list, end) = commands(&program, &job.args());
-        let mut checker = legality::Checker::new(&target());
+        let target = target();
+        let mut checker = legality::Checker::new(&target);
         list.iter().for_each(|timed| checker.command(timed));
         let broken = checker.end(end);
         let (mut sim, _) = simulation(&program, folder.path());
