@@ -58,11 +58,12 @@ pub struct SoftmaxControl {
     soon: Signal<Local, Bit>,
     running: Flop<Bit>,
     beat: Vec<Reg>,
-    is_last: Signal<Local, Bit>,
+    is_last: Vec<Signal<Local, Bit>>,
     read_word: Reg,
     first_word: Vec<Reg>,
     slice: Vec<Reg>,
     is_first_slice: Signal<Local, Bit>,
+    counted_now: Signal<Local, Bit>,
     ran: Reg,
     counted: Reg,
 
@@ -113,6 +114,7 @@ impl SoftmaxControl {
             restarts: Reg::new(u(latency)),
             write_word: Reg::new(word),
             beat: vec![Reg::new(u(index_bits(beats))); many_beats],
+            is_last: vec![Signal::default(); many_beats.max(many_slices)],
             read_word: Reg::new(word),
             first_word: vec![Reg::new(word); many_slices],
             slice: vec![Reg::new(u(index_bits(slices))); many_slices],
@@ -146,10 +148,10 @@ impl SoftmaxControl {
         }
     }
 
-    /// Words of the memory of scores.
+    /// Words of the memory of scores, at least two.
     pub fn words(shape: &AttentionShape, channel: &ChannelShape) -> u32 {
         let exact = if shape.exact_places() > 0 { shape.exact_blocks(channel) } else { 0 };
-        (exact + shape.code_blocks(channel)) * channel.beats
+        ((exact + shape.code_blocks(channel)) * channel.beats).max(2)
     }
 }
 
@@ -220,20 +222,22 @@ impl Logic for SoftmaxControl {
         self.values_begin.next = self.begins.val() & self.reads.val();
         self.soon.next = self.col_soon.val() & self.reads.val();
         for _i in 0..self._one_beat {
-            self.is_last.next = self.running.q.val();
+            for i in 0..self._slices {
+                self.is_last[i].next = self.running.q.val();
+            }
             self.running.d.next = self.soon.val();
         }
         for i in 0..self._beats {
-            self.is_last.next =
+            self.is_last[i].next =
                 self.running.q.val() & (self.beat[i].q.val() == self.last_beat.val());
             self.beat[i].d.next = self.beat[i].q.val();
             if self.running.q.val() {
                 self.beat[i].d.next = self.beat[i].q.val() + 1.into();
             }
-            if self.is_last.val() {
+            if self.is_last[i].val() {
                 self.beat[i].d.next = 0.into();
             }
-            self.running.d.next = self.soon.val() | (self.running.q.val() & !self.is_last.val());
+            self.running.d.next = self.soon.val() | (self.running.q.val() & !self.is_last[i].val());
         }
         self.is_first_slice.next = true;
         for i in 0..self._slices {
@@ -245,7 +249,7 @@ impl Logic for SoftmaxControl {
         for i in 0..self._slices {
             self.slice[i].d.next = self.slice[i].q.val();
             self.first_word[i].d.next = self.first_word[i].q.val();
-            if self.is_last.val() {
+            if self.is_last[i].val() {
                 if self.slice[i].q.val() == self.last_slice.val() {
                     self.slice[i].d.next = 0.into();
                     self.first_word[i].d.next = self.read_word.q.val() + 1.into();
@@ -277,8 +281,8 @@ impl Logic for SoftmaxControl {
         comment!("---- in step with the memory, and with the probabilities ----");
         self.ran.d.next = self.ran.q.val() << 1 | self.running.q.val().into();
         self.read_valid.next = self.ran.q.val().get_bit(self.ran_last.val());
-        self.counted.d.next =
-            self.counted.q.val() << 1 | (self.running.q.val() & self.is_first_slice.val()).into();
+        self.counted_now.next = self.running.q.val() & self.is_first_slice.val();
+        self.counted.d.next = self.counted.q.val() << 1 | self.counted_now.val().into();
         self.counts.next = self.counted.q.val().get_bit(self.counted_last.val());
     }
 }

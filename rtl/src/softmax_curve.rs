@@ -30,7 +30,6 @@ pub struct SoftmaxCurve {
     s1_along: Reg,
     s2_start: Reg,
     s2_fall: Reg,
-    half_up: Wire<Local>,
     fall: Wire<Local>,
     s3_value: Reg,
     half: Const,
@@ -63,13 +62,12 @@ impl SoftmaxCurve {
             s1_along: Reg::data(u(along_bits)),
             s2_start: Reg::data(u(value)),
             s2_fall: Reg::data(u(drop + along_bits)),
-            half_up: Wire::new(u(drop + along_bits + 1)),
-            fall: Wire::new(u(drop + 1)),
+            fall: Wire::new(u(drop)),
             s3_value: Reg::data(u(value)),
             half: Const::new(1 << (along_bits - 1)),
             along_bits: Const::new(along_bits as usize),
             _name: name,
-            _fall_bits: drop + 1,
+            _fall_bits: drop,
             ..SoftmaxCurve::default()
         }
     }
@@ -89,8 +87,10 @@ impl Logic for SoftmaxCurve {
         comment!("---- how far it has fallen, rounded ----");
         self.s2_fall.d.next = self.s1_drop.q.val() * self.s1_along.q.val();
         self.s2_start.d.next = self.s1_start.q.val();
-        self.half_up.next = self.s2_fall.q.val() + self.half.val().into();
-        self.fall.next = bit_cast(self.half_up.val() >> self.along_bits.val(), self._fall_bits);
+        self.fall.next = bit_cast(
+            (self.s2_fall.q.val() + self.half.val().into()) >> self.along_bits.val(),
+            self._fall_bits,
+        );
         self.s3_value.d.next = self.s2_start.q.val() - self.fall.val();
         self.value.next = self.s3_value.q.val();
     }

@@ -4,6 +4,9 @@ use crate::attention::{AttentionParam, AttentionShape, ARG_BITS};
 use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape};
 
+// The kernel says it as a number, which folds into that of each query.
+const _: () = assert!(AttentionParam::LIMITS == 8);
+
 /// Clocks from a parameter to the ends that follow from it.
 pub const ENDS_LATENCY: u32 = 3;
 
@@ -47,7 +50,7 @@ pub struct SoftmaxEnds {
     ring: Vec<Reg>,
     limit: Vec<Reg>,
 
-    cached: Wire<Local>,
+    cached: Vec<Wire<Local>>,
     codes: Wire<Local>,
     bound: Vec<Reg>,
     seen: Vec<Wire<Local>>,
@@ -66,7 +69,6 @@ pub struct SoftmaxEnds {
     param_compressed: Const,
     param_length: Const,
     param_ring: Const,
-    param_limits: Const,
     sink: Const,
     recent: Const,
     exact: Const,
@@ -105,7 +107,7 @@ impl SoftmaxEnds {
             length: Reg::data(u(token_bits)),
             ring: vec![Reg::data(u(token_bits)); recent],
             limit: vec![Reg::data(u(token_bits)); queries],
-            cached: Wire::new(place),
+            cached: wires(recent),
             codes: Wire::new(place),
             // As wide as a place, so that it can be read as one.
             bound: vec![Reg::data(u(place.width)); queries],
@@ -124,7 +126,6 @@ impl SoftmaxEnds {
             param_compressed: number(AttentionParam::Compressed),
             param_length: number(AttentionParam::Length),
             param_ring: number(AttentionParam::Ring),
-            param_limits: Const::new(AttentionParam::LIMITS as usize),
             sink: Const::new(shape.sink as usize),
             recent: Const::new(shape.recent as usize),
             exact: Const::new(shape.exact_places() as usize),
@@ -182,7 +183,7 @@ impl Logic for SoftmaxEnds {
         }
         for q in 0..self._queries {
             self.limit[q].d.next = self.limit[q].q.val();
-            if self.param_we.val() & (self.param_index.val() == q + self.param_limits.val()) {
+            if self.param_we.val() & (self.param_index.val() == q + 8) {
                 self.limit[q].d.next = self.value.val();
             }
         }
@@ -220,10 +221,10 @@ impl Logic for SoftmaxEnds {
 
         comment!("---- recent ones: the places before that of the next token hold the newest ----");
         for i in 0..self._recent {
-            self.cached.next = signed_cast(bit_cast(self.length.q.val(), self._place_bits));
+            self.cached[i].next = signed_cast(bit_cast(self.length.q.val(), self._place_bits));
             self.wide_ring[i].next = self.ring[i].q.val();
             self.newest[i].next = signed_cast(self.wide_ring[i].val()) + self.sink.val().into();
-            self.back[i].next = self.newest[i].val() - self.cached.val();
+            self.back[i].next = self.newest[i].val() - self.cached[i].val();
             for q in 0..self._queries {
                 self.next_young[q].d.next = self.seen[q].val() + self.back[i].val();
                 self.young_end[q].next = self.next_young[q].q.val();
@@ -232,7 +233,7 @@ impl Logic for SoftmaxEnds {
 
         comment!("---- and those from there on the oldest, if the window is full ----");
         for i in 0..self._recent {
-            self.room[i].next = -self.cached.val() + self.exact.val().into();
+            self.room[i].next = -self.cached[i].val() + self.exact.val().into();
             self.next_first[i].d.next = self.newest[i].val();
             if self.room[i].val() > 0.into() {
                 self.next_first[i].d.next = self.newest[i].val() + self.room[i].val();

@@ -30,9 +30,9 @@ pub struct SoftmaxExp {
     least: Wire<Local>,
     below: Reg,
     product: Reg,
-    rounded: Wire<Local>,
     distance: Wire<Local>,
-    is_far: Signal<Local, Bit>,
+    is_seen: Signal<Local, Bit>,
+    is_near: Signal<Local, Bit>,
     s3_distance: Reg,
     curve: Inst<SoftmaxCurve>,
     octaves: Wire<Local>,
@@ -41,7 +41,6 @@ pub struct SoftmaxExp {
     s6_octaves: Reg,
     doubled: Wire<Local>,
     shifted: Reg,
-    half_up: Wire<Local>,
     s8_prob: Reg,
     seen: Reg,
     near: Reg,
@@ -71,6 +70,7 @@ impl SoftmaxExp {
     pub fn new(shape: &AttentionShape) -> Self {
         let (bits, shift) = (shape.score_bits(), shape.shift);
         let product = bits + (u32::BITS - shape.mul.leading_zeros()).max(1);
+        // With the half that rounds.
         let rounded = product.max(shift) + 1;
         let near = OCTAVES_BITS + OCTAVE_BITS;
         let distance = (rounded - shift).max(near);
@@ -86,8 +86,7 @@ impl SoftmaxExp {
             highest: Wire::new(s(bits)),
             least: Wire::new(s(bits)),
             below: Reg::data(u(bits)),
-            product: Reg::data(u(product)),
-            rounded: Wire::new(u(rounded)),
+            product: Reg::data(u(rounded)),
             distance: Wire::new(u(distance)),
             s3_distance: Reg::data(u(near)),
             curve: Inst::new(curve),
@@ -97,12 +96,11 @@ impl SoftmaxExp {
             s6_octaves: Reg::data(u(OCTAVES_BITS)),
             doubled: Wire::new(u(value + 1)),
             shifted: Reg::data(u(value + 1)),
-            half_up: Wire::new(u(value + 2)),
             s8_prob: Reg::data(u(PROB_BITS)),
             seen: Reg::new(u(2)),
             near: Reg::new(u(flags)),
             limit: Const::new((1 << (bits - 1)) - 1),
-            mul: Const::named(product, shape.mul as usize),
+            mul: Const::named(rounded, shape.mul as usize),
             half: Const::new(if shift > 0 { 1 << (shift - 1) } else { 0 }),
             shift: Const::new(shift as usize),
             beyond: Const::new(17 << OCTAVE_BITS),
@@ -136,21 +134,23 @@ impl Logic for SoftmaxExp {
         self.highest.next = self.limit.val().into();
         self.least.next = !self.highest.val();
         self.below.d.next = unsigned_cast(self.largest.val() - self.score.val());
-        self.seen.d.next = self.seen.q.val() << 1
-            | (self.valid.val() & (self.score.val() != self.least.val())).into();
+        self.is_seen.next = self.valid.val() & (self.score.val() != self.least.val());
+        self.seen.d.next = self.seen.q.val() << 1 | self.is_seen.val().into();
         self.product.d.next = self.below.q.val() * self.mul.val().into();
         for _i in 0..self._rounds {
-            self.rounded.next = self.product.q.val() + self.half.val().into();
+            self.distance.next = bit_cast(
+                (self.product.q.val() + self.half.val().into()) >> self.shift.val(),
+                self._distance_bits,
+            );
         }
         for _i in 0..self._plain {
-            self.rounded.next = self.product.q.val();
+            self.distance.next = self.product.q.val();
         }
-        self.distance.next = bit_cast(self.rounded.val() >> self.shift.val(), self._distance_bits);
 
         comment!("---- beyond 16 octaves nothing is left ----");
-        self.is_far.next = self.distance.val() >= self.beyond.val().into();
-        self.near.d.next = self.near.q.val() << 1
-            | (self.seen.q.val().get_bit(self.seen_last.val()) & !self.is_far.val()).into();
+        self.is_near.next = self.seen.q.val().get_bit(self.seen_last.val())
+            & (self.distance.val() < self.beyond.val().into());
+        self.near.d.next = self.near.q.val() << 1 | self.is_near.val().into();
         self.s3_distance.d.next = bit_cast(self.distance.val(), self._near_bits);
 
         comment!("---- the fraction of an octave by the curve ----");
@@ -166,10 +166,9 @@ impl Logic for SoftmaxExp {
         comment!("---- whole octaves by a shift; half up: a bit below the result is kept, then added ----");
         self.doubled.next = self.curve.value.val() << 1;
         self.shifted.d.next = self.doubled.val() >> self.s6_octaves.q.val();
-        self.half_up.next = self.shifted.q.val() + 1.into();
         self.s8_prob.d.next = 0.into();
         if self.near.q.val().get_bit(self.near_last.val()) {
-            self.s8_prob.d.next = bit_cast(self.half_up.val() >> 1, self._prob_bits);
+            self.s8_prob.d.next = bit_cast((self.shifted.q.val() + 1.into()) >> 1, self._prob_bits);
         }
         self.prob.next = self.s8_prob.q.val();
     }

@@ -22,7 +22,8 @@ pub struct SoftmaxMax {
     highest: Wire<Local>,
     least: Wire<Local>,
     term: Vec<Wire<Local>>,
-    best: Vec<Wire<Local>>,
+    early: Vec<Wire<Local>>,
+    late: Vec<Wire<Local>>,
     node: Vec<Reg>,
     there: Reg,
     winner: Wire<Local>,
@@ -51,7 +52,8 @@ impl SoftmaxMax {
             highest: Wire::new(score),
             least: Wire::new(score),
             term: vec![Wire::new(score); plan.first * plan.lead],
-            best: vec![Wire::new(score); nodes],
+            early: vec![Wire::new(score); plan.first],
+            late: vec![Wire::new(score); plan.later()],
             node: vec![Reg::data(score); nodes],
             there: Reg::new(u(plan.stages as u32)),
             winner: Wire::new(score),
@@ -96,25 +98,26 @@ impl Logic for SoftmaxMax {
 
         comment!("---- nodes of the first stage, then those of the others, each a register ----");
         for i in 0..self._first {
-            self.best[i].next = self.term[i * self.lead.val()].val();
+            self.early[i].next = self.term[i * self.lead.val()].val();
             for j in 1..self.lead.val() {
-                if self.term[i * self.lead.val() + j].val() > self.best[i].val() {
-                    self.best[i].next = self.term[i * self.lead.val() + j].val();
+                if self.term[i * self.lead.val() + j].val() > self.early[i].val() {
+                    self.early[i].next = self.term[i * self.lead.val() + j].val();
                 }
             }
         }
         for i in 0..self._later {
-            self.best[i + self.first.val()].next = self.node[i * self.fan.val()].q.val();
+            self.late[i].next = self.node[i * self.fan.val()].q.val();
             for j in 1..self.fan.val() {
-                if self.node[i * self.fan.val() + j].q.val() > self.best[i + self.first.val()].val()
-                {
-                    self.best[i + self.first.val()].next =
-                        self.node[i * self.fan.val() + j].q.val();
+                if self.node[i * self.fan.val() + j].q.val() > self.late[i].val() {
+                    self.late[i].next = self.node[i * self.fan.val() + j].q.val();
                 }
             }
         }
-        for i in 0..self._nodes {
-            self.node[i].d.next = self.best[i].val();
+        for i in 0..self._first {
+            self.node[i].d.next = self.early[i].val();
+        }
+        for i in 0..self._later {
+            self.node[i + self.first.val()].d.next = self.late[i].val();
         }
         self.there.d.next = self.there.q.val() << 1 | self.valid.val().into();
 

@@ -50,7 +50,7 @@ pub struct SoftmaxNormalise {
 
     row_line: Vec<Reg>,
     element_line: Vec<Reg>,
-    chosen: Vec<Wire<Local>>,
+    chosen: Wire<Local>,
     member: Vec<Reg>,
     group_value: Vec<Wire<Local>>,
     total: Vec<Inst<SumTree>>,
@@ -90,6 +90,7 @@ pub struct SoftmaxNormalise {
     _group_count: usize,
     _line: usize,
     _dim: usize,
+    _one_element: usize,
     _sub: usize,
     _no_sub: usize,
     _slices: usize,
@@ -147,7 +148,7 @@ impl SoftmaxNormalise {
             reciprocal: Inst::new(reciprocal),
             row_line: vec![Reg::data(row); many(rows) * line],
             element_line: vec![Reg::data(element); many(shape.dim) * line],
-            chosen: vec![Wire::new(element); many(shape.dim)],
+            chosen: Wire::new(element),
             member: vec![Reg::data(member); many(shape.members)],
             group_value: vec![Wire::new(out); shape.groups as usize],
             total: (0..many(shape.groups)).map(|_| tree()).collect(),
@@ -183,6 +184,7 @@ impl SoftmaxNormalise {
             _group_count: shape.groups as usize,
             _line: line,
             _dim: many(shape.dim),
+            _one_element: 1 - many(shape.dim),
             _sub: many(shape.sub),
             _no_sub: 1 - many(shape.sub),
             _slices: many(shape.slices),
@@ -279,34 +281,41 @@ impl Logic for SoftmaxNormalise {
             }
             self.out_row.next = self.row_line[self.line_last.val()].q.val();
         }
+        for _i in 0..self._one_element {
+            self.chosen.next = 0.into();
+        }
         for i in 0..self._dim {
             self.element_line[0].d.next = self.element[i].q.val();
             for k in 1..self._line {
                 self.element_line[k].d.next = self.element_line[k - 1].q.val();
             }
-            self.chosen[i].next = self.element_line[self.line_last.val()].q.val();
+            self.chosen.next = self.element_line[self.line_last.val()].q.val();
         }
         for _i in 0..self._no_sub {
             self.out_element.next = 0.into();
         }
         for _i in 0..self._sub {
-            self.out_element.next = bit_cast(self.chosen[0].val(), self._sub_bits);
+            self.out_element.next = bit_cast(self.chosen.val(), self._sub_bits);
         }
         for _i in 0..self._one_slice {
             self.out_slice.next = 0.into();
         }
         for _i in 0..self._slices {
             self.out_slice.next =
-                bit_cast(self.chosen[0].val() >> self.slice_at.val(), self._slice_bits);
+                bit_cast(self.chosen.val() >> self.slice_at.val(), self._slice_bits);
         }
 
         comment!("---- of the banks those that hold it, summed over the token groups ----");
         for i in 0..self._members {
             self.member[i].d.next =
-                bit_cast(self.chosen[0].val() >> self.member_at.val(), self._member_bits);
+                bit_cast(self.chosen.val() >> self.member_at.val(), self._member_bits);
             for g in 0..self._group_count {
-                self.group_value[g].next =
-                    self.out_value[g * self.members.val() + self.member[i].q.val().index()].val();
+                self.group_value[g].next = self.out_value[g * self.members.val()].val();
+                for m in 1..self.members.val() {
+                    if self.member[i].q.val() == m {
+                        self.group_value[g].next = self.out_value[g * self.members.val() + m].val();
+                    }
+                }
             }
         }
         for _i in 0..self._one_member {

@@ -32,7 +32,6 @@ pub struct SoftmaxReciprocal {
     found: Wire<Local>,
     s2_sum: Reg,
     s2_scale: Reg,
-    scaled: Wire<Local>,
     s3_fraction: Reg,
     curve: Inst<SoftmaxCurve>,
     s3_scale: Reg,
@@ -70,7 +69,6 @@ impl SoftmaxReciprocal {
             found: Wire::new(scale),
             s2_sum: Reg::data(u(bits)),
             s2_scale: Reg::data(scale),
-            scaled: Wire::new(u(bits)),
             s3_fraction: Reg::data(u(FRACTION_BITS)),
             curve: Inst::new(curve),
             s3_scale: Reg::data(scale),
@@ -113,8 +111,8 @@ impl Logic for SoftmaxReciprocal {
         self.empties.d.next = self.empties.q.val() << 1 | (self.above.val() == 0).into();
 
         comment!("---- what follows it, on the curve ----");
-        self.scaled.next = self.s2_sum.q.val() >> self.s2_scale.q.val();
-        self.s3_fraction.d.next = bit_cast(self.scaled.val(), self._fraction_bits);
+        self.s3_fraction.d.next =
+            bit_cast(self.s2_sum.q.val() >> self.s2_scale.q.val(), self._fraction_bits);
         self.curve.piece.next =
             bit_cast(self.s3_fraction.q.val() >> self.piece_at.val(), self._piece_bits);
         self.curve.along.next = bit_cast(self.s3_fraction.q.val(), self._along_bits);

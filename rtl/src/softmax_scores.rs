@@ -158,11 +158,9 @@ impl Logic for SoftmaxScores {
         comment!("---- a score that nobody sees is the least number ----");
         self.highest.next = self.limit.val().into();
         self.least.next = !self.highest.val();
-        for i in 0..self._all {
-            self.held[i].d.next = self.least.val();
-        }
         for t in 0..self._tokens {
             for h in 0..self._query_heads {
+                self.held[t * self.query_heads.val() + h].d.next = self.least.val();
                 if self.shown[t].val().any() {
                     self.held[t * self.query_heads.val() + h].d.next =
                         self.total[t * self.query_heads.val() + h].val();

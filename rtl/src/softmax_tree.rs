@@ -62,7 +62,8 @@ pub struct SumTree {
     /// Their sum, later.
     pub sum: Wire<Out>,
     term: Vec<Wire<Local>>,
-    total: Vec<Wire<Local>>,
+    early: Vec<Wire<Local>>,
+    late: Vec<Wire<Local>>,
     node: Vec<Reg>,
     lead: Const,
     fan: Const,
@@ -85,7 +86,8 @@ impl SumTree {
             x: vec![Wire::new(x); plan.count],
             sum: Wire::new(sum),
             term: vec![Wire::new(x); plan.first * plan.lead],
-            total: vec![Wire::new(sum); nodes],
+            early: vec![Wire::new(sum); plan.first],
+            late: vec![Wire::new(sum); plan.later()],
             node: vec![Reg::data(sum); nodes],
             lead: Const::new(plan.lead),
             fan: Const::new(plan.fan),
@@ -117,20 +119,22 @@ impl Logic for SumTree {
 
         comment!("---- nodes of the first stage, then those of the others, each a register ----");
         for i in 0..self._first {
-            self.total[i].next = 0.into();
+            self.early[i].next = 0.into();
             for j in 0..self.lead.val() {
-                self.total[i].next = self.total[i].val() + self.term[i * self.lead.val() + j].val();
+                self.early[i].next = self.early[i].val() + self.term[i * self.lead.val() + j].val();
             }
         }
         for i in 0..self._later {
-            self.total[i + self.first.val()].next = 0.into();
+            self.late[i].next = 0.into();
             for j in 0..self.fan.val() {
-                self.total[i + self.first.val()].next = self.total[i + self.first.val()].val()
-                    + self.node[i * self.fan.val() + j].q.val();
+                self.late[i].next = self.late[i].val() + self.node[i * self.fan.val() + j].q.val();
             }
         }
-        for i in 0..self._nodes {
-            self.node[i].d.next = self.total[i].val();
+        for i in 0..self._first {
+            self.node[i].d.next = self.early[i].val();
+        }
+        for i in 0..self._later {
+            self.node[i + self.first.val()].d.next = self.late[i].val();
         }
         self.sum.next = self.node[self.last.val()].q.val();
     }

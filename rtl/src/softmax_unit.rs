@@ -273,13 +273,13 @@ impl Unit for SoftmaxUnit {
         let p = self._shape.as_ref().unwrap_or_else(|| unreachable!("made by new"));
         let exact = match p.exact_places() {
             0 => "Scores",
-            _ => "ExactScores, then Scores",
+            _ => "ExactScores, Scores",
         };
         let (groups, members, rows) = (p.groups, p.members, p.rows());
         let lanes = self._lanes as u32 / groups;
         Contract {
             summary: format!(
-                "Softmax over the scores of {rows} rows of queries: {} queries of {} heads.",
+                "Softmax over scores, of queries * heads = {} * {} rows.",
                 p.queries, p.query_heads
             ),
             formula: "Table forgets largest scores and sums. Scores are sums over the members of a \

@@ -64,6 +64,8 @@ pub struct SoftmaxVisible {
     _recent: usize,
     _blocks: usize,
     _groups: usize,
+    _one_group: usize,
+    _many_groups: usize,
     _lanes: usize,
     _queries: usize,
     _code_lanes: usize,
@@ -125,6 +127,8 @@ impl SoftmaxVisible {
             _recent: recent,
             _blocks: blocks,
             _groups: groups,
+            _one_group: (groups == 1) as usize,
+            _many_groups: (groups > 1) as usize,
             _lanes: lanes,
             _queries: queries,
             _code_lanes: in_beat[0] as usize,
@@ -203,15 +207,19 @@ impl Logic for SoftmaxVisible {
         }
 
         comment!("---- places of the lanes ----");
-        self.group_place[0].next = self.place.q.val();
-        for g in 1..self._groups {
-            self.group_place[g].next = self.place.q.val() + (g * self.code_span.val()).into();
+        for _i in 0..self._one_group {
+            self.group_place[0].next = self.place.q.val();
         }
-        for e in 0..self._exact {
-            for g in 1..self._groups {
-                if self.of_exact[e].q.val() {
-                    self.group_place[g].next =
-                        self.place.q.val() + (g * self.exact_span.val()).into();
+        for _i in 0..self._many_groups {
+            for g in 0..self._groups {
+                self.group_place[g].next = self.place.q.val() + (g * self.code_span.val()).into();
+            }
+            for e in 0..self._exact {
+                for g in 0..self._groups {
+                    if self.of_exact[e].q.val() {
+                        self.group_place[g].next =
+                            self.place.q.val() + (g * self.exact_span.val()).into();
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::attention::{AttentionMode, AttentionParam, OUT_LATENCY, SCORE_LATENCY};
 use crate::shape::{choice_bits, BankShape, StreamMode};
-use crate::testing::{attention, channel, exp2_neg, reciprocal, Rng};
+use crate::testing::{channel, exp2_neg, reciprocal, softmax, Rng};
 use std::collections::BTreeMap;
 
 /// The channel around a shape.
@@ -436,19 +436,19 @@ fn check(shape: &AttentionShape, beats: u32, beat_bits: u32) {
 
 #[test]
 fn one_group_of_two_members() {
-    check(&attention(2, 1, 1), 4, 64);
+    check(&softmax(2, 1, 1), 4, 64);
 }
 
 #[test]
 fn two_slices_in_two_groups_of_one_member() {
-    let shape = AttentionShape { queries: 2, k: 512, sink: 0, ..attention(1, 2, 2) };
+    let shape = AttentionShape { queries: 2, k: 512, sink: 0, ..softmax(1, 2, 2) };
     check(&shape, 4, 64);
 }
 
 #[test]
 fn eight_members_and_four_rows() {
     let shape =
-        AttentionShape { dim: 16, sub: 2, k: 16, queries: 2, query_heads: 2, ..attention(8, 1, 1) };
+        AttentionShape { dim: 16, sub: 2, k: 16, queries: 2, query_heads: 2, ..softmax(8, 1, 1) };
     check(&shape, 2, 64);
 }
 
@@ -461,41 +461,41 @@ fn four_groups_and_eight_rows_without_recent_tokens() {
         queries: 4,
         query_heads: 2,
         recent: 0,
-        ..attention(2, 1, 4)
+        ..softmax(2, 1, 4)
     };
     check(&shape, 3, 64);
 }
 
 #[test]
 fn more_places_in_a_beat_than_codes() {
-    let shape = AttentionShape { dim: 1, sub: 1, k: 512, recent: 21, ..attention(1, 1, 2) };
+    let shape = AttentionShape { dim: 1, sub: 1, k: 512, recent: 21, ..softmax(1, 1, 2) };
     assert!(shape.chunk(64) > shape.lanes(64));
     check(&shape, 4, 64);
 }
 
 #[test]
 fn nothing_is_exact() {
-    let shape = AttentionShape { sink: 0, recent: 0, queries: 2, ..attention(2, 2, 1) };
+    let shape = AttentionShape { sink: 0, recent: 0, queries: 2, ..softmax(2, 2, 1) };
     check(&shape, 4, 64);
 }
 
 #[test]
 fn wide_beats_and_eight_heads() {
     let shape =
-        AttentionShape { k: 512, query_heads: 8, recent: 30, tokens: 500, ..attention(4, 2, 2) };
+        AttentionShape { k: 512, query_heads: 8, recent: 30, tokens: 500, ..softmax(4, 2, 2) };
     check(&shape, 2, 128);
 }
 
 #[test]
 fn columns_of_one_beat() {
-    let shape = AttentionShape { queries: 2, recent: 17, sink: 3, ..attention(2, 2, 4) };
+    let shape = AttentionShape { queries: 2, recent: 17, sink: 3, ..softmax(2, 2, 4) };
     check(&shape, 1, 64);
     check(&AttentionShape { dim: 4, groups: 1, members: 1, slices: 1, ..shape }, 1, 64);
 }
 
 #[test]
 fn everything_is_exact() {
-    let shape = AttentionShape { sink: 10, recent: 30, tokens: 40, ..attention(2, 1, 2) };
+    let shape = AttentionShape { sink: 10, recent: 30, tokens: 40, ..softmax(2, 1, 2) };
     check(&shape, 4, 64);
 }
 
@@ -509,14 +509,14 @@ fn extremes_of_the_scale_and_of_results() {
         (40000, 20, 3, 1),
         (3, 2, 0, 8),
     ] {
-        let shape = AttentionShape { mul, shift, frac, result_bits, ..attention(2, 1, 2) };
+        let shape = AttentionShape { mul, shift, frac, result_bits, ..softmax(2, 1, 2) };
         check(&shape, 2, 64);
     }
 }
 
 #[test]
 fn many_tokens() {
-    let shape = AttentionShape { tokens: 20_000, recent: 64, ..attention(2, 1, 1) };
+    let shape = AttentionShape { tokens: 20_000, recent: 64, ..softmax(2, 1, 1) };
     let mut bench = Bench::new(&shape, 4, 64);
     for (scores, length) in
         [(Scores::Equal, 20_000), (Scores::Random(11), 19_999), (Scores::Least, 4097)]

@@ -1,8 +1,9 @@
 //! The sequencer on programs whose work their arguments decide.
 
 use crate::sequencer::{at, body, check_with, expand};
-use crate::shapes::{cached, fit, Rng};
+use crate::shapes::{attention_alone, cached, everything, fit, Rng};
 use pimc_rtl::isa::{Action, Block, Instr, SetTo, Stream};
+use pimc_rtl::native::{BankSignals, Command, Inputs, NativeChannel};
 use pimc_rtl::shape::ChannelShape;
 use pimc_rtl::timing::IDLE_CLOCKS;
 
@@ -130,4 +131,19 @@ fn a_refresh_is_due_from_the_very_clock() {
         taken.push((refreshes, end - u64::from(wait)));
     }
     assert_eq!(taken, [(1, 8), (1, 8), (2, 37), (2, 37), (2, 37)]);
+}
+
+/// No bank units are built beside attention units that have all the work; there are columns to write
+/// for every bank.
+#[test]
+fn a_channel_of_attention_alone_has_no_bank_units() {
+    let shape = attention_alone();
+    assert_eq!(shape.check(), Ok(()));
+    let mut channel = NativeChannel::new(&shape);
+    let argument = Some((3, 9));
+    let seen = (0..3).map(|_| channel.step(&Inputs { argument, ..Inputs::default() }).command);
+    assert_eq!(seen.collect::<Vec<_>>(), [None, Some(Command::Refresh), None]);
+    assert_eq!(channel.bank(3), BankSignals::default());
+    assert_eq!(channel.write_data().len(), 4 * 4);
+    assert_eq!(NativeChannel::new(&everything()).write_data(), []);
 }

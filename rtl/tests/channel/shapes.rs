@@ -135,13 +135,14 @@ pub fn wide_beats(shape: ChannelShape) -> ChannelShape {
     }
 }
 
-/// Everything, and attention: four banks to a token.
+/// Everything, and attention: in four banks, all of them to a token.
 pub fn cached() -> ChannelShape {
     let all = everything();
-    let attention = pimc_rtl::testing::attention(16, (4, 8, 256), (2, 1), (4, 8, 200));
+    let attention = pimc_rtl::testing::attention(4, (4, 8, 64), (2, 1), (4, 8, 200));
     let bank = BankShape { attention: Some(attention), ..all.bank };
     let isa = IsaShape::smallest(&[], &bank, all.beats, all.buffer.depth);
     ChannelShape {
+        banks: 4,
         read_latency: 13,
         write_latency: Some(5),
         arg_words: 64,

@@ -17,11 +17,12 @@ use pimc_rtl::hdl::{Inst, Unit};
 use pimc_rtl::mac_row::MacRow;
 use pimc_rtl::shape::{ChannelShape, LookupShape, MacShape};
 use pimc_rtl::sign_gen::SignGen;
+use pimc_rtl::softmax_unit::SoftmaxUnit;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
 use pimc_rtl::testing::{self, channel};
-use shapes::{banks, blocks, caches, gated, lookup, wide_banks};
+use shapes::{attentions, banks, blocks, caches, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
@@ -33,6 +34,13 @@ fn attention(shape: &ChannelShape) -> AttentionUnit {
 }
 
 type Design = (&'static str, Vec<SvFile>);
+
+/// Every softmax.
+fn softmaxes() -> Vec<(&'static str, Vec<SvFile>)> {
+    let unit =
+        |(name, (shape, channel)): (_, (_, _))| (name, printed(SoftmaxUnit::new(&shape, &channel)));
+    attentions().into_iter().map(unit).collect()
+}
 
 /// Every bank, and so every unit in it.
 fn bank_designs() -> Vec<Design> {
@@ -85,6 +93,13 @@ fn the_tools_have_nothing_to_say_of_caches() {
 }
 
 #[test]
+fn the_tools_have_nothing_to_say_of_a_softmax() {
+    for (name, files) in softmaxes() {
+        tools::lint(&format!("softmax/{name}"), top(&files), &files);
+    }
+}
+
+#[test]
 #[should_panic(expected = "WIDTH")]
 fn a_fault_in_the_text_is_complained_about() {
     let mut files = printed(MacRow::new(&MacShape { acc_bits: 20 }, 64));
@@ -97,7 +112,7 @@ fn a_fault_in_the_text_is_complained_about() {
 /// The style that no tool checks.
 #[test]
 fn the_text_keeps_the_house_style() {
-    for (name, files) in designs() {
+    for (name, files) in designs().into_iter().chain(softmaxes()) {
         for file in files {
             let module = file.name.trim_end_matches(".sv").to_string();
             let at = |what: &str| format!("{name}: {}: {what}", file.name);
@@ -126,6 +141,7 @@ fn the_text_keeps_the_house_style() {
 #[test]
 fn the_same_shape_gives_the_same_bytes() {
     assert_eq!(designs(), designs());
+    assert_eq!(softmaxes(), softmaxes());
 }
 
 fn snapshot<U: Unit>(unit: U) {

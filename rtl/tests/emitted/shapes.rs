@@ -1,7 +1,10 @@
 //! Shapes that between them ask for every variant of every unit.
 
-use pimc_rtl::shape::{BankShape, BlockShape, ChannelShape, GatedShape, LookupShape, MacShape};
-use pimc_rtl::testing;
+use pimc_rtl::attention::AttentionShape;
+use pimc_rtl::shape::{
+    choice_bits, BankShape, BlockShape, ChannelShape, GatedShape, LookupShape, MacShape,
+};
+use pimc_rtl::testing::{self, channel, softmax};
 
 /// A lookup unit as wide as a beat allows.
 pub fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
@@ -166,5 +169,64 @@ pub fn caches() -> Vec<(&'static str, ChannelShape)> {
         ("cache_wide_k16_groups", cache(4, (2, 2, 16), (1, 1), window, 128)),
         ("cache_wide_k2", cache(2, (2, 8, 2), (1, 1), window, 128)),
         ("cache_wide_k200", cache(2, (2, 8, 200), (2, 1), window, 128)),
+    ]
+}
+
+/// Attention in a channel of as many banks as it needs.
+fn attending(shape: AttentionShape, beats: u32, beat_bits: u32) -> (AttentionShape, ChannelShape) {
+    let bank = BankShape { attention: Some(shape.clone()), ..bank(vec![], None, None) };
+    let mode_bits = choice_bits(bank.modes().len() as u32);
+    let mut channel = channel(bank);
+    channel.isa.mode_bits = mode_bits;
+    let banks = shape.members * shape.groups;
+    (shape, ChannelShape { banks, beats, beat_bits, ..channel })
+}
+
+/// Attention of every kind, each with a name.
+pub fn attentions() -> Vec<(&'static str, (AttentionShape, ChannelShape))> {
+    // Nothing that could be left out is there, and no number is a power of two that need not be.
+    let least = AttentionShape {
+        dim: 1,
+        sub: 1,
+        sink: 0,
+        recent: 0,
+        tokens: 1,
+        mul: 1,
+        shift: 0,
+        frac: 8,
+        result_bits: 1,
+        k: 1 << 16,
+        ..softmax(1, 1, 2)
+    };
+    let odd = AttentionShape {
+        dim: 16,
+        sub: 2,
+        k: 512,
+        queries: 3,
+        query_heads: 3,
+        sink: 3,
+        recent: 37,
+        tokens: 1000,
+        ..softmax(4, 2, 2)
+    };
+    let places = AttentionShape { dim: 2, sub: 1, k: 512, sink: 0, ..softmax(1, 2, 4) };
+    let long = AttentionShape {
+        tokens: 1 << 20,
+        mul: 65535,
+        shift: 31,
+        frac: 0,
+        result_bits: 32,
+        ..softmax(16, 1, 1)
+    };
+    let sinks = AttentionShape { recent: 0, query_heads: 4, ..softmax(2, 2, 1) };
+    let broad = AttentionShape { k: 16, query_heads: 2, ..softmax(1, 1, 16) };
+    vec![
+        ("broad", attending(broad, 2, 64)),
+        ("small", attending(softmax(2, 1, 2), 4, 64)),
+        ("least", attending(least, 1, 64)),
+        ("odd", attending(odd, 3, 64)),
+        ("places", attending(places, 4, 64)),
+        ("long", attending(long, 4, 128)),
+        ("sinks", attending(sinks, 2, 64)),
     ]
 }
