@@ -192,7 +192,7 @@ pub fn attentions() -> Vec<(&'static str, (AttentionShape, ChannelShape))> {
         ..attention(16, 1, 1)
     };
     let sinks = AttentionShape { recent: 0, query_heads: 4, ..attention(2, 2, 1) };
-    let broad = AttentionShape { k: 16, query_heads: 2, ..attention(1, 1, 16) };
+    let broad = AttentionShape { k: 16, ..attention(1, 1, 8) };
     vec![
         ("broad", attending(broad, 2, 64)),
         ("small", attending(attention(2, 1, 2), 4, 64)),
