@@ -360,6 +360,12 @@ impl AttentionShape {
                 self.exp_table.len() == TABLE_LEN && self.reciprocal_table.len() == TABLE_LEN,
                 "the tables of the softmax have 65 entries",
             ),
+            (
+                [&self.exp_table, &self.reciprocal_table]
+                    .iter()
+                    .all(|t| t.is_sorted_by(|a, b| a > b)),
+                "the tables of the softmax fall",
+            ),
             (shape.read_latency >= PROB_AHEAD, "a read takes as long as a probability"),
             (self.result_bits <= shape.buffer.word_bits, "a word holds a result of attention"),
         ];

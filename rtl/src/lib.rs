@@ -41,6 +41,15 @@
 //! - [`attention_outputs`]: values and centroids, weighted and summed
 //! - [`attention_encode`]: the nearest centroid
 //! - [`attention_place`]: what is taken out of a column and put into it
+//! - [`softmax_unit`]: scores of all banks to probabilities, outputs to results; made of the next ones
+//! - [`softmax_control`]: what the streams ask for, and where scores lie
+//! - [`softmax_ends`], [`softmax_visible`]: which tokens the queries see
+//! - [`softmax_scores`]: the banks' parts, summed
+//! - [`softmax_memory`]: scores between the passes
+//! - [`softmax_max`], [`softmax_sum`]: largest scores, sums of probabilities
+//! - [`softmax_exp`], [`softmax_reciprocal`]: the arithmetic, on a [`softmax_curve`]
+//! - [`softmax_normalise`]: outputs divided by the sums
+//! - [`softmax_tree`]: adders in stages
 //!
 //! **Buffer unit**
 //! - [`buffer_unit`]: vector memory and the pipeline of vector operations

@@ -7,7 +7,7 @@ use crate::softmax_reciprocal::{SoftmaxReciprocal, RECIPROCAL_LATENCY};
 use crate::softmax_tree::{SumTree, TreePlan};
 
 /// Clocks from the number of a result to it: the reciprocal, a product, a shift, a choice.
-const RESULT_CLOCKS: u32 = RECIPROCAL_LATENCY + 3;
+pub const RESULT_CLOCKS: u32 = RECIPROCAL_LATENCY + 3;
 
 /// Clocks from an output being chosen to all banks showing it.
 const SELECT_CLOCKS: u32 = 1;

@@ -514,6 +514,29 @@ fn extremes_of_the_scale_and_of_results() {
     }
 }
 
+/// Every channel there may be: the constants hold, and one clock less would not do.
+#[test]
+fn trees_are_in_time() {
+    let mut most = 0;
+    for (members, groups) in (0..11).flat_map(|m| (0..11 - m).map(move |g| (1 << m, 1 << g))) {
+        for (k, beat_bits) in [(2, 128), (4, 64), (16, 128), (256, 64), (512, 64), (65536, 64)] {
+            let shape = AttentionShape { k, ..attention(members, 1, groups) };
+            let channel = around(&attention(members, 1, groups), 4, beat_bits);
+            let levels = levels(&shape, &channel);
+            let lanes = groups * shape.score_lanes(beat_bits);
+            let plan = TreePlan::new(lanes, levels);
+            let largest = SoftmaxScores::latency(&shape, levels) + SoftmaxMax::latency(plan);
+            assert!(levels < 5 && largest <= MAX_LATENCY, "{members} {groups} {k}: {largest}");
+            // From the last beat of values to the first result's sum being looked at.
+            let sum = OUT_LATENCY + NORMALISE_LATENCY - crate::softmax_normalise::RESULT_CLOCKS;
+            assert!(SoftmaxSum::latency(plan) <= sum, "{members} {groups} {k}");
+            most = most.max(largest);
+            assert!(members * lanes > 1024 || levels == 2, "{members} {groups} {k}: {levels}");
+        }
+    }
+    assert_eq!(most, MAX_LATENCY);
+}
+
 #[test]
 fn many_tokens() {
     let shape = AttentionShape { tokens: 20_000, recent: 64, ..softmax(2, 1, 1) };

@@ -178,6 +178,17 @@ fn small_shapes_read_as_committed() {
 }
 
 #[test]
+fn a_small_softmax_reads_as_committed() {
+    let (_, files) = softmaxes().into_iter().find(|d| d.0 == "small").expect("the small one");
+    // The second curve differs from the first in its numbers only.
+    let shown =
+        files.iter().filter(|f| f.name.starts_with("pimc_s") && !f.name.contains("curve_r"));
+    for file in shown {
+        insta::assert_snapshot!(file.name.trim_end_matches(".sv"), file.text);
+    }
+}
+
+#[test]
 fn the_memory_reads_as_committed() {
     let (_, bank) = banks().swap_remove(1);
     let files = printed(BankUnit::new(&channel(bank)));

@@ -219,7 +219,7 @@ pub fn attentions() -> Vec<(&'static str, (AttentionShape, ChannelShape))> {
         ..softmax(16, 1, 1)
     };
     let sinks = AttentionShape { recent: 0, query_heads: 4, ..softmax(2, 2, 1) };
-    let broad = AttentionShape { k: 16, query_heads: 2, ..softmax(1, 1, 16) };
+    let broad = AttentionShape { k: 16, ..softmax(1, 1, 8) };
     vec![
         ("broad", attending(broad, 2, 64)),
         ("small", attending(softmax(2, 1, 2), 4, 64)),
