@@ -9,6 +9,7 @@
 //! (uniform), [`supermask`] (import).
 
 pub mod bqq;
+pub mod cache;
 mod calibrate;
 pub mod change;
 mod emit;
