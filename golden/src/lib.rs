@@ -15,17 +15,21 @@
 //!
 //! # Evaluation
 //! [`run`] evaluates the ops in order and keeps every value, so that another level's
-//! intermediate results can be compared op by op.
+//! intermediate results can be compared op by op. A model with a key/value cache ([`attention`])
+//! remembers from one evaluation to the next: [`run_step`] takes and leaves a [`State`].
 //!
 //! # Weights that are generated
 //! [`sign`] is the normative sign generator of supermask weights, [`freeze`] the rule for their
 //! partially frozen masks.
 
+pub mod attention;
 pub mod freeze;
 pub mod matvec;
 pub mod sign;
 pub mod vector;
 
 mod run;
+mod state;
 
-pub use run::{run, GoldenError, Trace};
+pub use run::{run, run_step, GoldenError, Trace};
+pub use state::State;

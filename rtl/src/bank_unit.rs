@@ -454,6 +454,7 @@ fn mode_names(bank: &BankShape) -> String {
         StreamMode::Mask => format!("{at} mask"),
         StreamMode::Blocks => format!("{at} binary quadratic blocks"),
         StreamMode::Mac => format!("{at} int8 weights"),
+        StreamMode::Attention(m) => format!("{at} attention: {}", m.name()),
     };
     bank.modes().iter().enumerate().map(name).collect::<Vec<_>>().join(", ")
 }

@@ -281,6 +281,7 @@ fn modes(shape: &ChannelShape) -> String {
         StreamMode::Mask => "mask".into(),
         StreamMode::Blocks => "binary quadratic blocks".into(),
         StreamMode::Mac => "multiply and add".into(),
+        StreamMode::Attention(m) => format!("attention: {}", m.name()),
     };
     let modes = shape.bank.modes();
     let list: Vec<String> =

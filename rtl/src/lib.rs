@@ -42,6 +42,7 @@
 //! - [`sv`]: SystemVerilog out of elaborated units
 //! - [`testing`]: what the tests of the units share
 
+pub mod attention;
 pub mod bank_unit;
 pub mod block_control;
 pub mod block_planes;

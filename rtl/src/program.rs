@@ -352,6 +352,7 @@ mod tests {
             }),
             blocks: Some(blocks(14)),
             mac: None,
+            attention: None,
             byte_words: 0,
             result_bits: 20,
         }

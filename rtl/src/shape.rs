@@ -1,6 +1,7 @@
 //! Shapes: every number that decides what hardware is built. Lowering fills them in from proven
 //! ranges; the units take them as run-time widths. Nothing here knows a model, a file or a cycle.
 
+use crate::attention::{AttentionMode, AttentionShape};
 use crate::isa::{IsaShape, VecOp};
 use crate::program::MAX_WORD_BITS;
 
@@ -127,7 +128,8 @@ impl ChannelShape {
             (isa.block_bits > 0) == bank.blocks.is_some(),
             "the fields of a block are there where blocks are built",
         );
-        for fault in bank.blocks.iter().flat_map(|b| b.faults(self)) {
+        let attention = bank.attention.iter().flat_map(|a| a.faults(self));
+        for fault in bank.blocks.iter().flat_map(|b| b.faults(self)).chain(attention) {
             want(false, fault);
         }
         want(
@@ -151,8 +153,8 @@ impl ChannelShape {
         want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
         want(collects, "results are collected");
         want(
-            has(VecOp::LoadBytes) == (bank.byte_words > 0),
-            "bytes are loaded where there is byte memory",
+            has(VecOp::LoadBytes) == (bank.byte_words > 0 || bank.attention.is_some()),
+            "bytes are loaded where there is memory for them",
         );
         want(
             has(VecOp::LoadPlanes) == bank.gated.is_some(),
@@ -253,6 +255,8 @@ pub enum StreamMode {
     Blocks,
     /// Bytes are weights: multiply by x and add.
     Mac,
+    /// Attention on a product-quantized key/value cache.
+    Attention(AttentionMode),
 }
 
 /// One bank unit. Only blocks that the model uses are built.
@@ -266,6 +270,8 @@ pub struct BankShape {
     pub blocks: Option<BlockShape>,
     /// Multiply-add row for plain integer weights.
     pub mac: Option<MacShape>,
+    /// Attention units, which stand beside the bank unit.
+    pub attention: Option<AttentionShape>,
     /// Words (of the bytes of a beat, at least 8) of the byte-wise input memory of builders and
     /// multiply-add; 0 when unused.
     pub byte_words: u32,
@@ -290,6 +296,9 @@ impl BankShape {
         }
         if self.mac.is_some() {
             modes.push(StreamMode::Mac);
+        }
+        if self.attention.is_some() {
+            modes.extend(AttentionMode::ALL.map(StreamMode::Attention));
         }
         modes
     }

@@ -44,6 +44,7 @@ fn shape() -> ChannelShape {
             gated: None,
             blocks: None,
             mac: None,
+            attention: None,
             byte_words: 0,
             result_bits: 12,
         },

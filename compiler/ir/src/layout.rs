@@ -2,7 +2,7 @@
 //! table.
 
 use crate::module::Module;
-use crate::types::{bqq_inner, IntTy, VecTy, WeightType};
+use crate::types::{bqq_inner, CacheType, IntTy, VecTy, WeightType};
 use safetensors::Dtype;
 
 /// A tensor that must be in a safetensors file.
@@ -68,12 +68,35 @@ pub fn param_tensor(name: &str, ty: VecTy) -> TensorSpec {
     TensorSpec { name: name.to_string(), dtype: container(ty.elem), shape: vec![ty.len] }
 }
 
+/// The tensors of the cache `@name`: the codebooks, then, where it begins with tokens, the codes of
+/// those that are held as codes and the keys and values of those that are held exact, each where there
+/// are any.
+pub fn cache_tensors(name: &str, ty: &CacheType) -> Vec<TensorSpec> {
+    let (heads, parts) = (ty.kv_heads, ty.parts());
+    let (codes, exact) = (ty.compressed(ty.start), ty.exact(ty.start));
+    let code = if ty.k > 256 { Dtype::U16 } else { Dtype::U8 };
+    let book = (Dtype::I8, vec![heads, parts, ty.k, ty.sub]);
+    let mut list = vec![("key_codebook", book.clone()), ("value_codebook", book)];
+    if codes > 0 {
+        let shape = (code, vec![codes, heads, parts]);
+        list.extend([("key_codes", shape.clone()), ("value_codes", shape)]);
+    }
+    if exact > 0 {
+        let shape = (Dtype::I8, vec![exact, heads, ty.dim]);
+        list.extend([("keys", shape.clone()), ("values", shape)]);
+    }
+    let spec =
+        |(suffix, (dtype, shape))| TensorSpec { name: format!("{name}.{suffix}"), dtype, shape };
+    list.into_iter().map(spec).collect()
+}
+
 /// The tensors that a module needs, by file, for those who write its files.
 pub fn tensors_of_module(module: &Module) -> Vec<(String, Vec<TensorSpec>)> {
     let mut files: Vec<(String, Vec<TensorSpec>)> = Vec::new();
     let weights = module.weights.iter().map(|w| (&w.file, weight_tensors(&w.name.text, &w.ty)));
     let params = module.params.iter().map(|p| (&p.file, vec![param_tensor(&p.name.text, p.ty)]));
-    for (file, specs) in weights.chain(params) {
+    let caches = module.caches.iter().map(|c| (&c.file, cache_tensors(&c.name.text, &c.ty)));
+    for (file, specs) in weights.chain(params).chain(caches) {
         match files.iter_mut().find(|(name, _)| *name == file.text) {
             Some((_, list)) => list.extend(specs),
             None => files.push((file.text.clone(), specs)),

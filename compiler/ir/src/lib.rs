@@ -44,6 +44,7 @@
 //! a time. This crate never prints, exits or panics on anything that a file can hold.
 
 pub mod batch;
+mod cache_view;
 pub mod checksum;
 pub mod diag;
 pub mod files;
@@ -55,6 +56,7 @@ pub mod module;
 pub mod parse;
 pub mod print;
 pub mod ranges;
+pub mod softmax_tables;
 mod tensor_files;
 pub mod tensors;
 #[doc(hidden)]
@@ -63,9 +65,11 @@ pub mod types;
 mod verify;
 
 pub use batch::{encode, encode_batch, read_batch, write_batch, Batch, BatchFile, RESULT};
+pub use cache_view::{CacheView, Side};
 pub use diag::{Code, Diagnostic, Diagnostics, Severity};
 pub use layout::{
-    container, pack_bits, param_tensor, tensors_of_module, weight_tensors, TensorSpec,
+    cache_tensors, container, pack_bits, param_tensor, tensors_of_module, weight_tensors,
+    TensorSpec,
 };
 pub use load::{load, load_from, read_source};
 pub use mapping::Stamp;

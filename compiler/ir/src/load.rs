@@ -1,7 +1,7 @@
 //! From files to a checked [`Model`].
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::layout::{param_tensor, signed_at, weight_tensors};
+use crate::layout::{cache_tensors, param_tensor, signed_at, weight_tensors};
 use crate::mapping;
 use crate::module::Module;
 use crate::parse::parse;
@@ -93,7 +93,8 @@ fn load_at(
         diags
     })?;
     let mut diags = Diagnostics::new(file_name.clone(), source.as_str());
-    let sound = verify::module_rules(&module, &mut diags);
+    let verify::Sound { weights: sound, caches: sound_caches } =
+        verify::module_rules(&module, &mut diags);
     let mut files = Files::new(path_of, open);
     let mut weights: Vec<Option<Vec<Slice>>> = Vec::new();
     for (weight, sound) in module.weights.iter().zip(sound) {
@@ -113,13 +114,28 @@ fn load_at(
             params.push(values);
         }
     }
+    let mut caches: Vec<Option<Vec<Slice>>> = Vec::new();
+    for (cache, sound) in module.caches.iter().zip(sound_caches) {
+        let tensors = || {
+            let specs = cache_tensors(&cache.name.text, &cache.ty);
+            files.tensors(&cache.file, &cache.span, &specs, &mut diags)
+        };
+        caches.push(sound.then(tensors).flatten());
+    }
     // Checksums take about as long as everything that follows; they are of no use to a wrong model.
     let used = files.used;
-    let checked = || checked(module, source, file_name, weights, params, diags);
+    let checked = || checked(module, source, file_name, Tensors { weights, params, caches }, diags);
     let (model, used) = rayon::join(checked, || hashed(used));
     let mut model = model?;
     model.files = used;
     Ok(model)
+}
+
+/// The tensors of the declarations, in their order.
+struct Tensors {
+    weights: Vec<Option<Vec<Slice>>>,
+    params: Vec<Vec<i64>>,
+    caches: Vec<Option<Vec<Slice>>>,
 }
 
 /// The model of a module and its tensors (none for a declaration that has an error), without its
@@ -128,14 +144,19 @@ fn checked(
     module: Module,
     source: String,
     file_name: String,
-    weights: Vec<Option<Vec<Slice>>>,
-    params: Vec<Vec<i64>>,
+    tensors: Tensors,
     mut diags: Diagnostics,
 ) -> Result<Model, Diagnostics> {
+    let Tensors { weights, params, caches } = tensors;
     for (weight, slices) in module.weights.iter().zip(&weights) {
         if let Some(slices) = slices {
             verify::weight_contents(weight, slices, &mut diags);
             slices.iter().for_each(Slice::release);
+        }
+    }
+    for (cache, slices) in module.caches.iter().zip(&caches) {
+        if let Some(slices) = slices {
+            verify::cache_contents(cache, slices, &mut diags);
         }
     }
     if diags.has_errors() {
@@ -152,6 +173,7 @@ fn checked(
         // Without an error there are the tensors of every weight.
         weights: weights.into_iter().flatten().collect(),
         params,
+        caches: caches.into_iter().flatten().collect(),
         files: Vec::new(),
         ranges: Vec::new(),
         warnings,

@@ -1,7 +1,7 @@
 //! A parsed module. Ids index the vectors of [`Module`] and [`Func`]; spans are byte ranges of
 //! the source text.
 
-use crate::types::{VecTy, WeightType};
+use crate::types::{CacheType, VecTy, WeightType};
 use std::ops::Range;
 
 /// A byte range of the source text.
@@ -14,6 +14,10 @@ pub struct WeightId(pub usize);
 /// Index into [`Module::params`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParamId(pub usize);
+
+/// Index into [`Module::caches`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CacheId(pub usize);
 
 /// Index into [`Func::values`]: first the function's inputs, then one value per op, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +41,8 @@ pub struct Module {
     pub weights: Vec<Weight>,
     /// `param @name : iN<len> from "file"`.
     pub params: Vec<Param>,
+    /// `cache @name : pq_kv<..> from "file"`.
+    pub caches: Vec<Cache>,
     /// The one function.
     pub func: Func,
     /// Comments, by the place they stood, for the formatter.
@@ -78,6 +84,19 @@ pub struct Param {
     pub span: Span,
 }
 
+/// A cache declaration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Its name.
+    pub name: Name,
+    /// Its sizes.
+    pub ty: CacheType,
+    /// The safetensors file that holds its codebooks and its first tokens, relative to the `.ir` file.
+    pub file: Name,
+    /// The whole declaration.
+    pub span: Span,
+}
+
 /// The function of a module: inputs, ops in order, one result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Func {
@@ -113,6 +132,11 @@ impl Module {
             clear(&mut p.name);
             clear(&mut p.file);
             p.span = 0..0;
+        }
+        for c in &mut self.caches {
+            clear(&mut c.name);
+            clear(&mut c.file);
+            c.span = 0..0;
         }
         clear(&mut self.func.name);
         self.func.values.iter_mut().for_each(|v| clear(&mut v.name));
@@ -224,9 +248,83 @@ pub enum OpKind {
         /// How many elements.
         len: usize,
     },
+    /// `append @kv, %k, %v, %n`: puts the first `n[0]` of the tokens given into the cache; the number
+    /// of tokens then in it.
+    Append {
+        /// The cache.
+        cache: CacheId,
+        /// Keys, `[T][G][D]`.
+        k: ValueId,
+        /// Values, the same.
+        v: ValueId,
+        /// How many of the T tokens are meant; one element.
+        n: ValueId,
+    },
+    /// `attend @kv, %q, %limit, mul=M, shift=S, frac=F`: softmax attention of every query and head.
+    Attend {
+        /// The cache.
+        cache: CacheId,
+        /// Queries, `[T][H][D]`.
+        q: ValueId,
+        /// Tokens that each query sees, `[T]`.
+        limit: ValueId,
+        /// From a score to 1/4096 octaves: times `mul`, 1..=65535,
+        mul: u32,
+        /// shifted right, 0..=31.
+        shift: u32,
+        /// Fractional bits of the result, 0..=8.
+        frac: u32,
+        /// `state`: the log-sum-exp stands behind the D elements of every row.
+        state: bool,
+    },
+    /// `merge %a, %b, dim=D, frac=F`: the attention over the tokens of two states together.
+    Merge {
+        /// A state, `[rows][D+1]`.
+        a: ValueId,
+        /// Another of the same rows.
+        b: ValueId,
+        /// Elements D of a row before its log-sum-exp.
+        dim: usize,
+        /// Fractional bits of both states and the result.
+        frac: u32,
+    },
+    /// `cluster @kv, %keys, %values, %weights, %n, iterations=I`: the cache with `n[0]` tokens anew, and
+    /// with codebooks of their own; the number of tokens.
+    Cluster {
+        /// The cache.
+        cache: CacheId,
+        /// Keys, `[T][G][D]`.
+        k: ValueId,
+        /// Values, the same.
+        v: ValueId,
+        /// What each token weighs in the means, `[T][G]`.
+        weights: ValueId,
+        /// How many of the T tokens are meant; one element.
+        n: ValueId,
+        /// Steps of k-means.
+        iterations: u32,
+    },
 }
 
+/// Steps of k-means of a `cluster` that does not say.
+pub const ITERATIONS: u32 = 4;
+
 impl OpKind {
+    /// The cache that the op reads or changes.
+    pub fn cache(&self) -> Option<CacheId> {
+        match self {
+            OpKind::Append { cache, .. }
+            | OpKind::Attend { cache, .. }
+            | OpKind::Cluster { cache, .. } => Some(*cache),
+            _ => None,
+        }
+    }
+
+    /// Whether the op changes a cache, so that it matters even where nothing reads its result.
+    pub fn has_effect(&self) -> bool {
+        matches!(self, OpKind::Append { .. } | OpKind::Cluster { .. })
+    }
+
     /// The values that the op reads.
     pub fn reads(&self) -> Vec<ValueId> {
         match self {
@@ -239,6 +337,10 @@ impl OpKind {
             OpKind::Add { a, b: Operand::Value(b) } => vec![*a, *b],
             OpKind::Add { a, b: Operand::Param(_) } => vec![*a],
             OpKind::Concat { xs } => xs.clone(),
+            OpKind::Append { k, v, n, .. } => vec![*k, *v, *n],
+            OpKind::Attend { q, limit, .. } => vec![*q, *limit],
+            OpKind::Merge { a, b, .. } => vec![*a, *b],
+            OpKind::Cluster { k, v, weights, n, .. } => vec![*k, *v, *weights, *n],
         }
     }
 }

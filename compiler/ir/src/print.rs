@@ -4,7 +4,7 @@
 //! to a line, the declarations and the ops of a paragraph aligned in columns, ops indented by two.
 
 use crate::diag::Diagnostics;
-use crate::module::{Module, Name, OpKind, Operand, Scalar, ValueId};
+use crate::module::{CacheId, Module, Name, OpKind, Operand, Scalar, ValueId, ITERATIONS};
 use crate::parse::read_lines;
 use crate::parse::syntax::{Arg, ArgValue, Size, Statement, TensorKind, TypeText};
 use itertools::Itertools;
@@ -29,7 +29,10 @@ pub fn print(module: &Module) -> String {
     for p in &module.params {
         rows.push(Row::tensor("param", &p.name, p.ty.to_string(), &p.file));
     }
-    if !(module.weights.is_empty() && module.params.is_empty()) {
+    for c in &module.caches {
+        rows.push(Row::tensor("cache", &c.name, c.ty.to_string(), &c.file));
+    }
+    if matches!(rows.last(), Some(Row::Tensor { .. })) {
         rows.push(Row::Blank);
     }
     let func = &module.func;
@@ -55,6 +58,7 @@ pub fn print(module: &Module) -> String {
 fn op_text(module: &Module, kind: &OpKind) -> String {
     let value = |id: &ValueId| format!("%{}", module.func.values[id.0].name.text);
     let param = |id: usize| format!("@{}", module.params[id].name.text);
+    let of_cache = |id: CacheId| format!("@{}", module.caches[id.0].name.text);
     let scalar = |s: &Scalar| match s {
         Scalar::Const(n) => n.to_string(),
         Scalar::Param(p) => param(p.0),
@@ -75,6 +79,25 @@ fn op_text(module: &Module, kind: &OpKind) -> String {
             format!("concat {}", xs.iter().map(value).join(", "))
         }
         OpKind::Slice { x, start, len } => format!("slice {}, start={start}, len={len}", value(x)),
+        OpKind::Append { cache, k, v, n } => {
+            format!("append {}, {}, {}, {}", of_cache(*cache), value(k), value(v), value(n))
+        }
+        OpKind::Attend { cache, q, limit, mul, shift, frac, state } => {
+            let state = if *state { ", state" } else { "" };
+            let (cache, q, limit) = (of_cache(*cache), value(q), value(limit));
+            format!("attend {cache}, {q}, {limit}, mul={mul}, shift={shift}, frac={frac}{state}")
+        }
+        OpKind::Merge { a, b, dim, frac } => {
+            format!("merge {}, {}, dim={dim}, frac={frac}", value(a), value(b))
+        }
+        OpKind::Cluster { cache, k, v, weights, n, iterations } => {
+            let iterations = match *iterations {
+                ITERATIONS => String::new(),
+                i => format!(", iterations={i}"),
+            };
+            let values = [k, v, weights, n].map(value).join(", ");
+            format!("cluster {}, {values}{iterations}", of_cache(*cache))
+        }
     }
 }
 
@@ -116,6 +139,7 @@ fn row(statement: Statement, comment: Option<String>) -> Row {
             let keyword = match kind {
                 TensorKind::Weight => "weight",
                 TensorKind::Param => "param",
+                TensorKind::Cache => "cache",
             };
             let Row::Tensor { head, ty, file, .. } =
                 Row::tensor(keyword, &name, type_text(&ty), &file)
@@ -148,11 +172,12 @@ fn row(statement: Statement, comment: Option<String>) -> Row {
 
 fn type_text(ty: &TypeText) -> String {
     let size = match ty.size {
-        Size::One(n) => n.to_string(),
-        Size::Two(r, c) => format!("{r}x{c}"),
+        Size::One(n) => Some(n.to_string()),
+        Size::Two(r, c) => Some(format!("{r}x{c}")),
+        Size::Absent => None,
     };
-    let attrs: String = ty.attrs.iter().map(|a| format!(", {}", arg_text(a))).collect();
-    format!("{}<{size}{attrs}>", ty.head.text)
+    let parts = size.into_iter().chain(ty.attrs.iter().map(arg_text)).join(", ");
+    format!("{}<{parts}>", ty.head.text)
 }
 
 fn arg_text(arg: &Arg) -> String {

@@ -35,6 +35,7 @@ pub struct Model {
     pub file_name: String,
     pub(crate) weights: Vec<Vec<Slice>>,
     pub(crate) params: Vec<Vec<i64>>,
+    pub(crate) caches: Vec<Vec<Slice>>,
     pub(crate) files: Vec<UsedFile>,
     pub(crate) ranges: Vec<Vec<Interval>>,
     pub(crate) warnings: Diagnostics,

@@ -30,6 +30,23 @@ pub struct BqqArrays {
     pub u: Vec<i32>,
 }
 
+/// What a cache begins with, each array flat in the order of its axes; an empty one is all zero.
+#[derive(Clone, Debug, Default)]
+pub struct CacheArrays {
+    /// `[G, M, k, sub]`
+    pub key_codebook: Vec<i8>,
+    /// `[G, M, k, sub]`
+    pub value_codebook: Vec<i8>,
+    /// `[C, G, M]`
+    pub key_codes: Vec<u16>,
+    /// `[C, G, M]`
+    pub value_codes: Vec<u16>,
+    /// `[E, G, D]`
+    pub keys: Vec<i8>,
+    /// `[E, G, D]`
+    pub values: Vec<i8>,
+}
+
 /// Assembles a model. Arrays are flat, last axis fastest; a tensor that is not given is all zero.
 ///
 /// ```
@@ -105,6 +122,29 @@ impl ModelBuilder {
     /// A parameter.
     pub fn param(self, name: &str, values: &[i64]) -> ModelBuilder {
         self.ints(name.to_string(), values)
+    }
+
+    /// A cache: codebooks `[G, M, k, sub]`, and the tokens that it begins with.
+    pub fn cache(self, name: &str, arrays: &CacheArrays) -> ModelBuilder {
+        let mut builder = self;
+        let CacheArrays { key_codebook, value_codebook, key_codes, value_codes, keys, values } =
+            arrays;
+        for (suffix, values) in [
+            ("key_codebook", key_codebook),
+            ("value_codebook", value_codebook),
+            ("keys", keys),
+            ("values", values),
+        ] {
+            if !values.is_empty() {
+                builder = builder.ints(format!("{name}.{suffix}"), values);
+            }
+        }
+        for (suffix, codes) in [("key_codes", key_codes), ("value_codes", value_codes)] {
+            if !codes.is_empty() {
+                builder = builder.ints(format!("{name}.{suffix}"), codes);
+            }
+        }
+        builder
     }
 
     /// The tensor files: name and bytes of each.

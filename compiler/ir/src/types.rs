@@ -168,6 +168,73 @@ impl std::fmt::Display for WeightType {
     }
 }
 
+/// A key/value cache of product-quantized vectors: `pq_kv<heads=H, kv_heads=G, dim=D, tokens=N, sub=s,
+/// k=k, sink=A, recent=W>`, `start=n` for the tokens that it begins with.
+///
+/// A token has a key and a value of `dim` elements for each of the G key/value heads. The first A
+/// tokens and the last W are kept exact, those between as a code for every `sub` elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CacheType {
+    /// Query heads H.
+    pub heads: usize,
+    /// Key/value heads G; divides `heads`.
+    pub kv_heads: usize,
+    /// Elements D of a head's key, value or query.
+    pub dim: usize,
+    /// Tokens that the cache has room for, N.
+    pub tokens: usize,
+    /// Elements of a sub-vector; divides `dim`.
+    pub sub: usize,
+    /// Centroids per codebook.
+    pub k: usize,
+    /// Tokens from the first on that are kept exact, A.
+    pub sink: usize,
+    /// Last tokens that are kept exact, W.
+    pub recent: usize,
+    /// Tokens in the cache before the first step.
+    pub start: usize,
+}
+
+impl CacheType {
+    /// Sub-vectors M of a head's key or value.
+    pub fn parts(&self) -> usize {
+        self.dim / self.sub
+    }
+
+    /// Query heads that share a key/value head.
+    pub fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// Elements of the keys of one token, G*D.
+    pub fn token_len(&self) -> usize {
+        self.kv_heads * self.dim
+    }
+
+    /// Of `n` tokens, how many are held as codes: those of the positions A to n-W.
+    pub fn compressed(&self, n: usize) -> usize {
+        n.saturating_sub(self.sink + self.recent)
+    }
+
+    /// Of `n` tokens, how many are held exact.
+    pub fn exact(&self, n: usize) -> usize {
+        n - self.compressed(n)
+    }
+}
+
+impl std::fmt::Display for CacheType {
+    /// The type as the language writes it; a `start` of 0 is left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let CacheType { heads, kv_heads, dim, tokens, sub, k, sink, recent, start } = self;
+        write!(f, "pq_kv<heads={heads}, kv_heads={kv_heads}, dim={dim}, tokens={tokens}, ")?;
+        write!(f, "sub={sub}, k={k}, sink={sink}, recent={recent}")?;
+        if *start != 0 {
+            write!(f, ", start={start}")?;
+        }
+        f.write_str(">")
+    }
+}
+
 /// Inner dimension l = round(mn/(m+n)) of a BQQ block of m x n (arXiv 2510.18650), ties upward.
 pub fn bqq_inner(block_rows: usize, block_cols: usize) -> usize {
     let (mn, sum) = (block_rows * block_cols, block_rows + block_cols);

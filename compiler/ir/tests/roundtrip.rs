@@ -2,8 +2,9 @@
 
 use pimc_ir::testing::ModelBuilder;
 use pimc_ir::{
-    format, load_from, parse, print, Bytes, Func, IntTy, Module, Name, Op, OpKind, Operand, Param,
-    ParamId, Scalar, Value, ValueId, VecTy, Weight, WeightId, WeightType,
+    format, load_from, parse, print, Bytes, Cache, CacheId, CacheType, Func, IntTy, Module, Name,
+    Op, OpKind, Operand, Param, ParamId, Scalar, Value, ValueId, VecTy, Weight, WeightId,
+    WeightType,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -68,9 +69,51 @@ impl Tape<'_> {
             _ => Scalar::Const(i64::from(self.word()) << self.below(32)),
         }
     }
-    fn op(&mut self, values: usize, weights: usize, params: usize) -> OpKind {
+    fn cache_ty(&mut self) -> CacheType {
+        CacheType {
+            heads: self.size(),
+            kv_heads: self.size(),
+            dim: self.size(),
+            tokens: self.size(),
+            sub: self.size(),
+            k: self.size(),
+            sink: self.word() as usize,
+            recent: self.below(2),
+            start: self.below(3),
+        }
+    }
+    fn op(&mut self, values: usize, weights: usize, params: usize, caches: usize) -> OpKind {
         let x = ValueId(self.below(values));
-        match self.below(8) {
+        match self.below(12) {
+            8 if caches > 0 => OpKind::Append {
+                cache: CacheId(self.below(caches)),
+                k: ValueId(self.below(values)),
+                v: x,
+                n: ValueId(self.below(values)),
+            },
+            9 if caches > 0 => OpKind::Attend {
+                cache: CacheId(self.below(caches)),
+                q: x,
+                limit: ValueId(self.below(values)),
+                mul: self.word(),
+                shift: self.word(),
+                frac: self.word(),
+                state: self.below(2) == 1,
+            },
+            10 => OpKind::Merge {
+                a: x,
+                b: ValueId(self.below(values)),
+                dim: self.size(),
+                frac: self.word(),
+            },
+            11 if caches > 0 => OpKind::Cluster {
+                cache: CacheId(self.below(caches)),
+                k: x,
+                v: ValueId(self.below(values)),
+                weights: ValueId(self.below(values)),
+                n: ValueId(self.below(values)),
+                iterations: self.below(8) as u32,
+            },
             0 if weights > 0 => OpKind::Matvec { weight: WeightId(self.below(weights)), x },
             1 if params > 0 => OpKind::Add { a: x, b: Operand::Param(ParamId(self.below(params))) },
             2 => OpKind::Requant { x, mul: self.scalar(params), shift: self.scalar(params) },
@@ -104,12 +147,18 @@ fn module(tape: &[u32], target: String, file: String) -> Module {
     let params: Vec<Param> = (0..t.below(5))
         .map(|i| Param { name: name(format!("_p{i}")), ty: t.vec_ty(), file: file(), span: 0..0 })
         .collect();
+    let caches: Vec<Cache> = (0..t.below(3))
+        .map(|i| Cache { name: name(format!("kv{i}")), ty: t.cache_ty(), file: file(), span: 0..0 })
+        .collect();
     let inputs = 1 + t.below(3);
     let mut values: Vec<Value> =
         (0..inputs).map(|i| Value { name: name(format!("x{i}")), ty: t.vec_ty() }).collect();
     let mut ops = Vec::new();
     for i in 0..t.below(12) {
-        ops.push(Op { kind: t.op(values.len(), weights.len(), params.len()), span: 0..0 });
+        ops.push(Op {
+            kind: t.op(values.len(), weights.len(), params.len(), caches.len()),
+            span: 0..0,
+        });
         values.push(Value { name: name(format!("{i}")), ty: t.vec_ty() });
     }
     let result = ValueId(t.below(values.len()));
@@ -124,7 +173,7 @@ fn module(tape: &[u32], target: String, file: String) -> Module {
         result_span: 0..0,
         span: 0..0,
     };
-    Module { target: name(target), weights, params, func, comments: Vec::new() }
+    Module { target: name(target), weights, params, caches, func, comments: Vec::new() }
 }
 
 /// Everything that takes text, on text that may be anything.

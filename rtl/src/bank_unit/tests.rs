@@ -12,6 +12,7 @@ fn empty() -> BankShape {
         gated: None,
         blocks: None,
         mac: None,
+        attention: None,
         byte_words: 0,
         result_bits: 24,
     }

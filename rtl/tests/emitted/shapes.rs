@@ -42,6 +42,7 @@ fn with_blocks(blocks: BlockShape, bank: BankShape) -> BankShape {
 fn bank(lookups: Vec<LookupShape>, gated: Option<GatedShape>, mac: Option<u32>) -> BankShape {
     let words = lookups.iter().map(|l| l.blocks * l.chunks()).max().unwrap_or(0);
     BankShape {
+        attention: None,
         byte_words: words.max(if mac.is_some() { 8 } else { 0 }),
         lookups,
         gated,

@@ -62,6 +62,8 @@ codes! {
     P0306 "requantiser constant out of range",
     P0307 "slice out of bounds",
     P0308 "the returned value is not of the declared type",
+    P0309 "impossible cache type",
+    P0310 "constant of attention out of range",
     P0401 "tensor file cannot be opened",
     P0402 "not a safetensors file",
     P0403 "tensor missing",

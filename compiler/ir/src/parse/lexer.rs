@@ -6,7 +6,7 @@ use crate::module::{Comment, Name, Span};
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while, take_while1};
 use nom::character::complete::{char, digit1, hex_digit1};
-use nom::combinator::{cut, map, opt, recognize, verify};
+use nom::combinator::{cut, map, opt, peek, recognize, verify};
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::separated_list1;
 use nom::sequence::preceded;
@@ -72,7 +72,7 @@ fn describe(e: Wanted<'_>, place: Place<'_>) -> Diagnostic {
         }
         Code::P0106 => Diagnostic::error(e.code, format!("unknown statement `{}`", shorten(token)))
             .at(&span, "no statement begins like this")
-            .help("a line holds `pimc 1`, `target`, `weight`, `param`, `func`, `%name = op ..`, `return` or `}`"),
+            .help("a line holds `pimc 1`, `target`, `weight`, `param`, `cache`, `func`, `%name = op ..`, `return` or `}`"),
         Code::P0110 => Diagnostic::error(e.code, "the number does not fit")
             .at(&span, "outside of -2^63..2^63-1")
             .help("use a number of at most 64 bits"),
@@ -255,14 +255,17 @@ fn ty<'a>(place: Place<'a>) -> impl FnMut(&'a str) -> Res<'a, TypeText> {
     move |i| {
         let (rest, head) = bare_name(place)(i)?;
         let (rest, _) = want("`<` and the size of the type", char('<'))(rest)?;
-        let size = alt((map(pair, |(r, c)| Size::Two(r, c)), map(decimal, Size::One)));
-        let (mut rest, size) = want("a size such as `64` or `256x64`", size)(rest)?;
+        let (mut rest, size) = size(rest)?;
         let mut attrs = Vec::new();
+        // Without a size the first attribute stands where it would.
+        let mut first = size == Size::Absent;
         loop {
-            let (after, more) = want("`,` or `>`", alt((char(','), char('>'))))(rest)?;
-            rest = after;
-            if more == '>' {
-                break;
+            if !std::mem::take(&mut first) {
+                let (after, more) = want("`,` or `>`", alt((char(','), char('>'))))(rest)?;
+                rest = after;
+                if more == '>' {
+                    break;
+                }
             }
             let (after, attr) = want("an attribute such as `sub=2`", arg(place))(rest)?;
             attrs.push(attr);
@@ -270,6 +273,15 @@ fn ty<'a>(place: Place<'a>) -> impl FnMut(&'a str) -> Res<'a, TypeText> {
         }
         Ok((rest, TypeText { head, size, attrs, span: place.span(i, rest) }))
     }
+}
+
+/// A size; none where an attribute such as `heads=8` follows at once.
+fn size(i: &str) -> Res<'_, Size> {
+    if peek((tok(identifier), tok(char('=')))).parse(i).is_ok() {
+        return Ok((i, Size::Absent));
+    }
+    let size = alt((map(pair, |(r, c)| Size::Two(r, c)), map(decimal, Size::One)));
+    want("a size such as `64` or `256x64`", size)(i)
 }
 
 const TYPE: &str = "a type such as `i8<64>`";
@@ -295,6 +307,7 @@ fn tensor<'a>(place: Place<'a>) -> impl FnMut(&'a str) -> Res<'a, Statement> {
         let (rest, kind) = alt((
             map(keyword("weight"), |_| TensorKind::Weight),
             map(keyword("param"), |_| TensorKind::Param),
+            map(keyword("cache"), |_| TensorKind::Cache),
         ))
         .parse(i)?;
         let (rest, name) = want("a name such as `@w`", global_name(place))(rest)?;

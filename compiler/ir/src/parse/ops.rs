@@ -4,7 +4,9 @@ use super::resolve::{Global, Names};
 use super::syntax::{Arg, ArgValue};
 use super::types::{Attrs, Rule};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::module::{Name, OpKind, Operand, ParamId, Scalar, ValueId, WeightId};
+use crate::module::{
+    CacheId, Name, OpKind, Operand, ParamId, Scalar, ValueId, WeightId, ITERATIONS,
+};
 
 /// The form of every op, shown in messages.
 const FORMS: &[(&str, &str)] = &[
@@ -16,6 +18,10 @@ const FORMS: &[(&str, &str)] = &[
     ("argmax", "`argmax %x`"),
     ("concat", "`concat %a, %b, ..`"),
     ("slice", "`slice %x, start=S, len=L`"),
+    ("append", "`append @cache, %k, %v, %n`"),
+    ("attend", "`attend @cache, %q, %limit, mul=M, shift=S, frac=F`"),
+    ("merge", "`merge %a, %b, dim=D, frac=F`"),
+    ("cluster", "`cluster @cache, %keys, %values, %weights, %n`"),
 ];
 
 /// The op that the line `%name = op args : type` means.
@@ -37,6 +43,9 @@ pub(super) fn op_kind(
     let rules: &[Rule] = match name {
         "requant" => &[Rule::int_or_global("mul"), Rule::int_or_global("shift")],
         "slice" => &[Rule::int("start"), Rule::int("len")],
+        "attend" => &[Rule::int("mul"), Rule::int("shift"), Rule::int("frac"), Rule::flag("state")],
+        "merge" => &[Rule::int("dim"), Rule::int("frac")],
+        "cluster" => &[Rule::int("iterations").optional()],
         _ => &[],
     };
     let is_attr = |a: &&Arg| a.key.is_some() || matches!(a.value, ArgValue::Word(_));
@@ -44,7 +53,10 @@ pub(super) fn op_kind(
     let attrs =
         Attrs::read(&format!("`{name}`"), &op.span, rules, args.iter().filter(is_attr), diags)?;
     let count = match name {
-        "matvec" | "add" | "table" => 2..=2,
+        "matvec" | "add" | "table" | "merge" => 2..=2,
+        "attend" => 3..=3,
+        "append" => 4..=4,
+        "cluster" => 5..=5,
         "concat" => 1..=usize::MAX,
         _ => 1..=1,
     };
@@ -86,6 +98,40 @@ pub(super) fn op_kind(
         "concat" => {
             let xs: Vec<Option<ValueId>> = operands.iter().map(|a| reader.value(a)).collect();
             OpKind::Concat { xs: xs.into_iter().collect::<Option<Vec<_>>>()? }
+        }
+        "append" => {
+            let cache = reader.cache(operands[0]);
+            let [k, v, n] = [1, 2, 3].map(|i| reader.value(operands[i]));
+            OpKind::Append { cache: cache?, k: k?, v: v?, n: n? }
+        }
+        "attend" => {
+            let cache = reader.cache(operands[0]);
+            let [q, limit] = [1, 2].map(|i| reader.value(operands[i]));
+            let [mul, shift, frac] =
+                ["mul", "shift", "frac"].map(|key| attrs.word(key, reader.diags));
+            OpKind::Attend {
+                cache: cache?,
+                q: q?,
+                limit: limit?,
+                mul: mul?,
+                shift: shift?,
+                frac: frac?,
+                state: attrs.get("state").is_some(),
+            }
+        }
+        "merge" => {
+            let [a, b] = [0, 1].map(|i| reader.value(operands[i]));
+            let (dim, frac) = (attrs.size("dim", reader.diags), attrs.word("frac", reader.diags));
+            OpKind::Merge { a: a?, b: b?, dim: dim?, frac: frac? }
+        }
+        "cluster" => {
+            let cache = reader.cache(operands[0]);
+            let [k, v, weights, n] = [1, 2, 3, 4].map(|i| reader.value(operands[i]));
+            let iterations = match attrs.get("iterations") {
+                Some(_) => attrs.word("iterations", reader.diags)?,
+                None => ITERATIONS,
+            };
+            OpKind::Cluster { cache: cache?, k: k?, v: v?, weights: weights?, n: n?, iterations }
         }
         _ => {
             let x = reader.value(operands[0]);
@@ -129,6 +175,20 @@ impl Reader<'_> {
             Global::Weight(id) => Some(id),
             _ => {
                 self.wrong_kind(arg, name, "a weight");
+                None
+            }
+        }
+    }
+
+    fn cache(&mut self, arg: &Arg) -> Option<CacheId> {
+        let ArgValue::Global(name) = &arg.value else {
+            self.wrong(arg, "a cache such as `@kv`");
+            return None;
+        };
+        match self.names.global(name, &arg.span, self.diags)? {
+            Global::Cache(id) => Some(id),
+            _ => {
+                self.wrong_kind(arg, name, "a cache");
                 None
             }
         }

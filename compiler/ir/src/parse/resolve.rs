@@ -1,11 +1,11 @@
 //! From statements to a [`Module`]: the order of statements, and names to ids.
 
 use super::syntax::{comments, Arg, Line, Statement, TensorKind, TypeText};
-use super::types::{vec_ty, weight_ty};
+use super::types::{cache_ty, vec_ty, weight_ty};
 use super::{ops, Broken};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::module::{
-    Func, Module, Name, Op, Param, ParamId, Span, Value, ValueId, Weight, WeightId,
+    Cache, CacheId, Func, Module, Name, Op, Param, ParamId, Span, Value, ValueId, Weight, WeightId,
 };
 use crate::types::VecTy;
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ pub(super) type Known<T> = Option<T>;
 pub(super) enum Global {
     Weight(WeightId),
     Param(ParamId),
+    Cache(CacheId),
     Func,
 }
 
@@ -79,7 +80,7 @@ pub(super) fn resolve(
     let mut names = Names::default();
     broken.iter().for_each(|b| names.forgive(&b.text));
 
-    let (mut weights, mut params) = (Vec::new(), Vec::new());
+    let (mut weights, mut params, mut caches) = (Vec::new(), Vec::new(), Vec::new());
     for (kind, name, ty, file, span) in &parts.tensors {
         let (name, file, span) = ((*name).clone(), (*file).clone(), span.clone());
         let global = match kind {
@@ -91,6 +92,10 @@ pub(super) fn resolve(
                 params.push(Param { name: name.clone(), ty, file, span });
                 Global::Param(ParamId(params.len() - 1))
             }),
+            TensorKind::Cache => cache_ty(ty, diags).map(|ty| {
+                caches.push(Cache { name: name.clone(), ty, file, span });
+                Global::Cache(CacheId(caches.len() - 1))
+            }),
         };
         names.define_global(&name, global, diags);
     }
@@ -99,6 +104,7 @@ pub(super) fn resolve(
         target: parts.target?.clone(),
         weights,
         params,
+        caches,
         func: func?,
         comments: comments(lines),
     })
@@ -167,7 +173,11 @@ fn place<'a>(
         }
         (Statement::Tensor { kind, name, ty, file }, _) => {
             if part != Part::Top {
-                out_of_place(diags, span, "weights and parameters stand before the function");
+                out_of_place(
+                    diags,
+                    span,
+                    "weights, parameters and caches stand before the function",
+                );
             }
             parts.tensors.push((*kind, name, ty, file, span.clone()));
         }
@@ -197,7 +207,7 @@ fn place<'a>(
 
 fn out_of_place(diags: &mut Diagnostics, span: &Span, why: &str) {
     diags.push(Diagnostic::error(Code::P0112, "statement out of place").at(span, why).help(
-        "the order is: `pimc 1`, target, weights and params, `func @main(..) -> .. {`, \
+        "the order is: `pimc 1`, target, weights, params and caches, `func @main(..) -> .. {`, \
                  ops, `return`, `}`",
     ));
 }
@@ -298,7 +308,7 @@ impl Names {
                 piece[..end].to_string()
             })
         };
-        if text.starts_with("weight") || text.starts_with("param") {
+        if ["weight", "param", "cache"].iter().any(|word| text.starts_with(word)) {
             self.globals.extend(after('@').take(1).map(|name| (name, (None, 0..0))));
         } else if text.starts_with("func") {
             self.values.extend(after('%').map(|name| (name, (None, 0..0))));
@@ -363,7 +373,7 @@ impl Names {
         None
     }
 
-    /// The weight, parameter or function `@text`, used at `span`.
+    /// The weight, parameter, cache or function `@text`, used at `span`.
     pub(super) fn global(
         &self,
         text: &str,
@@ -374,7 +384,7 @@ impl Names {
             return *id;
         }
         diags.push(
-            Diagnostic::error(Code::P0202, format!("no weight or parameter is called `@{text}`"))
+            Diagnostic::error(Code::P0202, format!("no declaration is called `@{text}`"))
                 .at(span, "not declared")
                 .help(self.nearest('@', text)),
         );
@@ -402,7 +412,7 @@ impl Names {
             _ if sigil == '%' => {
                 "define it by an op above this line, or as an input of the function".to_string()
             }
-            _ => format!("declare it: `weight @{text} : ..` or `param @{text} : ..`"),
+            _ => format!("declare it: `weight @{text} : ..`, `param` or `cache`"),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) enum Statement {
     Version { number: i64, span: Span },
     /// `target "name"`
     Target { name: Name },
-    /// `weight @w : type from "file"` or `param @p : type from "file"`
+    /// `weight @w : type from "file"`, and the same of `param` and `cache`
     Tensor { kind: TensorKind, name: Name, ty: TypeText, file: Name },
     /// `func @main(%x: type, ..) -> type {`
     Func { name: Name, inputs: Vec<(Name, TypeText)>, result: TypeText },
@@ -37,14 +37,15 @@ pub(crate) enum Statement {
     Close,
 }
 
-/// Which of the two declarations.
+/// Which of the declarations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TensorKind {
     Weight,
     Param,
+    Cache,
 }
 
-/// A type as written: `i8<64>` or `pq<256x64, sub=2, k=16>`.
+/// A type as written: `i8<64>`, `pq<256x64, sub=2, k=16>` or `pq_kv<heads=8, ..>`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TypeText {
     pub(crate) head: Name,
@@ -53,11 +54,12 @@ pub(crate) struct TypeText {
     pub(crate) span: Span,
 }
 
-/// `N` or `RxC`.
+/// `N` or `RxC`, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
     One(i64),
     Two(i64, i64),
+    Absent,
 }
 
 /// An operand of an op or an attribute of a type, with its key if it has one.

@@ -1,9 +1,9 @@
-//! Types and attributes: from [`TypeText`] to [`VecTy`] and [`WeightType`].
+//! Types and attributes: from [`TypeText`] to [`VecTy`], [`WeightType`] and [`CacheType`].
 
 use super::syntax::{Arg, ArgValue, Size, TypeText};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::module::Span;
-use crate::types::{IntTy, VecTy, WeightType, MAX_SIZE};
+use crate::types::{CacheType, IntTy, VecTy, WeightType, MAX_SIZE};
 use itertools::Itertools;
 
 /// A vector type `iN<len>`.
@@ -43,7 +43,7 @@ pub(super) fn vec_ty(ty: &TypeText, diags: &mut Diagnostics) -> Option<VecTy> {
     }
     match ty.size {
         Size::One(n) => Some(VecTy { elem: IntTy { bits }, len: size(n, &ty.span, diags)? }),
-        Size::Two(..) => {
+        Size::Two(..) | Size::Absent => {
             diags.push(
                 Diagnostic::error(Code::P0108, "a value is a vector, not a matrix")
                     .at(&ty.span, "expected one length")
@@ -131,6 +131,55 @@ pub(super) fn weight_ty(ty: &TypeText, diags: &mut Diagnostics) -> Option<Weight
     })
 }
 
+/// The type of a cache: `pq_kv<heads=8, kv_heads=2, dim=64, tokens=4096, sub=4, k=512, sink=8, recent=32>`.
+pub(super) fn cache_ty(ty: &TypeText, diags: &mut Diagnostics) -> Option<CacheType> {
+    let head = ty.head.text.as_str();
+    if head != "pq_kv" {
+        diags.push(
+            Diagnostic::error(Code::P0108, format!("unknown cache type `{head}`"))
+                .at(&ty.head.span, "expected pq_kv")
+                .help("the one cache type is pq_kv"),
+        );
+        return None;
+    }
+    if ty.size != Size::Absent {
+        diags.push(
+            Diagnostic::error(Code::P0108, "a cache has no size before its attributes")
+                .at(&ty.span, "expected attributes alone")
+                .help("write `pq_kv<heads=8, kv_heads=2, dim=64, ..>`"),
+        );
+        return None;
+    }
+    const RULES: &[Rule] = &[
+        Rule::int("heads"),
+        Rule::int("kv_heads"),
+        Rule::int("dim"),
+        Rule::int("tokens"),
+        Rule::int("sub"),
+        Rule::int("k"),
+        Rule::int("sink"),
+        Rule::int("recent"),
+        Rule::int("start").optional(),
+    ];
+    let attrs = Attrs::read(&format!("`{head}`"), &ty.head.span, RULES, &ty.attrs, diags)?;
+    let mut size = |key: &str| attrs.size(key, diags);
+    let (heads, kv_heads, dim) = (size("heads"), size("kv_heads"), size("dim"));
+    let (tokens, sub, k) = (size("tokens"), size("sub"), size("k"));
+    let mut count = |key: &str| attrs.word(key, diags).map(|n| n as usize);
+    let (sink, recent, start) = (count("sink"), count("recent"), count("start"));
+    Some(CacheType {
+        heads: heads?,
+        kv_heads: kv_heads?,
+        dim: dim?,
+        tokens: tokens?,
+        sub: sub?,
+        k: k?,
+        sink: sink?,
+        recent: recent?,
+        start: start?,
+    })
+}
+
 /// A length or a side of a matrix.
 pub(super) fn size(n: i64, span: &Span, diags: &mut Diagnostics) -> Option<usize> {
     match usize::try_from(n) {
@@ -169,13 +218,13 @@ impl Rule {
     const fn pair(key: &'static str) -> Rule {
         Rule { key, form: Form::Pair, required: true }
     }
-    const fn flag(key: &'static str) -> Rule {
+    pub(super) const fn flag(key: &'static str) -> Rule {
         Rule { key, form: Form::Flag, required: false }
     }
     pub(super) const fn int_or_global(key: &'static str) -> Rule {
         Rule { key, form: Form::IntOrGlobal, required: true }
     }
-    const fn optional(self) -> Rule {
+    pub(super) const fn optional(self) -> Rule {
         Rule { required: false, ..self }
     }
     fn example(&self) -> String {
@@ -270,13 +319,13 @@ impl<'a> Attrs<'a> {
         }
     }
 
-    fn size(&self, key: &str, diags: &mut Diagnostics) -> Option<usize> {
+    pub(super) fn size(&self, key: &str, diags: &mut Diagnostics) -> Option<usize> {
         let (n, span) = self.int(key)?;
         size(n, span, diags)
     }
 
     /// A number of 32 bits without sign; 0 when absent.
-    fn word(&self, key: &str, diags: &mut Diagnostics) -> Option<u32> {
+    pub(super) fn word(&self, key: &str, diags: &mut Diagnostics) -> Option<u32> {
         let Some((n, span)) = self.int(key) else { return Some(0) };
         let word = u32::try_from(n).ok();
         if word.is_none() {

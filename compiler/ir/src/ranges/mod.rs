@@ -10,11 +10,13 @@
 //! Through a whole function the analysis is exact per op, not over ops: it does not know that two
 //! values move together.
 
+mod attention;
 mod blocks;
 mod masks;
 mod rows;
 mod vectors;
 
+pub use attention::{mean_range, score_bounds};
 pub use blocks::{sign_sum, width, Block, Inputs, Number, Width, TILE};
 pub use masks::{bits_word, MaskInputs};
 pub use rows::{int_rows, pq_rows, touch, RowSums};
@@ -58,8 +60,8 @@ pub(crate) fn narrow(wide: &[Wide], ty: VecTy) -> Vec<Interval> {
     wide.iter().map(|r| (r.0.clamp(lo, hi) as i64, r.1.clamp(lo, hi) as i64)).collect()
 }
 
-/// Range of each element of an op's exact result (for requant: after its clamp, which needs the
-/// result type; here before it), given the ranges of the values that it reads.
+/// Range of each element of an op's exact result, given the ranges of the values that it reads; of an op
+/// that clamps ([`clamps`]), before its clamp, which needs the result type.
 pub fn op_range(model: &Model, kind: &OpKind, values: &[Vec<Interval>]) -> Vec<Wide> {
     let wide = |r: Interval| (i128::from(r.0), i128::from(r.1));
     match kind {
@@ -100,7 +102,20 @@ pub fn op_range(model: &Model, kind: &OpKind, values: &[Vec<Interval>]) -> Vec<W
         OpKind::Slice { x, start, len } => {
             values[x.0][*start..start + len].iter().map(|&r| wide(r)).collect()
         }
+        OpKind::Append { cache, .. } | OpKind::Cluster { cache, .. } => {
+            vec![(0, model.module.caches[cache.0].ty.tokens as i128)]
+        }
+        OpKind::Attend { cache, limit, mul, shift, frac, state, .. } => {
+            let (ty, queries) = (&model.module.caches[cache.0].ty, values[limit.0].len());
+            attention::attend_range(ty, queries, (*mul, *shift, *frac), *state)
+        }
+        OpKind::Merge { a, .. } => attention::merge_range(&values[a.0]),
     }
+}
+
+/// Whether an op clamps its result to the type of the value that it defines.
+pub fn clamps(kind: &OpKind) -> bool {
+    matches!(kind, OpKind::Requant { .. } | OpKind::Attend { .. } | OpKind::Merge { .. })
 }
 
 /// The constant of a requantiser for element `i`.

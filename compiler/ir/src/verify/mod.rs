@@ -40,13 +40,28 @@
 //!     of every op's exact result is a value of the declared result type. (requant clamps to its
 //!     result type, so it always is.)
 //!
-//! And a warning: weights, parameters, inputs and values that nothing reads.
+//! Caches ([`caches`]):
+//! 23. `kv_heads` divides `heads`, `sub` divides `dim`; 1 <= k <= 65536; sink + recent <= tokens;
+//!     start <= tokens.
+//! 24. append, cluster: k and v are of one length, a multiple of G*D, of at most 8 bits; `weights` has
+//!     an element of at most 32 bits for every token and key/value head; n and the result have one
+//!     element; at most 1000 iterations. attend: q is a multiple of H*D long, of at most 8 bits; `limit`
+//!     has an element for each query, the result H*D of them, or H*(D+1) with `state`; mul is 1 to
+//!     65535, shift 0 to 31, frac 0 to 8. merge: both operands and the result are of one length, rows of
+//!     dim+1 elements; dim and frac are those with which the operands were made. States are of i32, and
+//!     i32 holds every log-sum-exp.
+//! 25. The codes of first tokens are below k.
+//!
+//! And a warning: weights, parameters, caches, inputs and values that nothing reads, but for the values
+//! of ops that change a cache.
 
+mod caches;
 mod contents;
 mod ops;
 mod ranges;
 mod weights;
 
+pub(crate) use caches::cache_contents;
 pub(crate) use contents::{param_contents, weight_contents};
 pub(crate) use ranges::value_rules;
 
@@ -56,9 +71,16 @@ use crate::module::{Module, OpKind, Operand, Scalar};
 /// Most elements of all values together.
 pub const MAX_ELEMENTS: usize = 1 << 24;
 
-/// Rules 5 to 18. Which weights have a possible type.
-pub(crate) fn module_rules(module: &Module, diags: &mut Diagnostics) -> Vec<bool> {
-    let sound = module.weights.iter().map(|w| weights::check(w, diags)).collect();
+/// Which declarations have a possible type.
+pub(crate) struct Sound {
+    pub(crate) weights: Vec<bool>,
+    pub(crate) caches: Vec<bool>,
+}
+
+/// Rules 5 to 18, 23 and 24.
+pub(crate) fn module_rules(module: &Module, diags: &mut Diagnostics) -> Sound {
+    let weights = module.weights.iter().map(|w| weights::check(w, diags)).collect();
+    let caches: Vec<bool> = module.caches.iter().map(|c| caches::check(c, diags)).collect();
     let elements: usize = module.func.values.iter().map(|v| v.ty.len).sum();
     if elements > MAX_ELEMENTS {
         diags.push(
@@ -67,8 +89,8 @@ pub(crate) fn module_rules(module: &Module, diags: &mut Diagnostics) -> Vec<bool
                 .help(format!("a function has at most {MAX_ELEMENTS} elements in all its values")),
         );
     }
-    ops::check(module, diags);
-    sound
+    ops::check(module, &caches, diags);
+    Sound { weights, caches }
 }
 
 /// Warns of what nothing reads.
@@ -77,8 +99,13 @@ pub(crate) fn unused(module: &Module, warnings: &mut Diagnostics) {
     let mut weights = vec![false; module.weights.len()];
     let mut params = vec![false; module.params.len()];
     let mut values = vec![false; func.values.len()];
+    let mut caches = vec![false; module.caches.len()];
     values[func.result.0] = true;
-    for op in &func.ops {
+    for (i, op) in func.ops.iter().enumerate() {
+        if let Some(cache) = op.kind.cache() {
+            caches[cache.0] = true;
+        }
+        values[func.value_of_op(i).0] |= op.kind.has_effect();
         op.kind.reads().iter().for_each(|x| values[x.0] = true);
         match &op.kind {
             OpKind::Matvec { weight, .. } => weights[weight.0] = true,
@@ -110,6 +137,9 @@ pub(crate) fn unused(module: &Module, warnings: &mut Diagnostics) {
     }
     for (p, _) in module.params.iter().zip(&params).filter(|(_, used)| !**used) {
         warn("parameter", '@', &p.name);
+    }
+    for (c, _) in module.caches.iter().zip(&caches).filter(|(_, used)| !**used) {
+        warn("cache", '@', &c.name);
     }
     for (v, _) in func.values.iter().zip(&values).filter(|(_, used)| !**used) {
         warn("value", '%', &v.name);

@@ -1,15 +1,17 @@
 //! Rules 10 to 18: lengths and element types of ops.
 
+use super::caches::CacheOp;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::module::{Module, OpKind, Operand, ParamId, Scalar, Span, ValueId};
 use crate::types::{VecTy, WeightType, I8};
 
 /// Reports every op whose operands and result do not fit together.
-pub(super) fn check(module: &Module, diags: &mut Diagnostics) {
+pub(super) fn check(module: &Module, sound_caches: &[bool], diags: &mut Diagnostics) {
     let func = &module.func;
     for (i, op) in func.ops.iter().enumerate() {
         let result = func.values[func.value_of_op(i).0].ty;
         Checker { module, span: &op.span, result, diags }.op(&op.kind);
+        CacheOp { module, span: &op.span, result, sound: sound_caches, diags }.check(&op.kind);
     }
     let returned = &func.values[func.result.0];
     if returned.ty != func.result_ty {
@@ -115,6 +117,11 @@ impl Checker<'_> {
                 }
                 self.length_of("the result", self.result.len, *len, "as many as `len`", None);
             }
+            // Rule 24 is about these.
+            OpKind::Append { .. }
+            | OpKind::Attend { .. }
+            | OpKind::Merge { .. }
+            | OpKind::Cluster { .. } => {}
         }
     }
 
@@ -123,16 +130,7 @@ impl Checker<'_> {
     }
 
     fn length_of(&mut self, what: &str, is: usize, must: usize, why: &str, place: Option<&Span>) {
-        if is == must {
-            return;
-        }
-        let mut d = Diagnostic::error(Code::P0303, format!("{what} has {is} elements, not {must}"))
-            .at(self.span, why)
-            .help("correct one of the types so that the lengths agree");
-        if let Some(place) = place {
-            d = d.also(place, "declared here");
-        }
-        self.diags.push(d);
+        length_of(self.span, what, is, must, why, place, self.diags);
     }
 
     fn result_length(&mut self, must: usize) {
@@ -163,4 +161,26 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Reports a length that is not what it must be, `why` saying where that comes from.
+pub(super) fn length_of(
+    span: &Span,
+    what: &str,
+    is: usize,
+    must: usize,
+    why: &str,
+    place: Option<&Span>,
+    diags: &mut Diagnostics,
+) {
+    if is == must {
+        return;
+    }
+    let mut d = Diagnostic::error(Code::P0303, format!("{what} has {is} elements, not {must}"))
+        .at(span, why)
+        .help("correct one of the types so that the lengths agree");
+    if let Some(place) = place {
+        d = d.also(place, "declared here");
+    }
+    diags.push(d);
 }

@@ -2,7 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::module::{Op, OpKind, ParamId, Scalar};
-use crate::ranges::{narrow, of_type, op_range, Interval};
+use crate::ranges::{clamps, narrow, of_type, op_range, Interval};
 use crate::tensors::Model;
 use crate::types::{IntTy, VecTy};
 
@@ -21,7 +21,7 @@ pub(crate) fn value_rules(model: &Model, diags: &mut Diagnostics) -> Vec<Vec<Int
         if let OpKind::Matvec { weight, .. } = op.kind {
             model.release(weight);
         }
-        if !matches!(op.kind, OpKind::Requant { .. }) {
+        if !clamps(&op.kind) {
             check_result(&wide, &value.name.text, value.ty, op, diags);
         }
         values.push(narrow(&wide, value.ty));

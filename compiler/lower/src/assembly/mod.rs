@@ -105,6 +105,7 @@ pub fn mode_name(shape: &ChannelShape, mode: u32) -> String {
         Some(StreamMode::Blocks) => "binary quadratic blocks".into(),
         Some(StreamMode::Mask) => "mask planes".into(),
         Some(StreamMode::Mac) => "integer weights".into(),
+        Some(StreamMode::Attention(m)) => format!("attention: {}", m.name()),
         None => "no such mode".into(),
     }
 }

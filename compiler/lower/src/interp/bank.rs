@@ -32,6 +32,8 @@ impl Streaming {
             StreamMode::Build(_) | StreamMode::Lookup(_) => lookup.map_or(1, |l| l.acc_bits),
             StreamMode::Blocks | StreamMode::Mask => bank.gated.map_or(1, |g| g.acc_bits),
             StreamMode::Mac => bank.mac.map_or(1, |m| m.acc_bits),
+            // The attention units keep their own sums.
+            StreamMode::Attention(_) => 64,
         };
         let (beats, words, blocks) = (shape.beats, shape.beat_words() as usize, bank.blocks);
         Streaming { fields, mode, column: 0, beats, words, acc_bits, lookup, blocks }

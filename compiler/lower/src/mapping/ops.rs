@@ -45,8 +45,12 @@ impl Mapper<'_> {
                     to = to.saturating_add(n as u32);
                 }
             }
-            // A slice is an address.
-            OpKind::Slice { .. } => {}
+            // A slice is an address. Attention is refused before anything is mapped (`Fit::types`).
+            OpKind::Slice { .. }
+            | OpKind::Append { .. }
+            | OpKind::Attend { .. }
+            | OpKind::Merge { .. }
+            | OpKind::Cluster { .. } => {}
         }
     }
 }

@@ -105,6 +105,12 @@ impl<'a> Fit<'a> {
         let func = &self.model.module.func;
         let mut tasks = 0u128;
         for (i, op) in func.ops.iter().enumerate() {
+            if op.kind.cache().is_some() || matches!(op.kind, OpKind::Merge { .. }) {
+                let message = "attention is not lowered yet".to_string();
+                let help = "`pimc-golden` evaluates it; leave the op out to build the rest";
+                self.report(i, Code::P0607, message, "no unit does this".to_string(), help);
+                continue;
+            }
             let OpKind::Matvec { weight, .. } = op.kind else {
                 tasks += 8;
                 continue;
@@ -216,6 +222,7 @@ pub(crate) fn shape(
         gated: None,
         blocks: None,
         mac: None,
+        attention: None,
         byte_words: 0,
         result_bits: 1,
     };

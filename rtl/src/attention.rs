@@ -1,0 +1,318 @@
+//! Attention on a product-quantized key/value cache: the shape of its units, what their columns
+//! mean, and their latencies.
+//!
+//! The banks of a channel work on one key/value head at a time. A bank holds `slices` neighbouring
+//! sub-vectors of the tokens of its token group; `members` banks that follow one another hold a
+//! token group's tokens whole, and there are `groups` of them. `rows` queries are served by one
+//! read of a code.
+//!
+//! | region | blocks of a group | a block's columns | in a beat |
+//! |---|---|---|---|
+//! | codebook | slice | `codebook_columns()`, the last one perhaps not full | `chunk` centroids of `sub` bytes |
+//! | exact tokens | `chunk * beats` places | `slices` | `chunk` sub-vectors of neighbouring places |
+//! | codes | `lanes * beats` tokens | `slices` | `lanes` codes of neighbouring tokens |
+
+use crate::shape::{index_bits, ChannelShape, WORD_BITS};
+
+/// Entries of the tables of the softmax: 64 segments and the last one's end.
+pub const TABLE_LEN: usize = 65;
+/// Bits of a fraction of an octave in which scores below the largest one are told.
+pub const OCTAVE_BITS: u32 = 12;
+/// Bits of a probability before it is divided by the sum: 0 to 2^15.
+pub const PROB_BITS: u32 = 16;
+/// Bits of a word of argument memory.
+pub const ARG_BITS: u32 = 32;
+
+/// Clocks from a beat entering the data path to its scores leaving the bank.
+pub const SCORE_LATENCY: u32 = 3;
+/// Clocks from the scores of a beat to the largest one being known.
+pub const MAX_LATENCY: u32 = 8;
+/// Clocks from `col_soon` to `col_valid`.
+pub const PROB_AHEAD: u32 = 10;
+/// Clocks from a beat of codes entering the data path to its buckets being read.
+pub const BUCKET_LATENCY: u32 = 3;
+/// Clocks from a beat of values or of their codebook to the outputs that it adds to.
+pub const OUT_LATENCY: u32 = 5;
+/// Clocks from the start of `Normalise` to the first result.
+pub const NORMALISE_LATENCY: u32 = 12;
+/// Clocks from the last beat of a codebook to the code of the nearest centroid.
+pub const CODE_LATENCY: u32 = 5;
+/// Clocks, on top of a column's beats, from a column to what is taken out of it or put into it.
+pub const PLACE_LATENCY: u32 = 3;
+
+/// What a stream of the attention units does. A mode's number is its place among all modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AttentionMode {
+    /// Key codebook: products of the queries with every centroid into the tables; clears the
+    /// buckets, the outputs, the largest scores and the sums.
+    Table,
+    /// Exact keys: scores.
+    ExactScores,
+    /// Key codes: scores by the tables.
+    Scores,
+    /// Exact values, weighted, into the outputs.
+    ExactValues,
+    /// Value codes: weights into the buckets of their centroids.
+    Buckets,
+    /// Value codebook: buckets times centroids into the outputs.
+    Combine,
+    /// Exact tokens: takes the one at the place.
+    Capture,
+    /// No columns: takes the token that was loaded.
+    Take,
+    /// Codebook: the centroid nearest to the token that was taken.
+    Encode,
+    /// Codes: puts the code of that centroid at the place.
+    InsertCode,
+    /// Exact tokens: puts the token that was loaded at the place.
+    InsertToken,
+    /// No columns: outputs divided by their sums, one a clock.
+    Normalise,
+}
+
+impl AttentionMode {
+    /// Every mode, in the order of their numbers.
+    pub const ALL: [AttentionMode; 12] = [
+        AttentionMode::Table,
+        AttentionMode::ExactScores,
+        AttentionMode::Scores,
+        AttentionMode::ExactValues,
+        AttentionMode::Buckets,
+        AttentionMode::Combine,
+        AttentionMode::Capture,
+        AttentionMode::Take,
+        AttentionMode::Encode,
+        AttentionMode::InsertCode,
+        AttentionMode::InsertToken,
+        AttentionMode::Normalise,
+    ];
+
+    /// Its name in programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            AttentionMode::Table => "table",
+            AttentionMode::ExactScores => "exact_scores",
+            AttentionMode::Scores => "scores",
+            AttentionMode::ExactValues => "exact_values",
+            AttentionMode::Buckets => "buckets",
+            AttentionMode::Combine => "combine",
+            AttentionMode::Capture => "capture",
+            AttentionMode::Take => "take",
+            AttentionMode::Encode => "encode",
+            AttentionMode::InsertCode => "insert_code",
+            AttentionMode::InsertToken => "insert_token",
+            AttentionMode::Normalise => "normalise",
+        }
+    }
+}
+
+/// Numbers that the program gives to the attention units, by their index on the parameter port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttentionParam {
+    /// Compressed tokens.
+    Compressed,
+    /// Tokens in the cache.
+    Length,
+    /// Place of the recent window's oldest token among its places.
+    Ring,
+    /// A place in a block: lane, beat from bit 8, token group from bit 16.
+    Place,
+    /// The row of queries that a load of bytes goes to.
+    LoadRow,
+    /// Tokens that a query sees.
+    Limit(u32),
+}
+
+impl AttentionParam {
+    /// Index of the first limit.
+    pub const LIMITS: u32 = 8;
+
+    /// Its index on the port.
+    pub fn index(self) -> u32 {
+        match self {
+            AttentionParam::Compressed => 0,
+            AttentionParam::Length => 1,
+            AttentionParam::Ring => 2,
+            AttentionParam::Place => 3,
+            AttentionParam::LoadRow => 4,
+            AttentionParam::Limit(query) => AttentionParam::LIMITS + query,
+        }
+    }
+
+    /// The parameter of an index.
+    pub fn of(index: u32) -> Option<AttentionParam> {
+        Some(match index {
+            0 => AttentionParam::Compressed,
+            1 => AttentionParam::Length,
+            2 => AttentionParam::Ring,
+            3 => AttentionParam::Place,
+            4 => AttentionParam::LoadRow,
+            _ => AttentionParam::Limit(index.checked_sub(AttentionParam::LIMITS)?),
+        })
+    }
+}
+
+/// The attention units of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttentionShape {
+    /// Elements of a head: `members * slices * sub`.
+    pub dim: u32,
+    /// Elements of a sub-vector: 1, 2, 4 or 8.
+    pub sub: u32,
+    /// Centroids of a codebook.
+    pub k: u32,
+    /// Banks that hold a token together.
+    pub members: u32,
+    /// Sub-vectors of a token in a bank.
+    pub slices: u32,
+    /// Groups of banks that hold different tokens.
+    pub groups: u32,
+    /// Queries of a step.
+    pub queries: u32,
+    /// Rows that a query has here: query heads of a key/value head.
+    pub query_heads: u32,
+    /// Tokens kept exact at the start.
+    pub sink: u32,
+    /// Tokens kept exact at the end.
+    pub recent: u32,
+    /// Most tokens in the cache.
+    pub tokens: u32,
+    /// Softmax: multiplier of the distance from the largest score, at most 16 bits.
+    pub mul: u32,
+    /// Softmax: right shift of that product, to 1/4096 octaves; at most 31.
+    pub shift: u32,
+    /// Fractional bits of a result.
+    pub frac: u32,
+    /// Bits of a result (signed).
+    pub result_bits: u32,
+    /// round(2^15 * 2^(-i/64)), i = 0..=64.
+    pub exp_table: Vec<u32>,
+    /// round(2^31 / (2^15 + 512 i)), i = 0..=64.
+    pub reciprocal_table: Vec<u32>,
+}
+
+impl AttentionShape {
+    /// Rows of queries: of every query those of its heads.
+    pub fn rows(&self) -> u32 {
+        self.queries * self.query_heads
+    }
+
+    /// Sub-vectors of a head.
+    pub fn parts(&self) -> u32 {
+        self.members * self.slices
+    }
+
+    /// Bits of a code.
+    pub fn code_bits(&self) -> u32 {
+        index_bits(self.k)
+    }
+
+    /// Codes of a beat of so many bits; its words are self-contained.
+    pub fn lanes(&self, beat_bits: u32) -> u32 {
+        beat_bits / WORD_BITS * (WORD_BITS / self.code_bits())
+    }
+
+    /// Sub-vectors of a beat: centroids, or places of exact tokens.
+    pub fn chunk(&self, beat_bits: u32) -> u32 {
+        beat_bits / (8 * self.sub)
+    }
+
+    /// Columns of a slice's codebook.
+    pub fn codebook_columns(&self, channel: &ChannelShape) -> u32 {
+        self.k.div_ceil(self.chunk(channel.beat_bits) * channel.beats)
+    }
+
+    /// Words of a slice's table: `chunk` centroids each.
+    pub fn table_words(&self, beat_bits: u32) -> u32 {
+        self.k.div_ceil(self.chunk(beat_bits))
+    }
+
+    /// Places of exact tokens.
+    pub fn exact_places(&self) -> u32 {
+        self.sink + self.recent
+    }
+
+    /// Places of exact tokens in a block.
+    pub fn exact_block(&self, channel: &ChannelShape) -> u32 {
+        self.chunk(channel.beat_bits) * channel.beats * self.groups
+    }
+
+    /// Blocks of exact tokens.
+    pub fn exact_blocks(&self, channel: &ChannelShape) -> u32 {
+        self.exact_places().div_ceil(self.exact_block(channel))
+    }
+
+    /// Tokens in a block of codes.
+    pub fn code_block(&self, channel: &ChannelShape) -> u32 {
+        self.lanes(channel.beat_bits) * channel.beats * self.groups
+    }
+
+    /// Most blocks of codes.
+    pub fn code_blocks(&self, channel: &ChannelShape) -> u32 {
+        let compressed = self.tokens.saturating_sub(self.exact_places());
+        compressed.div_ceil(self.code_block(channel)).max(1)
+    }
+
+    /// Bits of a product of a query's sub-vector with a centroid (signed): |a*b| is at most 2^14.
+    pub fn entry_bits(&self) -> u32 {
+        product_bits(self.sub)
+    }
+
+    /// Bits of a score's part in one bank (signed).
+    pub fn part_bits(&self) -> u32 {
+        product_bits(self.sub * self.slices)
+    }
+
+    /// Bits of a score (signed).
+    pub fn score_bits(&self) -> u32 {
+        product_bits(self.dim)
+    }
+
+    /// Bits of a sum of weights (unsigned): `tokens` of at most 2^15.
+    pub fn sum_bits(&self) -> u32 {
+        PROB_BITS + index_bits(self.tokens)
+    }
+
+    /// Bits of an output before its division (signed): a sum of weights times a byte.
+    pub fn out_bits(&self) -> u32 {
+        self.sum_bits() + 8
+    }
+
+    /// Bits of an index on the parameter port.
+    pub fn param_bits(&self) -> u32 {
+        index_bits(AttentionParam::LIMITS + self.queries)
+    }
+
+    /// Contradictions within the shape and with its channel.
+    pub(crate) fn faults(&self, shape: &ChannelShape) -> Vec<&'static str> {
+        let powers = [self.members, self.slices, self.groups];
+        let rules = [
+            (matches!(self.sub, 1 | 2 | 4 | 8), "a sub-vector has 1, 2, 4 or 8 elements"),
+            ((1..=1 << 16).contains(&self.k), "a codebook has 1 to 65536 centroids"),
+            (
+                powers.iter().all(|n| n.is_power_of_two()),
+                "members, slices and token groups are powers of two",
+            ),
+            (self.members * self.groups == shape.banks, "every bank is a member of a group"),
+            (self.parts() * self.sub == self.dim, "the banks of a group hold a head"),
+            (self.queries > 0 && self.query_heads > 0, "there is a row of queries"),
+            (self.slices <= shape.dram_cols, "a block of codes fits a row"),
+            (shape.beat_bits % WORD_BITS == 0, "a beat is whole words of 64 bits for attention"),
+            ((1..1 << 16).contains(&self.mul) && self.shift < 32, "the softmax's scale fits"),
+            (self.frac <= 8 && (1..=32).contains(&self.result_bits), "a result has 1 to 32 bits"),
+            (
+                self.exp_table.len() == TABLE_LEN && self.reciprocal_table.len() == TABLE_LEN,
+                "the tables of the softmax have 65 entries",
+            ),
+            (shape.read_latency >= PROB_AHEAD, "a read takes as long as a probability"),
+            (self.result_bits <= shape.buffer.word_bits, "a word holds a result of attention"),
+        ];
+        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+    }
+}
+
+/// Bits of a sum of `terms` products of two bytes (signed).
+fn product_bits(terms: u32) -> u32 {
+    // The largest is terms * 2^14, which a power of two reaches exactly.
+    16 + index_bits(terms.next_power_of_two() * 2) - 1
+}
