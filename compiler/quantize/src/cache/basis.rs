@@ -54,7 +54,12 @@ impl Basis {
 
     /// The inverse map of every vector.
     pub fn undone(&self, vectors: &[f32]) -> Vec<f32> {
-        apply(&transpose(&self.dual, self.dim), vectors, self.dim)
+        apply(&self.inverse(), vectors, self.dim)
+    }
+
+    /// The inverse map.
+    pub fn inverse(&self) -> Vec<f64> {
+        transpose(&self.dual, self.dim)
     }
 
     /// For each sub-vector of `sub` elements the root of its block of `moment` (dim x dim).
