@@ -5,6 +5,8 @@ pub mod heads;
 pub mod integer;
 pub mod kmeans;
 pub mod measure;
+pub(crate) mod quantize;
+pub mod recipe;
 pub mod train;
 
 use integer::FileTensor;
