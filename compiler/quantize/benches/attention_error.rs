@@ -3,7 +3,7 @@
 //! `examples/attention/extract.py` left in FOLDER. `scripts/attention-error` does both.
 //!
 //! HEADS is how many heads of each of the 6 layers are taken (4 unless told, up to 12), TOKENS how many
-//! tokens of the calibration text (16,384).
+//! tokens of the calibration text (8,192).
 
 use pimc_quantize::cache::basis::BasisKind;
 use pimc_quantize::cache::heads::{Deviation, Exact, Head, View};
@@ -227,7 +227,7 @@ fn main() -> Result<(), Failure> {
         return Err("the heads of a layer must divide 12".into());
     }
     let begin = Instant::now();
-    let data = load(folder, heads, number(2, 16_384)?)?;
+    let data = load(folder, heads, number(2, 8_192)?)?;
     println!(
         "{} heads, trained on {} tokens, tested on {}, in windows of {WINDOW}",
         all_heads(&data).len(),

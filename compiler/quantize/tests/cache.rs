@@ -5,7 +5,7 @@ mod common;
 use common::{model, run, write_f32};
 use pimc_golden::{run_step, State};
 use pimc_ir::{CacheId, Model, Side};
-use pimc_quantize::{Quantized, Report};
+use pimc_quantize::{quantize, Quantized, Report, Request, Silent};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 
@@ -63,19 +63,27 @@ fn halves(name: &str) -> Vec<f64> {
     view.data().chunks(2).map(value).collect()
 }
 
-/// A map [heads, dim, dim] of a quantized file.
+/// A tensor of real numbers of a quantized file, head after head.
 fn map(q: &Quantized, name: &str) -> Vec<f64> {
     let file = SafeTensors::deserialize(&q.tensors).unwrap();
     let view = file.tensor(name).unwrap();
-    assert_eq!(view.shape(), [HEADS, DIM, DIM]);
+    assert_eq!(view.shape()[..2], [HEADS, DIM]);
     view.data().chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
 }
 
-/// Every vector of [tokens, heads, dim] by its head's map.
-fn mapped(map: &[f64], vectors: &[f64]) -> Vec<f64> {
+/// map x + sign * offset of every vector x of [tokens, heads, dim], with its head's map and offset.
+fn mapped(q: &Quantized, what: &str, sign: f64, vectors: &[f64]) -> Vec<f64> {
+    let whole = map(q, &format!("kv.{what}_map"));
+    let offset = match what {
+        "query" => vec![0.0; HEADS * DIM],
+        _ => map(q, &format!("kv.{what}_offset")),
+    };
     let of = |(at, x): (usize, &[f64])| -> Vec<f64> {
-        let rows = map[at % HEADS * DIM * DIM..][..DIM * DIM].chunks(DIM);
-        rows.map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum()).collect()
+        let h = at % HEADS;
+        let rows = whole[h * DIM * DIM..][..DIM * DIM].chunks(DIM);
+        let off = &offset[h * DIM..][..DIM];
+        let dot = |row: &[f64]| row.iter().zip(x).map(|(a, b)| a * b).sum::<f64>();
+        rows.zip(off).map(|(row, o)| dot(row) + sign * o).collect()
     };
     vectors.chunks(DIM).enumerate().flat_map(of).collect()
 }
@@ -117,15 +125,15 @@ fn error(right: &[f64], given: &[f64]) -> f64 {
 /// many of its tokens are appended.
 fn stepped(q: &Quantized, m: &Model, given: usize) -> Vec<f64> {
     let inputs = [
-        integers(&mapped(&map(q, "kv.query_map"), &halves("test_queries"))),
-        integers(&mapped(&map(q, "kv.key_map"), &halves("test_keys"))),
-        integers(&mapped(&map(q, "kv.value_map"), &halves("test_values"))),
+        integers(&mapped(q, "query", -1.0, &halves("test_queries"))),
+        integers(&mapped(q, "key", -1.0, &halves("test_keys"))),
+        integers(&mapped(q, "value", -1.0, &halves("test_values"))),
         vec![given as i64],
         vec![TEST as i64; TEST],
     ];
     let trace = run_step(m, &mut State::initial(m), &inputs).unwrap();
     let results: Vec<f64> = trace.result().iter().map(|&v| v as f64).collect();
-    mapped(&map(q, "kv.result_map"), &results)
+    mapped(q, "result", 1.0, &results)
 }
 
 #[test]
@@ -235,4 +243,18 @@ fn the_report_says_what_it_is_about() {
     let json: serde_json::Value = serde_json::to_value::<Report>(q.report).unwrap();
     assert!(json.get("input_step").is_none());
     assert_eq!(json["cache"]["basis"], "model");
+}
+
+#[test]
+fn the_example_is_what_its_recipe_makes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/attention");
+    let request = Request {
+        recipe: &folder.join("recipe.toml"),
+        weights: &folder.join("sample.safetensors"),
+        tensor_file: "attention.safetensors",
+        writes: &[],
+    };
+    let made = quantize(&request, &Silent).unwrap_or_else(|d| panic!("{d}"));
+    assert_eq!(made.ir_text, std::fs::read_to_string(folder.join("attention.ir")).unwrap());
+    assert!(made.tensors == std::fs::read(folder.join("attention.safetensors")).unwrap());
 }

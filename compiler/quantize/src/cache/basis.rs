@@ -21,7 +21,9 @@ pub enum BasisKind {
     Rotated,
 }
 
-/// A linear map and its inverse transposed, both dim x dim, row major.
+/// A linear map and its inverse transposed, both dim x dim, row major, and what is taken off behind the
+/// map. To the scores of keys an offset adds the same for all tokens, which the softmax does not see;
+/// that of values is in the results again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
     /// Elements of a vector.
@@ -30,6 +32,8 @@ pub struct Basis {
     pub map: Vec<f64>,
     /// Its inverse transposed.
     pub dual: Vec<f64>,
+    /// The offset.
+    pub offset: Vec<f64>,
 }
 
 /// Eigenvalues below this share of the mean count as this share.
@@ -39,22 +43,23 @@ impl Basis {
     /// The identity.
     pub fn identity(dim: usize) -> Basis {
         let map: Vec<f64> = (0..dim * dim).map(|at| f64::from(at / dim == at % dim)).collect();
-        Basis { dim, dual: map.clone(), map }
+        Basis { dim, dual: map.clone(), map, offset: vec![0.0; dim] }
     }
 
-    /// The map of every vector of `vectors`.
+    /// The map of every vector of `vectors`, less the offset.
     pub fn mapped(&self, vectors: &[f32]) -> Vec<f32> {
-        apply(&self.map, vectors, self.dim)
+        apply(&self.map, vectors, &vec![0.0; self.dim], &self.offset)
     }
 
     /// The inverse transposed map of every vector.
     pub fn dual_of(&self, vectors: &[f32]) -> Vec<f32> {
-        apply(&self.dual, vectors, self.dim)
+        let zero = vec![0.0; self.dim];
+        apply(&self.dual, vectors, &zero, &zero)
     }
 
-    /// The inverse map of every vector.
+    /// The inverse map of every vector and the offset.
     pub fn undone(&self, vectors: &[f32]) -> Vec<f32> {
-        apply(&self.inverse(), vectors, self.dim)
+        apply(&self.inverse(), vectors, &self.offset, &vec![0.0; self.dim])
     }
 
     /// The inverse map.
@@ -64,7 +69,12 @@ impl Basis {
 
     /// For each sub-vector of `sub` elements the root of its block of `moment` (dim x dim).
     fn roots_of_blocks(moment: &[f64], dim: usize, sub: usize) -> Basis {
-        let mut all = Basis { dim, map: vec![0.0; dim * dim], dual: vec![0.0; dim * dim] };
+        let mut all = Basis {
+            dim,
+            map: vec![0.0; dim * dim],
+            dual: vec![0.0; dim * dim],
+            offset: vec![0.0; dim],
+        };
         for first in (0..dim).step_by(sub) {
             let at = |i: usize| (first + i / sub) * dim + first + i % sub;
             let block: Vec<f64> = (0..sub * sub).map(|i| moment[at(i)]).collect();
@@ -77,12 +87,19 @@ impl Basis {
         all
     }
 
-    /// This map and then `next`.
+    /// With the weighted mean of `vectors` as the offset.
+    fn centred(mut self, vectors: &[f32], weights: &[f64]) -> Basis {
+        self.offset = mean(&self.mapped(vectors), weights, self.dim);
+        self
+    }
+
+    /// This map and then `next`, without offsets.
     fn then(&self, next: &Basis) -> Basis {
         Basis {
             dim: self.dim,
             map: product(&next.map, &self.map, self.dim),
             dual: product(&next.dual, &self.dual, self.dim),
+            offset: vec![0.0; self.dim],
         }
     }
 }
@@ -90,7 +107,7 @@ impl Basis {
 /// The basis of the keys of `head`.
 pub fn key_basis(head: &Head, weights: &[f64], sub: usize, kind: BasisKind) -> Basis {
     let dim = head.dim;
-    match kind {
+    let basis = match kind {
         BasisKind::Model => Basis::identity(dim),
         BasisKind::Metric => query_roots(head, sub),
         BasisKind::Rotated => {
@@ -98,17 +115,19 @@ pub fn key_basis(head: &Head, weights: &[f64], sub: usize, kind: BasisKind) -> B
             let spread = covariance(&metric.mapped(&head.keys), weights, dim);
             metric.then(&dealt_out(&spread, dim, sub))
         }
-    }
+    };
+    basis.centred(&head.keys, weights)
 }
 
 /// The basis of the values of `head`.
 pub fn value_basis(head: &Head, weights: &[f64], sub: usize, kind: BasisKind) -> Basis {
-    match kind {
+    let basis = match kind {
         BasisKind::Model | BasisKind::Metric => Basis::identity(head.dim),
         BasisKind::Rotated => {
             dealt_out(&covariance(&head.values, weights, head.dim), head.dim, sub)
         }
-    }
+    };
+    basis.centred(&head.values, weights)
 }
 
 /// The roots of the queries' second moment, block by block.
@@ -129,12 +148,18 @@ fn add_square(moment: &mut [f64], x: &[f32], w: f64) {
     }
 }
 
-fn covariance(points: &[f32], weights: &[f64], dim: usize) -> Vec<f64> {
+fn mean(points: &[f32], weights: &[f64], dim: usize) -> Vec<f64> {
     let total: f64 = weights.iter().sum();
     let mut mean = vec![0.0; dim];
     for (p, w) in points.chunks_exact(dim).zip(weights) {
         mean.iter_mut().zip(p).for_each(|(m, &v)| *m += w * f64::from(v) / total);
     }
+    mean
+}
+
+fn covariance(points: &[f32], weights: &[f64], dim: usize) -> Vec<f64> {
+    let total: f64 = weights.iter().sum();
+    let mean = mean(points, weights, dim);
     let mut moment = vec![0.0; dim * dim];
     for (p, &w) in points.chunks_exact(dim).zip(weights) {
         let off: Vec<f32> = p.iter().zip(&mean).map(|(&v, m)| (f64::from(v) - m) as f32).collect();
@@ -157,7 +182,7 @@ fn root(moment: &[f64], n: usize) -> Basis {
         };
         (0..n * n).map(|x| at(x / n, x % n)).collect()
     };
-    Basis { dim: n, map: of(&f64::sqrt), dual: of(&|v| v.sqrt().recip()) }
+    Basis { dim: n, map: of(&f64::sqrt), dual: of(&|v| v.sqrt().recip()), offset: vec![0.0; n] }
 }
 
 /// The rotation into the eigenvectors of a covariance, dealt out to sub-vectors.
@@ -169,12 +194,14 @@ fn dealt_out(covariance: &[f64], dim: usize, sub: usize) -> Basis {
     let (values, vectors) = eigen(covariance.iter().map(|v| v * dim as f64 / trace).collect(), dim);
     let mut order: Vec<usize> = (0..dim).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
-    // From the largest on, each to the sub-vector of least product that has room.
+    // From the largest on, each to the sub-vector of least product that has room. Sizes are taken
+    // relative to the least, so that every one makes its product larger.
+    let least = values.iter().fold(f64::INFINITY, |m, v| m.min(*v)).max(FLOOR);
     let mut parts: Vec<(f64, Vec<usize>)> = vec![(0.0, Vec::new()); dim / sub];
     for e in order {
         let open = parts.iter_mut().filter(|p| p.1.len() < sub);
         if let Some(part) = open.min_by(|a, b| a.0.total_cmp(&b.0)) {
-            part.0 += values[e].max(FLOOR).ln();
+            part.0 += (values[e].max(least) / least).ln();
             part.1.push(e);
         }
     }
@@ -183,14 +210,17 @@ fn dealt_out(covariance: &[f64], dim: usize, sub: usize) -> Basis {
         .flat_map(|&e| (0..dim).map(move |i| (i, e)))
         .map(|(i, e)| vectors[i * dim + e])
         .collect();
-    Basis { dim, dual: map.clone(), map }
+    Basis { dim, dual: map.clone(), map, offset: vec![0.0; dim] }
 }
 
-fn apply(map: &[f64], vectors: &[f32], dim: usize) -> Vec<f32> {
+/// map (x + before) - after, of every vector x.
+fn apply(map: &[f64], vectors: &[f32], before: &[f64], after: &[f64]) -> Vec<f32> {
+    let dim = before.len();
     let mut out = Vec::with_capacity(vectors.len());
     for x in vectors.chunks_exact(dim) {
-        for row in map.chunks_exact(dim) {
-            out.push(row.iter().zip(x).map(|(a, &b)| a * f64::from(b)).sum::<f64>() as f32);
+        let x: Vec<f64> = x.iter().zip(before).map(|(&x, b)| f64::from(x) + b).collect();
+        for (row, off) in map.chunks_exact(dim).zip(after) {
+            out.push((row.iter().zip(&x).map(|(a, b)| a * b).sum::<f64>() - off) as f32);
         }
     }
     out
@@ -202,4 +232,89 @@ fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
 
 fn transpose(a: &[f64], n: usize) -> Vec<f64> {
     (0..n * n).map(|x| a[x % n * n + x / n]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Rng;
+
+    const DIM: usize = 8;
+
+    /// Keys and queries with correlated elements of very different sizes.
+    fn head() -> Head {
+        let mut rng = Rng::new(5);
+        let mut vectors = |n: usize, tilt: f32| -> Vec<f32> {
+            let one = |rng: &mut Rng| -> Vec<f32> {
+                let x: Vec<f32> = (0..DIM).map(|_| rng.normal() as f32).collect();
+                (0..DIM).map(|i| x[i] * (1.0 + i as f32) + tilt * x[(i + 3) % DIM]).collect()
+            };
+            (0..n).flat_map(|_| one(&mut rng)).collect()
+        };
+        Head {
+            dim: DIM,
+            queries: vec![vectors(300, 2.0)],
+            keys: vectors(300, 3.0),
+            values: vectors(300, 5.0),
+        }
+    }
+
+    fn dot(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+    }
+
+    #[test]
+    fn scores_and_values_stay_as_they_are() {
+        let head = head();
+        let weights = vec![1.0; 300];
+        for kind in [BasisKind::Model, BasisKind::Metric, BasisKind::Rotated] {
+            let keys = key_basis(&head, &weights, 2, kind);
+            let (k, q) = (keys.mapped(&head.keys), keys.dual_of(&head.queries[0]));
+            for i in 0..20 {
+                let row = |all: &[f32], i: usize| all[i * DIM..][..DIM].to_vec();
+                // All scores of a query are off by the same.
+                let between = |q: &[f32], k: &[f32]| {
+                    dot(&row(q, i), &row(k, 19 - i)) - dot(&row(q, i), &row(k, 30))
+                };
+                let want = between(&head.queries[0], &head.keys);
+                let got = between(&q, &k);
+                assert!((want - got).abs() < 1e-3 * (1.0 + want.abs()), "{kind:?}: {want} {got}");
+            }
+            let mean = mean(&k, &weights, DIM);
+            assert!(mean.iter().all(|m| m.abs() < 1e-4), "{mean:?}");
+            let values = value_basis(&head, &weights, 2, kind);
+            let back = values.undone(&values.mapped(&head.values));
+            let off = back.iter().zip(&head.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 1e-4, "{kind:?}: {off}");
+        }
+    }
+
+    #[test]
+    fn the_metric_makes_queries_alike_and_the_rotation_makes_keys_uncorrelated() {
+        let head = head();
+        let weights = vec![1.0; 300];
+        let moment = |vectors: &[f32]| -> Vec<f64> {
+            let mut m = vec![0.0; DIM * DIM];
+            vectors.chunks(DIM).for_each(|x| add_square(&mut m, x, 1.0));
+            m
+        };
+        let metric = key_basis(&head, &weights, 4, BasisKind::Metric);
+        let m = moment(&metric.dual_of(&head.queries[0]));
+        for (i, j) in (0..4).flat_map(|i| (0..4).map(move |j| (i, j))) {
+            let want = if i == j { m[0] } else { 0.0 };
+            assert!((m[i * DIM + j] - want).abs() < 1e-3 * m[0], "{m:?}");
+        }
+        let rotated = key_basis(&head, &weights, 4, BasisKind::Rotated);
+        let c = covariance(&rotated.mapped(&head.keys), &weights, DIM);
+        let logs = |part: usize| (0..4).map(|i| c[(4 * part + i) * (DIM + 1)].ln()).sum::<f64>();
+        for (i, j) in (0..DIM).flat_map(|i| (0..i).map(move |j| (i, j))) {
+            let size = (c[i * (DIM + 1)] * c[j * (DIM + 1)]).sqrt();
+            assert!(c[i * DIM + j].abs() < 1e-3 * size, "{c:?}");
+        }
+        // Far nearer to each other than the largest and the smallest four would be.
+        let mut sizes: Vec<f64> = (0..DIM).map(|i| c[i * (DIM + 1)].ln()).collect();
+        sizes.sort_by(f64::total_cmp);
+        let apart = sizes[4..].iter().sum::<f64>() - sizes[..4].iter().sum::<f64>();
+        assert!((logs(0) - logs(1)).abs() < apart / 3.0, "{} {} {apart}", logs(0), logs(1));
+    }
 }

@@ -153,11 +153,22 @@ fn softmax(row: &mut [f32], seen: usize) {
     let largest = row[..seen].iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for p in &mut row[..seen] {
-        *p = (*p - largest).exp();
+        *p = exp(*p - largest);
         sum += *p;
     }
     row[..seen].iter_mut().for_each(|p| *p /= sum);
     row[seen..].fill(0.0);
+}
+
+/// e^x of x <= 0, the same on every machine, to single precision: 2^k times the Taylor series at the rest,
+/// which is at most ln(2)/2 to either side.
+fn exp(x: f32) -> f32 {
+    let x = f64::from(x).max(-200.0);
+    let k = (x * std::f64::consts::LOG2_E).round();
+    let r = x - k * std::f64::consts::LN_2;
+    let series = (1..=10).rev().fold(1.0, |s, i| 1.0 + s * r / f64::from(i));
+    let power = f64::from_bits(((1023 + k as i64) as u64) << 52);
+    (power * series) as f32
 }
 
 /// How far results are off.
@@ -214,5 +225,59 @@ impl Deviation {
     /// Mean cosine.
     pub fn mean_cosine(&self) -> f64 {
         self.cosine / self.rows.max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponential_function() {
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        for i in 0..2000 {
+            let x = -0.05 * i as f32;
+            let want = f64::from(x).exp();
+            assert!((f64::from(exp(x)) - want).abs() <= want * 1e-7 + 1e-45, "{x}");
+        }
+    }
+
+    #[test]
+    fn what_is_exact() {
+        let exact = Exact { sink: 2, recent: 3 };
+        let held: Vec<usize> = (0..10).filter(|&at| exact.holds(at, 10)).collect();
+        assert_eq!(held, [0, 1, 7, 8, 9]);
+        assert!((0..10).all(|at| !Exact::default().holds(at, 10)));
+    }
+
+    /// Two tokens of one element: scores 0 and ln 3 times the query, by hand.
+    #[test]
+    fn attention_by_hand() {
+        let ln3 = 3f32.ln();
+        let head = Head {
+            dim: 1,
+            queries: vec![vec![1.0, 0.0, 1.0]],
+            keys: vec![0.0, ln3, 5.0],
+            values: vec![4.0, 8.0, -1.0],
+        };
+        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(x, y)| (x - y).abs() < 1e-5);
+        let mut view = View { window: 2, causal: false, scale: 1.0 };
+        assert!(near(&head.outputs(&view)[0], &[7.0, 6.0, -1.0]));
+        let mass: Vec<f32> = head.mass(&view).iter().map(|&m| m as f32).collect();
+        assert!(near(&mass, &[0.75, 1.25, 1.0]));
+        view.causal = true;
+        assert!(near(&head.outputs(&view)[0], &[4.0, 6.0, -1.0]));
+        // The first token of each window is exact, the others are given.
+        let exact = Exact { sink: 1, recent: 0 };
+        let given = head.outputs_of(&view, &exact, &[0.0; 3], &[2.0; 3]);
+        assert!(near(&given[0], &[4.0, 3.0, -1.0]), "{given:?}");
+    }
+
+    #[test]
+    fn deviations() {
+        let d = Deviation::of(&[3.0, 4.0, 0.0, 0.0], &[3.0, 0.0, 0.0, 0.0], 2);
+        assert_eq!((d.error, d.size, d.rows), (16.0, 25.0, 2));
+        assert!((d.relative() - 0.8).abs() < 1e-12 && (d.mean_cosine() - 0.8).abs() < 1e-12);
     }
 }

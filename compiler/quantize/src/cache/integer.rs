@@ -191,7 +191,7 @@ impl IntegerCache {
     }
 
     /// The tensors of the cache `name`: those of the language, which begins with the tokens of `start`
-    /// (as many as the type says), and the maps that make its inputs of real vectors.
+    /// (as many as the type says), and the maps between real vectors and integers.
     pub fn tensors(&self, name: &str, ty: &CacheType, start: &[Head]) -> Vec<FileTensor> {
         let (keys, values) = self.tokens(start);
         let token = ty.kv_heads * ty.dim;
@@ -239,41 +239,36 @@ impl IntegerCache {
         token.chunks_exact(self.sub).zip(books).map(nearest).collect()
     }
 
-    /// `query_map` [heads, dim, dim], `key_map` and `value_map` [kv heads, dim, dim]: integers are the
-    /// rounded products with real vectors; `result_map` [kv heads, dim, dim]: real results are the
-    /// products with integer ones.
+    /// Of each query head `query_map` [dim, dim] and of each key/value head `key_map` and `value_map`:
+    /// integers are the rounded products with real vectors, less `key_offset` and `value_offset` [dim].
+    /// `result_map` [dim, dim]: real results are the products with integer ones, and `result_offset`.
     fn maps(&self, name: &str) -> Vec<FileTensor> {
-        let group = self.heads / self.kv.len().max(1);
-        let scaled = |map: &[f64], by: f64| -> Vec<u8> {
-            map.iter().flat_map(|v| ((v * by) as f32).to_le_bytes()).collect()
-        };
-        let queries = self.query_steps.iter().enumerate();
+        let (dim, group) = (self.dim, self.heads / self.kv.len().max(1));
         let frac = f64::from(self.softmax.frac).exp2();
-        let all: [(&str, Vec<u8>); 4] = [
-            (
-                "query_map",
-                queries
-                    .flat_map(|(h, s)| scaled(&self.kv[h / group].key_basis.dual, 1.0 / s))
-                    .collect(),
-            ),
-            (
-                "key_map",
-                self.kv.iter().flat_map(|s| scaled(&s.key_basis.map, 1.0 / s.key)).collect(),
-            ),
-            (
-                "value_map",
-                self.kv.iter().flat_map(|s| scaled(&s.value_basis.map, 1.0 / s.value)).collect(),
-            ),
+        let scaled = |values: &[f64], by: f64| -> Vec<f32> {
+            values.iter().map(|v| (v * by) as f32).collect()
+        };
+        let of_kv = |f: &dyn Fn(&Steps) -> Vec<f32>| self.kv.iter().flat_map(f).collect();
+        let queries = self.query_steps.iter().enumerate();
+        let queries =
+            queries.flat_map(|(h, s)| scaled(&self.kv[h / group].key_basis.dual, 1.0 / s));
+        let all: [(&str, &[usize], Vec<f32>); 7] = [
+            ("query_map", &[dim, dim], queries.collect()),
+            ("key_map", &[dim, dim], of_kv(&|s| scaled(&s.key_basis.map, 1.0 / s.key))),
+            ("key_offset", &[dim], of_kv(&|s| scaled(&s.key_basis.offset, 1.0 / s.key))),
+            ("value_map", &[dim, dim], of_kv(&|s| scaled(&s.value_basis.map, 1.0 / s.value))),
+            ("value_offset", &[dim], of_kv(&|s| scaled(&s.value_basis.offset, 1.0 / s.value))),
             (
                 "result_map",
-                self.kv
-                    .iter()
-                    .flat_map(|s| scaled(&s.value_basis.inverse(), s.value / frac))
-                    .collect(),
+                &[dim, dim],
+                of_kv(&|s| scaled(&s.value_basis.inverse(), s.value / frac)),
             ),
+            ("result_offset", &[dim], of_kv(&|s| s.value_basis.undone(&vec![0.0; dim]))),
         ];
-        let tensor = |(what, bytes): (&str, Vec<u8>)| {
-            let shape = vec![bytes.len() / (4 * self.dim * self.dim), self.dim, self.dim];
+        let tensor = |(what, of_head, values): (&str, &[usize], Vec<f32>)| {
+            let heads = values.len() / of_head.iter().product::<usize>();
+            let shape = [&[heads], of_head].concat();
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             (format!("{name}.{what}"), pimc_ir::Dtype::F32, shape, bytes)
         };
         all.into_iter().map(tensor).collect()
