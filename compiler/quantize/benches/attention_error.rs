@@ -25,6 +25,8 @@ const WINDOW: usize = 256;
 const EFFORT: Effort = Effort { restarts: 1, iterations: 15 };
 /// Elements of a sub-vector, and centroids.
 const FORMATS: [(usize, usize); 6] = [(4, 16), (2, 16), (4, 256), (4, 512), (2, 64), (2, 256)];
+/// Tokens of the test text.
+const TEST: usize = 4096;
 const NOTHING: Exact = Exact { sink: 0, recent: 0 };
 const SOME: Exact = Exact { sink: 8, recent: 32 };
 
@@ -69,7 +71,7 @@ fn load(folder: &str, heads: usize, tokens: usize) -> Result<Data, Failure> {
         (0..LAYERS).map(|layer| heads_of(&tensors, layer, heads, tokens)).collect()
     };
     let train = read("calibration", tokens)?;
-    let test = read("test", usize::MAX)?;
+    let test = read("test", TEST)?;
     let dim = train[0][0].dim;
     let view = View { window: WINDOW, causal: false, scale: 1.0 / (dim as f32).sqrt() };
     Ok(Data { train, test, view })

@@ -93,6 +93,35 @@ impl Basis {
         self
     }
 
+    /// With a factor for every sub-vector, which changes no nearest centroid: values are then of one size in
+    /// all sub-vectors, and keys as large as the `queries` that they meet. So 8 bits do for all of them.
+    fn balanced(mut self, vectors: &[f32], queries: Option<&[Vec<f32>]>, sub: usize) -> Basis {
+        let dim = self.dim;
+        let zero = vec![0.0; dim];
+        let middle = mean(&self.mapped(vectors), &vec![1.0; vectors.len() / dim], dim);
+        let own = sizes(&apply(&self.map, vectors, &zero, &middle), dim, sub);
+        let met = match queries {
+            None => vec![1.0; dim / sub],
+            Some(all) => {
+                let each = all.iter().map(|q| sizes(&self.dual_of(q), dim, sub));
+                each.fold(vec![0.0; dim / sub], |a, b| {
+                    a.iter().zip(b).map(|(a, b)| f64::max(*a, b)).collect()
+                })
+            }
+        };
+        for (part, (own, met)) in own.iter().zip(met).enumerate() {
+            let ratio = met / own;
+            // Of what is zero all over any factor will do.
+            if ratio.is_normal() {
+                let factor = if queries.is_some() { ratio.sqrt() } else { ratio };
+                let rows = part * sub * dim..(part + 1) * sub * dim;
+                self.map[rows.clone()].iter_mut().for_each(|v| *v *= factor);
+                self.dual[rows].iter_mut().for_each(|v| *v /= factor);
+            }
+        }
+        self
+    }
+
     /// This map and then `next`, without offsets.
     fn then(&self, next: &Basis) -> Basis {
         Basis {
@@ -102,6 +131,17 @@ impl Basis {
             offset: vec![0.0; self.dim],
         }
     }
+}
+
+/// The largest magnitude in every sub-vector.
+fn sizes(vectors: &[f32], dim: usize, sub: usize) -> Vec<f64> {
+    let mut sizes = vec![0.0f64; dim / sub];
+    for v in vectors.chunks_exact(dim) {
+        for (size, part) in sizes.iter_mut().zip(v.chunks_exact(sub)) {
+            *size = part.iter().fold(*size, |s, x| s.max(f64::from(x.abs())));
+        }
+    }
+    sizes
 }
 
 /// The basis of the keys of `head`.
@@ -116,7 +156,8 @@ pub fn key_basis(head: &Head, weights: &[f64], sub: usize, kind: BasisKind) -> B
             metric.then(&dealt_out(&spread, dim, sub))
         }
     };
-    basis.centred(&head.keys, weights)
+    let balanced = basis.balanced(&head.keys, Some(&head.queries), sub);
+    balanced.centred(&head.keys, weights)
 }
 
 /// The basis of the values of `head`.
@@ -127,7 +168,7 @@ pub fn value_basis(head: &Head, weights: &[f64], sub: usize, kind: BasisKind) ->
             dealt_out(&covariance(&head.values, weights, head.dim), head.dim, sub)
         }
     };
-    basis.centred(&head.values, weights)
+    basis.balanced(&head.values, None, sub).centred(&head.values, weights)
 }
 
 /// The roots of the queries' second moment, block by block.
@@ -205,11 +246,21 @@ fn dealt_out(covariance: &[f64], dim: usize, sub: usize) -> Basis {
             part.1.push(e);
         }
     }
-    let rows = parts.iter().flat_map(|p| &p.1);
-    let map: Vec<f64> = rows
-        .flat_map(|&e| (0..dim).map(move |i| (i, e)))
-        .map(|(i, e)| vectors[i * dim + e])
-        .collect();
+    // Row r of a sub-vector is the eigenvectors with the signs of a Hadamard matrix: distances are the same,
+    // and no element is much larger than the others.
+    let mixes = sub.is_power_of_two();
+    let mut map = vec![0.0; dim * dim];
+    for (at, row) in map.chunks_exact_mut(dim).enumerate() {
+        let (part, r) = (&parts[at / sub].1, at % sub);
+        for (c, &e) in part.iter().enumerate() {
+            let factor = match mixes {
+                true if (r & c).count_ones() % 2 == 1 => -(sub as f64).sqrt().recip(),
+                true => (sub as f64).sqrt().recip(),
+                false => f64::from(r == c),
+            };
+            row.iter_mut().enumerate().for_each(|(i, v)| *v += factor * vectors[i * dim + e]);
+        }
+    }
     Basis { dim, dual: map.clone(), map, offset: vec![0.0; dim] }
 }
 
@@ -306,15 +357,41 @@ mod tests {
         }
         let rotated = key_basis(&head, &weights, 4, BasisKind::Rotated);
         let c = covariance(&rotated.mapped(&head.keys), &weights, DIM);
-        let logs = |part: usize| (0..4).map(|i| c[(4 * part + i) * (DIM + 1)].ln()).sum::<f64>();
-        for (i, j) in (0..DIM).flat_map(|i| (0..i).map(move |j| (i, j))) {
+        // Between the sub-vectors; within them the uncorrelated elements are mixed.
+        for (i, j) in (0..4).flat_map(|i| (4..DIM).map(move |j| (i, j))) {
             let size = (c[i * (DIM + 1)] * c[j * (DIM + 1)]).sqrt();
             assert!(c[i * DIM + j].abs() < 1e-3 * size, "{c:?}");
         }
-        // Far nearer to each other than the largest and the smallest four would be.
-        let mut sizes: Vec<f64> = (0..DIM).map(|i| c[i * (DIM + 1)].ln()).collect();
-        sizes.sort_by(f64::total_cmp);
-        let apart = sizes[4..].iter().sum::<f64>() - sizes[..4].iter().sum::<f64>();
-        assert!((logs(0) - logs(1)).abs() < apart / 3.0, "{} {} {apart}", logs(0), logs(1));
+    }
+
+    #[test]
+    fn variances_are_dealt_out_to_equal_products() {
+        let sizes = [1.0, 32.0, 2.0, 4.0, 16.0, 8.0];
+        let covariance: Vec<f64> =
+            (0..36).map(|at| if at / 6 == at % 6 { sizes[at / 6] } else { 0.0 }).collect();
+        let basis = dealt_out(&covariance, 6, 3);
+        let of = |row: &[f64]| row.iter().zip(&sizes).map(|(m, s)| m * m * s).sum::<f64>();
+        let product = |part: usize| {
+            (0..3).map(|i| of(&basis.map[(3 * part + i) * 6..][..6])).product::<f64>()
+        };
+        assert!((product(0) * product(1) - 32768.0).abs() < 1e-6);
+        assert!((product(0) / product(1)).log2().abs() < 1.01, "{} {}", product(0), product(1));
+        // Two elements are mixed: each has the mean of the variances.
+        let basis = dealt_out(&[covariance[7], 0.0, 0.0, covariance[35]], 2, 2);
+        let mixed = |r: usize| basis.map[2 * r].powi(2) * 32.0 + basis.map[2 * r + 1].powi(2) * 8.0;
+        assert!((mixed(0) - 20.0).abs() < 1e-9 && (mixed(1) - 20.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn sub_vectors_are_of_one_size() {
+        let head = head();
+        let weights = vec![1.0; 300];
+        let values = value_basis(&head, &weights, 2, BasisKind::Model);
+        let all = sizes(&values.mapped(&head.values), DIM, 2);
+        assert!(all.iter().all(|s| (s - 1.0).abs() < 1e-3), "{all:?}");
+        let keys = key_basis(&head, &weights, 2, BasisKind::Model);
+        let k = sizes(&keys.mapped(&head.keys), DIM, 2);
+        let q = sizes(&keys.dual_of(&head.queries[0]), DIM, 2);
+        assert!(k.iter().zip(&q).all(|(k, q)| (k / q - 1.0).abs() < 1e-3), "{k:?} {q:?}");
     }
 }
