@@ -114,7 +114,7 @@ fn codes(
         let (mut real, mut integer) = (Vec::new(), Vec::new());
         for ((train, test), books) in data.train.iter().zip(&data.test).zip(&books) {
             real.extend(measure::real(test, books, &data.view, exact));
-            let cache = IntegerCache::of(train, books, &data.view, Clip::Mse, 8)
+            let cache = IntegerCache::of(train, books, &data.view, Clip::Max, 8)
                 .ok_or("scores that no multiplier stands for")?;
             let all = measure::integer(test, &cache, &data.view, exact);
             integer.extend(all.map_err(|e| format!("{e:?}"))?);

@@ -177,8 +177,9 @@ fn text(s: &Section<'_>, file: Option<Spot<String>>) -> Option<TextRecipe> {
 
 /// The rule of the steps: they are as many as heads, so no number can be given.
 fn clip(s: &Section<'_>, problems: &Problems) -> Clip {
+    // Tokens that stand out are those that attention is about, so nothing is clipped.
     if !s.has("scale") {
-        return Clip::Mse;
+        return Clip::Max;
     }
     let spot = scale(s, "scale", problems);
     match spot.value {
@@ -189,7 +190,7 @@ fn clip(s: &Section<'_>, problems: &Problems) -> Clip {
                 "write \"max\", \"mse\" or a percentile as in \"p99.9\": every head has steps \
                         of its own";
             problems.error(Code::P0412, &spot.span, message, "expected a rule", help);
-            Clip::Mse
+            Clip::Max
         }
     }
 }
