@@ -326,6 +326,22 @@ impl AttentionShape {
         self.sum_bits() + 8
     }
 
+    /// Bits of the tables and the buckets of a bank: an entry and a bucket for every lane, slice,
+    /// centroid and row.
+    pub fn memory_bits(&self, channel: &ChannelShape) -> u64 {
+        let words = self.table_depth(channel.beat_bits);
+        let entries = u64::from(words * self.chunk(channel.beat_bits)) * u64::from(self.rows());
+        let bits = self.entry_bits() + self.bucket_bits(channel);
+        entries * u64::from(self.lanes(channel.beat_bits)) * u64::from(bits)
+    }
+
+    /// Bits of the softmax's memory of scores.
+    pub fn score_memory_bits(&self, channel: &ChannelShape) -> u64 {
+        let blocks = self.exact_blocks(channel) + self.code_blocks(channel);
+        let scores = self.groups * self.score_lanes(channel.beat_bits) * self.rows();
+        u64::from(blocks * channel.beats) * u64::from(scores) * u64::from(self.score_bits())
+    }
+
     /// Bits of an index on the parameter port.
     pub fn param_bits(&self) -> u32 {
         index_bits(AttentionParam::LIMITS + self.queries)

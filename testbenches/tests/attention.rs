@@ -5,8 +5,9 @@ mod common;
 use common::{compile_for, options};
 use pimc_cosim::{cosim, Inputs, Level, Quiet};
 use pimc_ir::generated_cache::CacheModel;
-use pimc_ir::CacheType;
+use pimc_ir::{CacheType, Code};
 use pimc_lower::Target;
+use std::path::Path;
 
 fn hbm() -> Target {
     // Room for the tables of many rows of queries.
@@ -55,19 +56,114 @@ fn agree(f: &CacheModel, target: &Target, count: usize) {
     assert!(w.commands > 0 && w.reads > 0 && w.columns > 0 && w.writes > 0, "{f:?}: {report:?}");
 }
 
+/// A cache that begins with `start` tokens, and steps on it.
+struct Case {
+    /// Query heads, key/value heads, elements of a head.
+    heads: (usize, usize, usize),
+    sub: usize,
+    k: usize,
+    sink: usize,
+    recent: usize,
+    start: usize,
+    /// Tokens and queries of a step.
+    queries: usize,
+    target: Target,
+}
+
+impl Case {
+    fn function(&self) -> CacheModel {
+        let (heads, kv_heads, dim) = self.heads;
+        let &Case { sub, k, sink, recent, start, queries, .. } = self;
+        let tokens = (start + 40).next_power_of_two();
+        let ty = CacheType { heads, kv_heads, dim, tokens, sub, k, sink, recent, start };
+        CacheModel { ty, queries, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    }
+}
+
+fn wide(channels: &str) -> Target {
+    hbm().with(&[("stack", "channels", channels)]).unwrap()
+}
+
+/// Between them every size of head, sub-vector and codebook, one query head to a key/value head and
+/// several, sinks and windows or none, one slice and several, one token group and several, a page's
+/// end, wide beats, and a first token.
 #[test]
-fn a_small_cache_agrees_on_every_level() {
-    let ty = CacheType {
-        heads: 2,
-        kv_heads: 2,
-        dim: 32,
-        tokens: 256,
+fn caches_of_every_shape_agree_on_every_level() {
+    let base = || Case {
+        heads: (2, 2, 32),
         sub: 4,
         k: 16,
         sink: 4,
         recent: 8,
         start: 30,
+        queries: 1,
+        target: hbm(),
     };
-    let f = CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 };
-    agree(&f, &hbm(), 4);
+    let cases = [
+        base(),
+        Case {
+            heads: (4, 1, 64),
+            sub: 2,
+            k: 64,
+            sink: 0,
+            recent: 0,
+            start: 60,
+            queries: 2,
+            ..base()
+        },
+        Case { heads: (8, 1, 128), sub: 8, k: 256, sink: 8, recent: 32, start: 500, ..base() },
+        // A page has 896 tokens: the second of these steps begins the next one.
+        Case {
+            heads: (1, 1, 128),
+            k: 512,
+            sink: 8,
+            recent: 32,
+            start: 934,
+            target: wide("2"),
+            ..base()
+        },
+        Case { heads: (1, 1, 32), sub: 8, k: 512, sink: 3, recent: 0, start: 200, ..base() },
+        Case { heads: (1, 1, 128), sub: 2, start: 0, ..base() },
+        Case {
+            heads: (4, 1, 64),
+            k: 64,
+            start: 100,
+            target: Target::named("gddr6-aim").unwrap(),
+            ..base()
+        },
+    ];
+    for case in cases {
+        agree(&case.function(), &case.target, 3);
+    }
+}
+
+/// Functions on a cache among golden's vectors, which hold ties, equal scores, one far above the rest, and
+/// the most negative values: all of them but those that no program is made of.
+#[test]
+fn golden_vectors_on_a_cache_agree_on_every_level() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
+    let mut run = 0;
+    for entry in folder.read_dir().unwrap() {
+        let case = entry.unwrap().path();
+        let model = pimc_ir::load(&case.join("model.ir")).unwrap();
+        if model.module.caches.is_empty() {
+            continue;
+        }
+        let target = hbm();
+        if let Err(found) = pimc_lower::lower(&model, &target) {
+            assert!(found.list().iter().all(|d| d.code == Code::P0607), "{found}");
+            continue;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("out");
+        compile_for(&model, &target, &tree);
+        let options = options(Inputs::File(case.join("vectors.safetensors")));
+        let report = cosim(&tree, &options, &Quiet).unwrap_or_else(|e| panic!("{case:?}: {e}"));
+        if let Some(d) = &report.divergence {
+            panic!("{case:?}: {d}");
+        }
+        assert_eq!(report.levels.len(), Level::ALL.len(), "{case:?}");
+        run += 1;
+    }
+    assert!(run >= 9, "{run} functions on a cache");
 }

@@ -17,6 +17,9 @@
 //! | [`ATTACC_UNIT_MM2`] | .094 | AttAcc (ASPLOS 2024): a bank unit in a DRAM process |
 //! | [`ANCHOR_UM2`] | 9106 | an open reproduction in ASAP7: 16 FP16 multiply-adds with two buffers of 512 B |
 
+mod attention;
+
+use attention::{attention_unit, softmax_unit};
 use pimc_rtl::isa::VecOp;
 use pimc_rtl::shape::{BankShape, BlockShape, BufferShape, ChannelShape, LookupShape};
 use serde::{Deserialize, Serialize};
@@ -56,7 +59,7 @@ pub struct Area {
     pub bank_memory: u64,
     /// The buffer unit.
     pub buffer: u64,
-    /// Of those, vector memory.
+    /// Of those, vector memory and the softmax's memory of scores.
     pub buffer_memory: u64,
     /// The sequencer with its program memory.
     pub sequencer: u64,
@@ -139,7 +142,8 @@ fn bank_memory(shape: &ChannelShape) -> f64 {
     let bank = &shape.bank;
     let tables: f64 = bank.lookups.iter().map(table_bits).sum();
     let planes = bank.gated.map_or(0.0, |g| bits(g.planes, g.groups) * f64::from(shape.beat_bits));
-    MEMORY * (tables + planes + bits(bank.byte_words, 64))
+    let attention = bank.attention.as_ref().map_or(0.0, |a| a.memory_bits(shape) as f64);
+    MEMORY * (tables + planes + attention + bits(bank.byte_words, 64))
 }
 
 /// What a part is called, and its gate equivalents.
@@ -149,6 +153,9 @@ pub type Part = (&'static str, f64);
 pub fn bank_parts(shape: &ChannelShape) -> Vec<Part> {
     let BankShape { lookups, gated, blocks, mac, result_bits, .. } = &shape.bank;
     let beat = shape.beat_bits;
+    if let (Some(a), false) = (&shape.bank.attention, shape.bank.has_unit()) {
+        return attention_unit(a, shape);
+    }
     // The column, a beat of it chosen, counters; the result of one of the modes.
     let results = register(*result_bits) + choice(*result_bits, shape.bank.modes().len() as u32);
     let column = kept(beat * shape.beats) + choice(beat, shape.beats) + kept(64) + results;
@@ -170,6 +177,7 @@ pub fn bank_parts(shape: &ChannelShape) -> Vec<Part> {
         }
     }
     parts.extend(blocks.map(|b| ("blocks", block_unit(&b, beat))));
+    parts.extend(shape.bank.attention.iter().flat_map(|a| attention_unit(a, shape)));
     if let Some(m) = mac {
         let lanes = beat / 8;
         let sum = f64::from(lanes) * multiplier(8, 8) + tree(lanes, 16 + 3);
@@ -201,9 +209,10 @@ fn block_unit(b: &BlockShape, beat: u32) -> f64 {
     planes + kept(held + sums) + accumulator(b.t_sum_bits) + scalars + rows + results
 }
 
-/// Vector memory in two copies: one for each read port.
+/// Vector memory in two copies: one for each read port. The softmax's scores too.
 fn vector_memory(shape: &ChannelShape) -> f64 {
-    2.0 * MEMORY * bits(shape.vector_depth(), shape.buffer.word_bits)
+    let scores = shape.bank.attention.as_ref().map_or(0.0, |a| a.score_memory_bits(shape) as f64);
+    MEMORY * (2.0 * bits(shape.vector_depth(), shape.buffer.word_bits) + scores)
 }
 
 /// Everything of the buffer unit but its memory.
@@ -250,6 +259,9 @@ pub fn buffer_parts(shape: &ChannelShape) -> Vec<Part> {
     }
     if let Some(g) = shape.bank.gated.filter(|_| has(VecOp::LoadPlanes)) {
         parts.push(("plane packer", 2.0 * f64::from(g.planes) * kept(shape.beat_bits)));
+    }
+    if let Some(a) = &shape.bank.attention {
+        parts.push(("softmax unit", softmax_unit(a, shape)));
     }
     // Steps, addresses, the host's port.
     parts.push(("control", 8.0 * accumulator(shape.isa.addr_bits) + kept(2 * word)));

@@ -5,7 +5,9 @@ use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
 use crate::estimate::Estimate;
 use crate::target::Target;
-use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
+use pimc_rtl::attention::{
+    AttentionMode, MAX_LATENCY, NORMALISE_LATENCY, OUT_LATENCY, SCORE_LATENCY,
+};
 use pimc_rtl::isa::MIN_DELAY;
 use pimc_rtl::shape::ChannelShape;
 use pimc_rtl::timing::{BYTES_LATENCY, COLLECT_CLOCKS};
@@ -35,7 +37,7 @@ struct Clocks<'a> {
     now: u64,
     /// The last refresh.
     refreshed: u64,
-    /// Clocks of the last block in which a load could go on: those after a write.
+    /// Clocks of the last block in which a load could go on: its row is being closed.
     hides: u64,
     parts: Estimate,
 }
@@ -85,6 +87,9 @@ pub(crate) fn estimate(
             let encodes = matches!(mode, AttentionMode::Table | AttentionMode::Combine);
             if encodes && size.ahead {
                 c.rows(AttentionMode::Capture, block);
+            }
+            if matches!(mode, AttentionMode::Scores | AttentionMode::Buckets) && columns > 0 {
+                c.begins(exact > 0, mode);
             }
             c.rows(mode, columns);
             if encodes && size.ahead {
@@ -153,6 +158,22 @@ impl Clocks<'_> {
         }
     }
 
+    /// The beginning of a stream of codes, which may take no page at all: it waits for the data of the
+    /// stream before, longer than that one's row takes to close.
+    fn begins(&mut self, exact: bool, mode: AttentionMode) {
+        let t = &self.target.timing;
+        let unit = match (mode, exact) {
+            (AttentionMode::Scores, true) | (AttentionMode::Buckets, false) => {
+                SCORE_LATENCY + MAX_LATENCY
+            }
+            _ => OUT_LATENCY,
+        };
+        let data = 1 + self.shape.read_latency + self.shape.beats + unit;
+        let clocks = data.saturating_sub(t.rtp + t.rp) + 5 * MIN_DELAY;
+        self.now += u64::from(clocks);
+        self.parts.drains += u64::from(clocks);
+    }
+
     /// A load of so many bytes.
     fn load(&mut self, bytes: u32) {
         let clocks = u64::from(bytes / self.layout.sub + BYTES_LATENCY + 2 * MIN_DELAY);
@@ -172,6 +193,6 @@ impl Clocks<'_> {
         let last = u64::from(unit + written + or(e.wr));
         let row = u64::from(t.rcd + t.rp + 2 * MIN_DELAY);
         self.block(row + column * u64::from(columns - 1) + last);
-        self.hides = u64::from(written + or(e.wr) + t.rp);
+        self.hides = u64::from(t.rp);
     }
 }

@@ -176,20 +176,15 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         depth += len;
     }
     fit.memory(found.attend, ROWS, layout.rows().into(), target.rows.into());
-    let rows = u128::from(attention.rows());
-    let words = u128::from(attention.slices * attention.table_words(target.beat_bits));
-    let entry = u128::from(attention.entry_bits() + attention.sum_bits());
-    let per_lane = words * u128::from(layout.chunk) * rows * entry;
-    let tables = (per_lane * u128::from(layout.lanes)).div_ceil(8);
-    fit.memory(found.attend, TABLES, tables, target.table_bytes.into());
     let word_bits = attention.result_bits.max(8);
     let bytes = (u128::from(depth) * u128::from(word_bits)).div_ceil(8);
     fit.memory(found.attend, VECTORS, bytes, target.vector_bytes.into());
+    let mut shape = channel(target, attention, depth, word_bits, map.words());
+    let tables = shape.bank.attention.as_ref().map_or(0, |a| a.memory_bits(&shape));
+    fit.memory(found.attend, TABLES, tables.div_ceil(8).into(), target.table_bytes.into());
     if !fit.found.is_empty() {
         return Err(fit.refused());
     }
-
-    let mut shape = channel(target, attention, depth, word_bits, map.words());
     let vectors = Vectors {
         q: regions[found.q.0].addr,
         k: k.map(|id| regions[id.0].addr),

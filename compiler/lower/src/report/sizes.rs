@@ -154,6 +154,8 @@ pub(super) fn memories(plan: &Plan) -> Vec<MemoryPart> {
     let bits = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let tables: u64 =
         bank.lookups.iter().map(|l| bits(l.lanes, l.entry_bits) * bits(l.blocks, l.k)).sum();
+    let attention = bank.attention.as_ref();
+    let tables = tables + attention.map_or(0, |a| a.memory_bits(&plan.shape));
     let planes =
         bank.gated.map_or(0, |g| bits(g.planes, g.groups) * u64::from(plan.shape.beat_bits));
     let buffer = &plan.shape.buffer;

@@ -1,9 +1,10 @@
 //! `mem/layout.json`: where everything lies in the banks and in vector memory.
 
 use super::{bank_path, FORMAT_VERSION};
+use crate::attention::CachePlan;
 use crate::mapping::{Content, Region, Split, StreamPlace};
 use crate::plan::Plan;
-use pimc_ir::Model;
+use pimc_ir::{Model, Side};
 use serde_json::{json, Value};
 
 pub(super) fn layout(plan: &Plan, model: &Model) -> Value {
@@ -32,6 +33,7 @@ pub(super) fn layout(plan: &Plan, model: &Model) -> Value {
             "files": (0..target.units()).map(bank_path).collect::<Vec<_>>(),
         },
         "streams": plan.streams.iter().map(|s| stream(s, plan, model)).collect::<Vec<_>>(),
+        "cache": plan.cache.as_ref().map(|c| cache(c, model)),
         "vector_memory": {
             "words": shape.buffer.depth,
             "word_bits": shape.buffer.word_bits,
@@ -81,5 +83,33 @@ fn stream(s: &StreamPlace, plan: &Plan, model: &Model) -> Value {
         "beats_of_last_column": s.tail_beats,
         "columns": s.columns,
         "coats": s.coats,
+    })
+}
+
+/// Rows of a cache; what is in a column `pimc_rtl::attention` says.
+fn cache(c: &CachePlan, model: &Model) -> Value {
+    let l = &c.layout;
+    let slots = (0..l.slots).map(|slot| {
+        let rows = |of: &dyn Fn(Side) -> u32| Side::BOTH.map(of);
+        json!({
+            "head": slot,
+            "codebook_rows": rows(&|side| l.codebook_row(slot, side)),
+            "exact_rows": rows(&|side| l.exact_row(slot, side)),
+        })
+    });
+    json!({
+        "name": model.module.caches[c.id.0].name.text,
+        "rule": "keys, then values; bank b is member b mod members of token group b / members and has `slices` neighbouring sub-vectors; a page is a frame of rows, two for each head",
+        "members": l.members,
+        "token_groups": l.groups,
+        "slices": l.slices,
+        "codes_per_beat": l.lanes,
+        "exact_per_beat": l.chunk,
+        "heads": slots.collect::<Vec<_>>(),
+        "first_frame_row": l.frame_row(0),
+        "rows_per_frame": l.page_rows(),
+        "frames": l.pages(),
+        "tokens_per_page": l.page_tokens(),
+        "arguments": c.arguments.words(),
     })
 }
