@@ -6,10 +6,12 @@
 
 mod arguments;
 mod builder;
+pub mod compare;
 mod contents;
 mod estimate;
 mod images;
 mod layout;
+pub mod literal;
 mod program;
 mod run;
 
