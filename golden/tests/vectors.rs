@@ -43,6 +43,9 @@ fn every_value_is_the_one_numpy_computes() {
             for (i, value) in func.values.iter().enumerate() {
                 let got = trace.value(ValueId(i));
                 assert_eq!(got, expected[i][b], "{case}, vector {b}, %{}", value.name.text);
+                let within = |(v, range): (&i64, &(i64, i64))| range.0 <= *v && *v <= range.1;
+                let proven = got.iter().zip(model.range(ValueId(i))).all(within);
+                assert!(proven, "{case}, vector {b}, %{} leaves its range", value.name.text);
                 values += 1;
             }
             assert_eq!(trace.result(), result[b], "{case}, vector {b}, result");

@@ -212,16 +212,14 @@ impl Run<'_> {
         self.progress.stage("golden");
         let model = &self.tree.compiled.model;
         let mut traces = Vec::with_capacity(self.vectors.len());
+        // Vectors are successive steps of a model that has something to remember.
         let (mut state, mut states) = (State::initial(model), Vec::new());
         for (i, inputs) in self.vectors.iter().enumerate() {
-            let run = match self.steps {
-                Some(_) => pimc_golden::run_step(model, &mut state, inputs),
-                None => pimc_golden::run(model, inputs),
-            };
-            let trace = run.map_err(|e| Error::Usage {
-                what: format!("golden cannot run vector {i}: {e}"),
-                help: "give each input the length and the range of its type".into(),
-            })?;
+            let trace =
+                pimc_golden::run_step(model, &mut state, inputs).map_err(|e| Error::Usage {
+                    what: format!("golden cannot run vector {i}: {e}"),
+                    help: "give each input the length and the range of its type".into(),
+                })?;
             traces.push(trace);
             states.extend(self.steps.as_ref().map(|_| state.clone()));
             self.progress.vectors(i + 1, self.vectors.len());

@@ -168,3 +168,26 @@ fn the_forms_on_the_page_of_the_ops_parse() {
     }
     assert_eq!(forms, 16);
 }
+
+/// A cache that no op names is unused; what an op that changes one gives need not be read.
+#[test]
+fn caches_are_used_by_the_ops_that_name_them() {
+    let warnings = |op: &str| {
+        let text = format!(
+            "pimc 1\ntarget \"t\"\ncache @kv : pq_kv<heads=1, kv_heads=1, dim=4, tokens=4, sub=2, k=2, \
+             sink=0, recent=0> from \"f\"\nfunc @main(%x: i8<4>, %n: i8<1>) -> i8<4> {{\n  %y = {op}\n  \
+             %z = relu %x : i8<4>\n  %r = concat %z : i8<4>\n  return %r\n}}\n"
+        );
+        let model = ModelBuilder::new(text).build().unwrap_or_else(|d| panic!("{d}"));
+        model.warnings().list().iter().map(|d| d.message.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("append @kv, %x, %x, %n : i8<1>"), [""; 0]);
+    assert_eq!(
+        warnings("attend @kv, %x, %n, mul=1, shift=0, frac=0 : i8<4>"),
+        ["value `%y` is never used"]
+    );
+    assert_eq!(
+        warnings("slice %n, start=0, len=1 : i8<1>"),
+        ["cache `@kv` is never used", "value `%y` is never used"]
+    );
+}

@@ -25,6 +25,8 @@ pub struct Step {
     pub cycle: u64,
     /// The stream that it reads, by its index in [`Plan::streams`].
     pub stream: Option<usize>,
+    /// Whether it reads codebooks of a cache.
+    pub codebook: bool,
     /// What it does, for people.
     pub what: String,
 }
@@ -75,7 +77,7 @@ impl Plan {
     }
 
     /// Argument memory of the run that is told about: of a function with a cache its first step.
-    fn args(&self) -> &[u32] {
+    pub fn args(&self) -> &[u32] {
         self.cache.as_ref().map_or(&[], |cache| &cache.args)
     }
 

@@ -4,9 +4,10 @@ mod common;
 
 use common::*;
 use pimc_ir::testing::ModelBuilder;
-use pimc_ir::Model;
+use pimc_ir::{Code, Model};
 use pimc_lower::report::{of_limit, physical_limit, stream_limit, Cycles, Parts, Report};
-use pimc_lower::{assembly, Choice, Content, Plan, Split, Step, Target, Why};
+use pimc_lower::{assembly, lower, Choice, Content, Plan, Split, Step, Target, Why};
+use pimc_rtl::isa::Action;
 use std::path::{Path, PathBuf};
 
 /// Every model in the tree that can be compiled: the examples and golden's vectors.
@@ -29,12 +30,26 @@ fn examples() -> Vec<PathBuf> {
     found
 }
 
+/// Whether no program is made of a function: of merges and clusters, of an attend with its log-sum-exp,
+/// and of odd sizes.
+fn refused(name: &str, text: &str) -> bool {
+    let ops = ["merge ", "cluster ", ", state "].iter().any(|op| text.contains(op));
+    ops || name.contains("attend_odd_sizes")
+}
+
 /// Every example on every built-in target: its name, model and plan.
 fn on_examples(check: impl Fn(&str, &Model, &Plan)) {
     for path in examples() {
         let model = pimc_ir::load(&path).unwrap_or_else(|d| panic!("{d}"));
         for target in Target::built_in() {
             let name = format!("{} on {}", path.display(), target.name);
+            if refused(&name, &model.source) {
+                let found = lower(&model, &target).expect_err(&name);
+                assert!(found.list().iter().all(|d| d.code == Code::P0607), "{name}: {found}");
+                continue;
+            }
+            // Room for the tables of many rows of queries.
+            let target = target.with(&[("unit", "table_bytes", "1000000")]).expect(&name);
             check(&name, &model, &plan(&model, &target));
         }
     }
@@ -49,7 +64,11 @@ fn the_estimate_is_within_three_percent_on_every_example() {
         assert_eq!(parts, estimate.cycles, "{name}");
         let error = estimate.cycles as f64 / cycles as f64 - 1.0;
         eprintln!("{name}: {} of {cycles}: {:.2} %", estimate.cycles, 100.0 * error);
-        assert!(error.abs() <= 0.03, "{name}: {estimate:?} of {cycles}: {:.2} %", 100.0 * error);
+        // In a short run of steps on a cache one refresh more or less is more than that.
+        let refresh = plan.cache.as_ref().map_or(0, |_| u64::from(plan.target.timing.rfc));
+        let refresh = refresh as f64 / cycles as f64;
+        let near = error.abs() <= 0.03 || (error.abs() - refresh).abs() <= 0.03;
+        assert!(near, "{name}: {estimate:?} of {cycles}: {:.2} %", 100.0 * error);
     });
 }
 
@@ -65,6 +84,16 @@ fn the_parts_add_up_to_every_clock() {
         assert_eq!(cycles.total.total(), plan.cycles, "{name}");
         assert_eq!(summed(&cycles), plan.cycles, "{name}");
         let interval = u64::from(plan.target.column_interval());
+        if plan.cache.is_some() {
+            let reads = plan
+                .walk()
+                .flatten()
+                .filter(|i| matches!(i.action, Action::Read | Action::Write))
+                .count() as u64;
+            let read = cycles.total.table_build + cycles.total.stream;
+            assert_eq!(read, interval * reads, "{name}");
+            return;
+        }
         let columns = |books: bool| {
             let steps = plan.steps.iter().filter_map(|s| s.stream).map(|s| plan.streams[s]);
             let all = steps.filter(|s| (s.content == Content::Codebook) == books);
@@ -86,6 +115,7 @@ fn by_hand(text: &str, steps: &[(usize, Option<usize>, Option<usize>)]) -> Plan 
     let mut plan = plan(&model, &target);
     plan.program = assembly::parse("p", text).expect("parses");
     let step = |&(first, op, stream): &(usize, Option<usize>, Option<usize>)| Step {
+        codebook: false,
         op,
         first,
         cycle: 0,
@@ -236,8 +266,9 @@ fn no_program_beats_the_limit() {
         assert!(plan.cycles as f64 >= limit, "{name}: {} of {limit}", plan.cycles);
         let ops: f64 = report.ops.iter().map(|o| o.limit_cycles).sum();
         assert!((ops - limit).abs() < 1e-6, "{name}: the ops' limits are {ops} of {limit}");
-        let streams = plan.steps.iter().filter_map(|s| s.stream);
-        let columns: u64 = streams.map(|s| u64::from(plan.streams[s].columns)).sum();
+        let reads =
+            plan.walk().flatten().filter(|i| matches!(i.action, Action::Read | Action::Write));
+        let columns = reads.count() as u64;
         assert_eq!((report.run.reads, limit > 0.0), (columns, columns > 0), "{name}");
     });
     let mut rng = Rng::new(2);

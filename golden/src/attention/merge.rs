@@ -15,9 +15,7 @@ pub fn merge(a: &[i64], b: &[i64], dim: usize) -> Vec<i128> {
 fn row(a: &[i64], b: &[i64], dim: usize) -> Vec<i128> {
     let (x, y) = if b[dim] > a[dim] { (b, a) } else { (a, b) };
     let (lx, ly) = (x[dim], y[dim]);
-    if lx == NOTHING {
-        return x.iter().map(|&x| x.into()).collect();
-    }
+    // Where x has no token either, t is 1 and x comes out as it is.
     let w = if ly == NOTHING { 0 } else { exp2_neg(lx - ly) };
     let t = Normal::of(ONE + w);
     let element = |(&x, &y): (&i64, &i64)| {

@@ -12,18 +12,20 @@ import numpy as np
 SIDES = ("key", "value")
 NOTHING = -(1 << 31)
 
-EXP = np.array([round(2.0 ** (15 - a / 64)) for a in range(65)], np.int64)
+WEIGHT_BITS = 15
+ONE = 1 << WEIGHT_BITS
+EXP = np.array([round(2.0 ** (WEIGHT_BITS - a / 64)) for a in range(65)], np.int64)
 REC = [round(2.0**31 / (2**15 + 512 * a)) for a in range(65)]
 LOG = [round(4096 * math.log2(1 + a / 64)) for a in range(65)]
 
 
 def exp2_neg(y):
-    """2^-y as a weight of which 32768 is one, y in 1/4096 octaves."""
+    """2^-y as a weight of which ONE is one, y in 1/4096 octaves."""
     y = np.asarray(y, np.int64)
     whole, part = np.minimum(y >> 12, 40), y & 4095
     low, b = EXP[part >> 6], part & 63
     e = low - ((low - EXP[(part >> 6) + 1]) * b + 32 >> 6)
-    return np.where(whole > 16, 0, e + ((1 << whole) >> 1) >> whole)
+    return np.where(whole > WEIGHT_BITS + 1, 0, e + ((1 << whole) >> 1) >> whole)
 
 
 class Sum:
@@ -35,7 +37,7 @@ class Sum:
         m16 = total >> self.e - 15
         a, b = m16 - 2**15 >> 9, m16 % 512
         self.r = REC[a] - ((REC[a] - REC[a + 1]) * b + 256 >> 9)
-        self.log2 = (self.e - 15) * 4096 + LOG[a] + ((LOG[a + 1] - LOG[a]) * b + 256 >> 9)
+        self.log2 = (self.e - WEIGHT_BITS) * 4096 + LOG[a] + ((LOG[a + 1] - LOG[a]) * b + 256 >> 9)
 
     def divide(self, o, frac):
         s = 16 + self.e - frac
@@ -183,7 +185,7 @@ def merge(a, b, dim):
             out += x
             continue
         w = 0 if y[dim] == NOTHING else int(exp2_neg(x[dim] - y[dim]))
-        total = Sum(32768 + w)
-        out += [total.divide(32768 * s + w * t, 0) for s, t in zip(x[:dim], y)]
+        total = Sum(ONE + w)
+        out += [total.divide(ONE * s + w * t, 0) for s, t in zip(x[:dim], y)]
         out.append(x[dim] + total.log2)
     return np.array(out, object)

@@ -38,7 +38,9 @@ pub(crate) enum TokenWord {
 /// Where in argument memory what lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgumentMap {
-    /// Most tokens a step appends; also its queries.
+    /// Most tokens that a step appends.
+    tokens: u32,
+    /// Its queries.
     queries: u32,
     pages: u32,
 }
@@ -65,8 +67,8 @@ impl ArgumentMap {
     const LIMITS: u32 = 13;
 
     /// The map of a program.
-    pub(crate) fn new(layout: &CacheLayout, queries: u32) -> ArgumentMap {
-        ArgumentMap { queries, pages: layout.pages() }
+    pub(crate) fn new(layout: &CacheLayout, tokens: u32, queries: u32) -> ArgumentMap {
+        ArgumentMap { tokens, queries, pages: layout.pages() }
     }
 
     /// Tokens that query `i` sees.
@@ -81,7 +83,7 @@ impl ArgumentMap {
 
     /// How many pages are full; the page table follows.
     pub(crate) fn full_pages(&self) -> u32 {
-        self.token(self.queries, TokenWord::Leaves)
+        self.token(self.tokens, TokenWord::Leaves)
     }
 
     /// Words of argument memory.
@@ -201,7 +203,7 @@ impl Driver {
     /// # Errors
     /// If it appends more than it has or than there is room for.
     pub fn step(&mut self, count: i64, limits: &[i64]) -> Result<Vec<(u32, u32)>, StepError> {
-        let most = self.map.queries;
+        let most = self.map.tokens;
         let wrong = StepError::Count { most, got: count };
         let count = u32::try_from(count).ok().filter(|n| *n <= most).ok_or(wrong)?;
         let (length, tokens) = (self.length + count, self.cache.tokens as u32);

@@ -1,8 +1,8 @@
 //! What a step on a cache should take, told from lengths and the target alone, before there is a
 //! program.
 
+use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
-use super::program::interval;
 use crate::estimate::Estimate;
 use crate::target::Target;
 use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
@@ -35,6 +35,8 @@ struct Clocks<'a> {
     now: u64,
     /// The last refresh.
     refreshed: u64,
+    /// Clocks of the last block in which a load could go on: those after a write.
+    hides: u64,
     parts: Estimate,
 }
 
@@ -49,7 +51,7 @@ pub(crate) fn estimate(
     // Every program begins with a refresh.
     let rfc = u64::from(target.timing.rfc);
     let parts = Estimate { refresh: rfc, ..Estimate::default() };
-    let mut c = Clocks { target, shape, layout, now: rfc, refreshed: 0, parts };
+    let mut c = Clocks { target, shape, layout, now: rfc, refreshed: 0, hides: 0, parts };
     let (codebook, block) = (layout.slices * layout.codebook_columns, layout.slices);
     for _ in 0..2 * layout.slots * size.encoded {
         if attention.recent > 0 {
@@ -96,7 +98,7 @@ pub(crate) fn estimate(
         c.parts.drains += drain;
     }
     c.parts.cycles = c.now;
-    let ops = [append - rfc, c.now - append + rfc];
+    let ops = [append, c.now - append];
     (c.parts, ops)
 }
 
@@ -104,12 +106,17 @@ impl Clocks<'_> {
     /// Clocks of a row of which so many columns are read, from its activate to the next one's.
     fn row(&self, mode: AttentionMode, columns: u32) -> u64 {
         let t = &self.target.timing;
-        let interval = u64::from(interval(mode, self.shape, self.target));
+        let interval = u64::from(self.interval(mode));
         let read = u64::from(t.rcd) + u64::from(columns - 1) * interval;
         let pre = (read + interval).max(read + u64::from(t.rtp)).max(t.ras.into());
         let gap = u64::from(t.all_bank_activate_gap(self.target.banks));
         // The question whether a refresh is due comes between.
         (pre + u64::from(t.rp + MIN_DELAY)).max(t.rc.into()).max(gap)
+    }
+
+    fn interval(&self, mode: AttentionMode) -> u32 {
+        let attention = self.shape.bank.attention.as_ref();
+        attention.map_or(1, |a| interval(mode, a, self.target))
     }
 
     /// A refresh, if it would be overdue in so many clocks.
@@ -125,14 +132,20 @@ impl Clocks<'_> {
     /// A block of so many clocks.
     fn block(&mut self, clocks: u64) {
         self.refresh(clocks);
+        self.hides = 0;
         self.now += clocks;
         self.parts.streams += clocks;
     }
 
     /// A stream of so many columns.
     fn rows(&mut self, mode: AttentionMode, columns: u32) {
-        let (whole, rest) = (columns / self.layout.columns, columns % self.layout.columns);
-        let clocks = self.row(mode, self.layout.columns);
+        let codes = matches!(mode, AttentionMode::Scores | AttentionMode::Buckets);
+        let open = match codes {
+            true => self.layout.page_blocks * self.layout.slices,
+            false => open_columns(self.interval(mode), 1, self.target).min(self.layout.columns),
+        };
+        let (whole, rest) = (columns / open, columns % open);
+        let clocks = self.row(mode, open);
         (0..whole).for_each(|_| self.block(clocks));
         if rest > 0 {
             let clocks = self.row(mode, rest);
@@ -143,6 +156,7 @@ impl Clocks<'_> {
     /// A load of so many bytes.
     fn load(&mut self, bytes: u32) {
         let clocks = u64::from(bytes / self.layout.sub + BYTES_LATENCY + 2 * MIN_DELAY);
+        let clocks = clocks.saturating_sub(std::mem::take(&mut self.hides));
         self.now += clocks;
         self.parts.loads += clocks;
     }
@@ -158,5 +172,6 @@ impl Clocks<'_> {
         let last = u64::from(unit + written + or(e.wr));
         let row = u64::from(t.rcd + t.rp + 2 * MIN_DELAY);
         self.block(row + column * u64::from(columns - 1) + last);
+        self.hides = u64::from(written + or(e.wr) + t.rp);
     }
 }

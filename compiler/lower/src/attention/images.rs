@@ -72,10 +72,10 @@ impl<'a> CacheImages<'a> {
             Region::Codes { slot, side, frame } => {
                 let Some(page) = self.pages[frame as usize] else { return Some(column) };
                 let (block, slice) = (col / l.slices, col % l.slices);
-                if block >= l.page_blocks() {
+                if block >= l.page_blocks {
                     return Some(column);
                 }
-                let block = page * l.page_blocks() + block;
+                let block = page * l.page_blocks + block;
                 let part = (member * l.slices + slice) as usize;
                 let per_column = l.lanes * l.beats;
                 for i in 0..per_column {

@@ -5,9 +5,10 @@
 //! column 0 of a row; behind them the pages of codes. [`pimc_rtl::attention`] says what is in a
 //! column.
 
+use super::bus::{interval, open_columns};
 use crate::target::Target;
 use pimc_ir::{CacheType, Side};
-use pimc_rtl::attention::AttentionShape;
+use pimc_rtl::attention::{AttentionMode, AttentionShape};
 
 /// A token's place in its region: which block of columns, which banks, and where in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct CacheLayout {
     pub exact_blocks: u32,
     /// Most blocks of codes.
     pub code_blocks: u32,
+    /// Blocks of codes of a page: those that a row holds, or that are read while it is open.
+    pub page_blocks: u32,
 }
 
 impl CacheLayout {
@@ -80,6 +83,8 @@ impl CacheLayout {
         let (lanes, chunk) = (shape.lanes(beat_bits), shape.chunk(beat_bits));
         let per_codebook = chunk * beats;
         let last = (shape.k - 1) % per_codebook + 1;
+        let of = |mode| interval(mode, shape, target);
+        let slowest = of(AttentionMode::Scores).max(of(AttentionMode::Buckets));
         let compressed = shape.tokens.saturating_sub(shape.exact_places());
         CacheLayout {
             slots: cache.kv_heads as u32,
@@ -99,6 +104,7 @@ impl CacheLayout {
             exact_places: shape.exact_places(),
             exact_blocks: shape.exact_places().div_ceil(per_codebook * shape.groups),
             code_blocks: compressed.div_ceil(lanes * beats * shape.groups).max(1),
+            page_blocks: open_columns(slowest, shape.slices, target) / shape.slices,
         }
     }
 
@@ -126,19 +132,14 @@ impl CacheLayout {
         slot * self.slot_rows() + 2 * self.codebook_rows() + side as u32 * self.exact_rows()
     }
 
-    /// Blocks of a page.
-    pub fn page_blocks(&self) -> u32 {
-        self.columns / self.slices
-    }
-
     /// Tokens of a page.
     pub fn page_tokens(&self) -> u32 {
-        self.page_blocks() * self.lanes * self.beats * self.groups
+        self.page_blocks * self.lanes * self.beats * self.groups
     }
 
     /// Most pages.
     pub fn pages(&self) -> u32 {
-        self.code_blocks.div_ceil(self.page_blocks())
+        self.code_blocks.div_ceil(self.page_blocks)
     }
 
     /// Rows of a page: of every slot one for its keys and one for its values.
@@ -180,7 +181,7 @@ impl CacheLayout {
 
     /// Page and column of a block of codes.
     pub fn code_at(&self, block: u32) -> (u32, u32) {
-        (block / self.page_blocks(), block % self.page_blocks() * self.slices)
+        (block / self.page_blocks, block % self.page_blocks * self.slices)
     }
 
     /// Member number and token group of a bank.

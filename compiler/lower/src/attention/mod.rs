@@ -6,6 +6,7 @@
 
 mod arguments;
 mod builder;
+mod bus;
 pub mod compare;
 mod contents;
 mod estimate;
@@ -54,6 +55,8 @@ pub struct CachePlan {
     pub arguments: ArgumentMap,
     /// Which values are arguments.
     pub values: StepValues,
+    /// Most tokens that a step appends.
+    pub tokens: u32,
     /// Queries of a step.
     pub queries: u32,
     /// The order in which page frames are taken.
@@ -80,7 +83,7 @@ impl CachePlan {
     fn first_step(&mut self, appends: bool) -> StepSize {
         let mut driver = self.driver();
         let room = self.ty.tokens - self.ty.start;
-        let count = if appends { room.min(self.queries as usize) } else { 0 };
+        let count = if appends { room.min(self.tokens as usize) } else { 0 };
         let limits = vec![i64::MAX; self.queries as usize];
         // There is room for so many.
         for (addr, word) in driver.step(count as i64, &limits).unwrap_or_default() {
@@ -92,7 +95,7 @@ impl CachePlan {
     /// What a run with these arguments does.
     pub(crate) fn size_of(&self, args: &[u32]) -> StepSize {
         let arg = |at: u32| args.get(at as usize).copied().unwrap_or(0);
-        let of = |word| (0..self.queries).map(|i| arg(self.arguments.token(i, word))).sum();
+        let of = |word| (0..self.tokens).map(|i| arg(self.arguments.token(i, word))).sum();
         StepSize {
             compressed: arg(ArgumentMap::COMPRESSED),
             kept: of(TokenWord::Keeps),
@@ -158,7 +161,11 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         ..layout::units(&cache, queries, target)
     };
     let layout = CacheLayout::new(&cache, &attention, target);
-    let map = ArgumentMap::new(&layout, queries);
+    let tokens = found
+        .append
+        .as_ref()
+        .map_or(0, |(_, [k, ..])| (func.values[k.0].ty.len / cache.token_len()) as u32);
+    let map = ArgumentMap::new(&layout, tokens, queries);
 
     // Vector memory: the vectors among the inputs, then the results.
     let mut regions = vec![Region { addr: 0, len: 0 }; func.values.len()];
@@ -191,7 +198,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         v: v.map(|id| regions[id.0].addr),
         result: regions[results.0].addr,
     };
-    let (program, parts) = program::program(target, &shape, &layout, &map, &vectors);
+    let (program, parts) = program::program(target, &shape, &layout, &map, (tokens, &vectors));
     fit.memory(found.attend, PROGRAM, program.len() as u128, target.program_words.into());
     shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, shape.buffer.depth);
     shape.program_depth = program.len() as u32;
@@ -203,6 +210,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         id: found.cache,
         ty: cache,
         values: StepValues { count: n, limit: found.limit },
+        tokens,
         queries,
         frames: (0..layout.pages()).collect(),
         layout,
@@ -213,14 +221,14 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let (mut estimate, ops) = estimate::estimate(target, &shape, &plan.layout, size);
     estimate.ops = vec![0; func.ops.len()];
     estimate.ops[found.attend] = ops[1];
-    if let Some((at, _)) = found.append {
-        estimate.ops[at] = ops[0];
-    }
+    // The first refresh belongs to what comes first.
+    estimate.ops[found.append.as_ref().map_or(found.attend, |a| a.0)] += ops[0];
     let steps = parts.into_iter().map(|part| Step {
         op: if part.append { found.append.map(|a| a.0) } else { Some(found.attend) },
         first: part.first,
         cycle: 0,
         stream: None,
+        codebook: part.codebook,
         what: part.what,
     });
     let mut plan = Plan {
@@ -337,8 +345,6 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
 
 /// Sizes that no unit is built for.
 fn sizes(fit: &mut Fit<'_>, found: &Found, cache: &CacheType, target: &Target) {
-    let model = fit.model;
-    let func = &model.module.func;
     let mut want = |holds: bool, what: String, help: &str| {
         if !holds {
             let message = format!("no attention unit is built for {what}");
@@ -361,14 +367,4 @@ fn sizes(fit: &mut Fit<'_>, found: &Found, cache: &CacheType, target: &Target) {
         format!("{parts} sub-vectors in {} banks", target.units()),
         "take longer sub-vectors or more banks",
     );
-    if let Some((at, [k, _, _])) = found.append {
-        let tokens = func.values[k.0].ty.len / cache.token_len();
-        let queries = func.values[found.limit.0].ty.len;
-        if tokens != queries {
-            let message =
-                format!("no program appends {tokens} tokens and then has {queries} queries");
-            let help = "give a step as many tokens as queries; its count says how many are meant";
-            fit.report(at, Code::P0607, message, "of this step".into(), help);
-        }
-    }
 }

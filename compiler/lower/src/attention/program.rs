@@ -3,6 +3,7 @@
 
 use super::arguments::{ArgumentMap, TokenWord};
 use super::builder::Builder;
+use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
 use crate::target::Target;
 use pimc_ir::Side;
@@ -37,6 +38,8 @@ pub(crate) struct Part {
     pub(crate) first: usize,
     /// Whether it belongs to the taking in of tokens.
     pub(crate) append: bool,
+    /// Whether it reads codebooks, for the most part.
+    pub(crate) codebook: bool,
     /// What it does.
     pub(crate) what: String,
 }
@@ -47,7 +50,7 @@ pub(crate) fn program(
     shape: &ChannelShape,
     layout: &CacheLayout,
     map: &ArgumentMap,
-    vectors: &Vectors,
+    (tokens, vectors): (u32, &Vectors),
 ) -> (Vec<Instr>, Vec<Part>) {
     let Some(attention) = &shape.bank.attention else { return (Vec::new(), Vec::new()) };
     let b = Builder::new(target);
@@ -57,7 +60,7 @@ pub(crate) fn program(
     // What is skipped shall not have waited for the first refresh.
     w.b.refreshed_wait();
     if let (Some(k), Some(v)) = (vectors.k, vectors.v) {
-        for i in 0..queries {
+        for i in 0..tokens {
             for slot in 0..slots {
                 w.append(i, slot, k, v);
             }
@@ -84,7 +87,12 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn part(&mut self, append: bool, what: String) {
-        self.parts.push(Part { first: self.b.len(), append, what });
+        self.parts.push(Part { first: self.b.len(), append, codebook: false, what });
+    }
+
+    /// A part that reads a codebook.
+    fn codebook_part(&mut self, append: bool, what: String) {
+        self.parts.push(Part { first: self.b.len(), append, codebook: true, what });
     }
 
     /// Clocks from a read to the end of what its data do in `mode`.
@@ -104,7 +112,7 @@ impl<'a> Writer<'a> {
     /// Clocks between two columns of `mode`: the DRAM's and the units' interval, or the time that
     /// what leaves the banks for a column, or comes to them, takes on a pseudo-channel's bus.
     fn interval(&self, mode: AttentionMode) -> u64 {
-        u64::from(interval(mode, self.shape, self.target))
+        u64::from(interval(mode, self.attention, self.target))
     }
 
     fn stream(&mut self, mode: AttentionMode, columns: u32, tail: u32) -> u64 {
@@ -123,18 +131,25 @@ impl<'a> Writer<'a> {
     /// A stream over whole rows from `row` on, `columns` columns in all.
     fn rows(&mut self, mode: AttentionMode, row: u32, columns: u32, shape: (u32, u32)) {
         let (data, interval) = (self.data(mode), self.interval(mode));
-        self.b.set(SetTo::Row, None, row);
-        let mut left = columns;
-        while left > 0 {
-            let here = left.min(self.layout.columns);
+        let most = open_columns(interval as u32, 1, self.target);
+        let mut at = 0;
+        while at < columns {
+            let column = at % self.layout.columns;
+            let here = (columns - at).min(self.layout.columns - column).min(most);
+            if at == 0 || column > 0 {
+                self.b.set(SetTo::Row, None, row + at / self.layout.columns);
+            }
             self.b.refresh_due();
             self.b.act();
-            if left == columns {
+            if at == 0 {
                 self.stream(mode, shape.0, shape.1);
+            }
+            if column > 0 {
+                self.b.set(SetTo::Col, None, column);
             }
             self.b.reads(here, None, interval, data);
             self.b.pre();
-            left -= here;
+            at += here;
         }
     }
 
@@ -159,7 +174,7 @@ impl<'a> Writer<'a> {
     fn codes(&mut self, mode: AttentionMode, slot: u32, side: Side) {
         let (l, data, interval) = (self.layout, self.data(mode), self.interval(mode));
         let in_page = l.row_in_page(slot, side);
-        let used = l.page_blocks() * l.slices;
+        let used = l.page_blocks * l.slices;
         self.stream(mode, l.slices, l.beats);
         // The count stands before the page table.
         self.b.set(SetTo::Pointer, None, self.map.full_pages());
@@ -217,7 +232,7 @@ impl<'a> Writer<'a> {
         let code = [TokenWord::CodeRow, TokenWord::CodeColumn, TokenWord::CodePlace].map(arg);
         let keep = [TokenWord::KeepRow, TokenWord::KeepColumn, TokenWord::KeepPlace].map(arg);
         let leave = [TokenWord::LeaveRow, TokenWord::LeaveColumn, TokenWord::LeavePlace].map(arg);
-        self.part(true, format!("token {i}, head {slot}: encode the token that leaves"));
+        self.codebook_part(true, format!("token {i}, head {slot}: encode the token that leaves"));
         self.b.begin(leaves);
         for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
             if recent > 0 {
@@ -305,7 +320,7 @@ impl<'a> Writer<'a> {
             self.load(row, self.vectors.q + at);
         }
         self.loaded();
-        self.part(false, format!("head {slot}: build tables"));
+        self.codebook_part(false, format!("head {slot}: build tables"));
         self.encoding(ahead, slot, Side::Key, AttentionMode::Table);
         self.part(false, format!("head {slot}: scores of exact keys"));
         self.exact(AttentionMode::ExactScores, slot, Side::Key);
@@ -315,7 +330,7 @@ impl<'a> Writer<'a> {
         self.exact(AttentionMode::ExactValues, slot, Side::Value);
         self.part(false, format!("head {slot}: bucket weights by value codes"));
         self.codes(AttentionMode::Buckets, slot, Side::Value);
-        self.part(false, format!("head {slot}: combine buckets with centroids"));
+        self.codebook_part(false, format!("head {slot}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
         self.part(false, format!("head {slot}: divide and collect"));
         self.normalise(slot, dim * rows);
@@ -356,28 +371,4 @@ impl<'a> Writer<'a> {
         self.b.busy(at, clocks);
         self.b.vec_until(at + clocks);
     }
-}
-
-/// Clocks between two columns of a stream of `mode`.
-pub(crate) fn interval(mode: AttentionMode, shape: &ChannelShape, target: &Target) -> u32 {
-    let least = target.column_interval();
-    let Some(a) = &shape.bank.attention else { return least };
-    let bits = match mode {
-        AttentionMode::Scores | AttentionMode::ExactScores => a.score_bits(),
-        AttentionMode::Buckets | AttentionMode::ExactValues => pimc_rtl::attention::PROB_BITS,
-        _ => return least,
-    };
-    let lanes = match mode {
-        AttentionMode::Scores | AttentionMode::Buckets => a.lanes(shape.beat_bits),
-        _ => a.chunk(shape.beat_bits),
-    };
-    // Every token group of a pseudo-channel has its own; scores leave once a block, while weights
-    // come with every column of it.
-    let groups = (target.banks / a.members).max(1);
-    let moved = u64::from(lanes * shape.beats * a.rows() * groups) * u64::from(bits);
-    let once = matches!(mode, AttentionMode::Scores | AttentionMode::ExactScores);
-    let moved = if once { moved.div_ceil(a.slices.into()) } else { moved };
-    // A column access moves its bits in `bl` clocks.
-    let bus = u64::from(target.column_bits / target.timing.extra.bl.unwrap_or(2).max(1));
-    least.max(moved.div_ceil(bus.max(1)) as u32)
 }

@@ -189,7 +189,11 @@ impl Cycles {
 
 fn columns(plan: &Plan, run: &Activity) -> Vec<Piece> {
     let cause = |step: usize| {
-        let stream = plan.steps.get(step).and_then(|s| s.stream);
+        let step = plan.steps.get(step);
+        if step.is_some_and(|s| s.codebook) {
+            return Cause::Build;
+        }
+        let stream = step.and_then(|s| s.stream);
         match stream.and_then(|s| plan.streams.get(s)).map(|s| s.content) {
             Some(Content::Codebook) => Cause::Build,
             _ => Cause::Stream,

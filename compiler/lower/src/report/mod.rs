@@ -16,7 +16,8 @@ mod trace;
 pub use cycles::{Cycles, Parts};
 pub use fit::MatvecPart;
 pub use html::html;
-pub use limit::{of_limit, op_limit, physical_limit, stream_limit};
+use limit::op_limits;
+pub use limit::{of_limit, physical_limit, stream_limit};
 pub use sizes::{MemoryPart, WeightPart, WidthPart};
 pub use trace::write_trace;
 
@@ -100,7 +101,7 @@ pub struct RunPart {
     pub instructions: usize,
     /// All-bank activates.
     pub activates: u64,
-    /// All-bank column reads.
+    /// All-bank column reads, and writes.
     pub reads: u64,
     /// Refreshes.
     pub refreshes: u64,
@@ -213,16 +214,21 @@ fn ops(plan: &Plan, model: &Model, cycles: &Cycles) -> Vec<OpPart> {
     for step in plan.steps.iter().rev() {
         if let Some(op) = step.op {
             begins[op] = Some(step.cycle);
-            reads[op] += step.stream.map_or(0, |s| u64::from(plan.streams[s].columns));
         }
     }
+    for (op, columns) in limit::streams(plan) {
+        if let Some(reads) = op.and_then(|op| reads.get_mut(op)) {
+            *reads += columns;
+        }
+    }
+    let limits = op_limits(plan, func.ops.len());
     let mut next = plan.cycles;
     for begin in begins.iter_mut().rev() {
         next = *begin.get_or_insert(next);
     }
     let part = |(i, op): (usize, &pimc_ir::Op)| {
         let parts = cycles.ops.get(i).copied().unwrap_or_default();
-        let (clocks, limit_cycles) = (parts.total(), op_limit(plan, i));
+        let (clocks, limit_cycles) = (parts.total(), limits[i]);
         let region = plan.regions[func.value_of_op(i).0];
         let proof = &plan.proof.ops[i];
         let moving = (reads[i] * interval) as f64;

@@ -38,7 +38,8 @@ pub(crate) fn schedule(
     for task in &mapping.tasks {
         let first = b.len();
         let mut step = |task: &Task, first, cycle, stream| {
-            steps.push(Step { op: Some(task.op), first, cycle, stream, what: task.what.clone() });
+            let what = task.what.clone();
+            steps.push(Step { op: Some(task.op), first, cycle, stream, codebook: false, what });
         };
         match &task.kind {
             TaskKind::Vec { vector, .. } if vector.op.collects() => collect = Some((task, *vector)),
@@ -60,7 +61,8 @@ pub(crate) fn schedule(
     }
     let first = b.len();
     let (program, cycle) = b.finish();
-    steps.push(Step { op: None, first, cycle, stream: None, what: "end".into() });
+    let what = "end".into();
+    steps.push(Step { op: None, first, cycle, stream: None, codebook: false, what });
     Schedule { program, steps }
 }
 

@@ -131,7 +131,9 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
     put("schedule/program.hex", Contents::Stream(Box::new(move |to| program_hex(plan, to))));
     put(
         "schedule/commands.csv",
-        Contents::Stream(Box::new(move |to| commands::write_csv(&plan.program, &plan.target, to))),
+        Contents::Stream(Box::new(move |to| {
+            commands::write_csv_with(&plan.program, plan.args(), &plan.target, to)
+        })),
     );
     put("schedule/trace.json", Contents::Stream(Box::new(move |to| write_trace(plan, model, to))));
     put("schedule/target.toml", Contents::Text(plan.target.source.clone()));

@@ -120,7 +120,7 @@ pub(super) fn parts(plan: &Plan) -> Result<(Vec<Part>, u64), CompareError> {
 }
 
 /// What a step moves over a pseudo-channel's bus; the words that it is counted in are those for which
-/// `program::interval` leaves room.
+/// `bus::interval` leaves room.
 fn bytes(
     target: &Target,
     a: &AttentionShape,

@@ -1,0 +1,36 @@
+//! What the bus of a pseudo-channel allows: how fast columns can come whose scores leave the banks, or
+//! whose weights come to them, and how many of them while a row is open.
+
+use crate::target::Target;
+use pimc_rtl::attention::{AttentionMode, AttentionShape, PROB_BITS};
+
+/// Clocks between two columns of a stream of `mode`.
+pub(crate) fn interval(mode: AttentionMode, a: &AttentionShape, target: &Target) -> u32 {
+    let least = target.column_interval();
+    let bits = match mode {
+        AttentionMode::Scores | AttentionMode::ExactScores => a.score_bits(),
+        AttentionMode::Buckets | AttentionMode::ExactValues => PROB_BITS,
+        _ => return least,
+    };
+    let lanes = match mode {
+        AttentionMode::Scores | AttentionMode::Buckets => a.lanes(target.beat_bits),
+        _ => a.chunk(target.beat_bits),
+    };
+    // Every token group of a pseudo-channel has its own; scores leave once a block, while weights
+    // come with every column of it.
+    let groups = (target.banks / a.members).max(1);
+    let moved = u64::from(lanes * target.beats() * a.rows() * groups) * u64::from(bits);
+    let once = matches!(mode, AttentionMode::Scores | AttentionMode::ExactScores);
+    let moved = if once { moved.div_ceil(a.slices.into()) } else { moved };
+    // A column access moves its bits in `bl` clocks.
+    let bus = u64::from(target.column_bits / target.timing.extra.bl.unwrap_or(2).max(1));
+    least.max(moved.div_ceil(bus.max(1)) as u32)
+}
+
+/// Columns that are read while a row is open, in blocks of `block`: no more than a quarter of the time
+/// between two refreshes allows, so that refreshes come about when they are due.
+pub(crate) fn open_columns(interval: u32, block: u32, target: &Target) -> u32 {
+    let t = &target.timing;
+    let room = (t.refi / 4).saturating_sub(t.rcd + t.rtp + t.rp);
+    (room / interval.max(1) / block * block).clamp(block, target.columns / block * block)
+}
