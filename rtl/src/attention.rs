@@ -12,7 +12,7 @@
 //! | exact tokens | `chunk * beats` places | `slices` | `chunk` sub-vectors of neighbouring places |
 //! | codes | `lanes * beats` tokens | `slices` | `lanes` codes of neighbouring tokens |
 
-use crate::shape::{index_bits, ChannelShape, WORD_BITS};
+use crate::shape::{choice_bits, index_bits, ChannelShape, WORD_BITS};
 
 /// Entries of the tables of the softmax: 64 segments and the last one's end.
 pub const TABLE_LEN: usize = 65;
@@ -29,6 +29,9 @@ pub const SCORE_LATENCY: u32 = 3;
 pub const MAX_LATENCY: u32 = 8;
 /// Clocks from `col_soon` to `col_valid`.
 pub const PROB_AHEAD: u32 = 10;
+/// Clocks from a beat of the key codebook entering the data path to its entries of the tables being
+/// looked up, and to its buckets being clear for codes.
+pub const TABLE_LATENCY: u32 = 3;
 /// Clocks from a beat of codes entering the data path to its buckets being read.
 pub const BUCKET_LATENCY: u32 = 3;
 /// Clocks from a beat of values or of their codebook to the outputs that it adds to.
@@ -60,7 +63,7 @@ pub enum AttentionMode {
     Capture,
     /// No columns: takes the token that was loaded.
     Take,
-    /// Codebook: the centroid nearest to the token that was taken.
+    /// Codebook: the centroid nearest to the token that was taken. `Table` and `Combine` tell it too.
     Encode,
     /// Codes: puts the code of that centroid at the place.
     InsertCode,
@@ -217,6 +220,13 @@ impl AttentionShape {
         beat_bits / (8 * self.sub)
     }
 
+    /// Lanes of scores and of probabilities: codes of a beat, or the places of exact tokens where a
+    /// beat has more of those. What a beat has fewer of leaves the last lanes at 0.
+    pub fn score_lanes(&self, beat_bits: u32) -> u32 {
+        let places = if self.exact_places() > 0 { self.chunk(beat_bits) } else { 0 };
+        self.lanes(beat_bits).max(places)
+    }
+
     /// Columns of a slice's codebook.
     pub fn codebook_columns(&self, channel: &ChannelShape) -> u32 {
         self.k.div_ceil(self.chunk(channel.beat_bits) * channel.beats)
@@ -225,6 +235,38 @@ impl AttentionShape {
     /// Words of a slice's table: `chunk` centroids each.
     pub fn table_words(&self, beat_bits: u32) -> u32 {
         self.k.div_ceil(self.chunk(beat_bits))
+    }
+
+    /// Bits of the address of a word of a bank's tables: the slice above the word.
+    pub fn table_addr_bits(&self, beat_bits: u32) -> u32 {
+        (choice_bits(self.slices) + choice_bits(self.table_words(beat_bits))).max(1)
+    }
+
+    /// Words of a lane's table and of its buckets: a slice begins at a power of two.
+    pub fn table_depth(&self, beat_bits: u32) -> u32 {
+        let words = self.table_words(beat_bits);
+        (self.slices - 1) * words.next_power_of_two() + words
+    }
+
+    /// Bits of a lane of a beat.
+    pub fn lane_bits(&self, beat_bits: u32) -> u32 {
+        index_bits(self.lanes(beat_bits))
+    }
+
+    /// Bits of a sub-vector.
+    pub fn sub_bits(&self) -> u32 {
+        8 * self.sub
+    }
+
+    /// Whether tokens are kept exact.
+    pub fn has_exact(&self) -> bool {
+        self.exact_places() > 0
+    }
+
+    /// Whether new tokens are encoded at once (`Take`); else tokens that leave the window are
+    /// (`Capture`).
+    pub fn takes(&self) -> bool {
+        self.recent == 0
     }
 
     /// Places of exact tokens.
@@ -268,6 +310,12 @@ impl AttentionShape {
         product_bits(self.dim)
     }
 
+    /// Bits of a bucket of one lane (unsigned): a weight of at most 2^15 for each of its tokens.
+    pub fn bucket_bits(&self, channel: &ChannelShape) -> u32 {
+        let tokens = self.code_blocks(channel) * channel.beats;
+        PROB_BITS - 1 + (u32::BITS - tokens.leading_zeros())
+    }
+
     /// Bits of a sum of weights (unsigned): `tokens` of at most 2^15.
     pub fn sum_bits(&self) -> u32 {
         PROB_BITS + index_bits(self.tokens)
@@ -284,7 +332,7 @@ impl AttentionShape {
     }
 
     /// Contradictions within the shape and with its channel.
-    pub(crate) fn faults(&self, shape: &ChannelShape) -> Vec<&'static str> {
+    pub fn faults(&self, shape: &ChannelShape) -> Vec<&'static str> {
         let powers = [self.members, self.slices, self.groups];
         let rules = [
             (matches!(self.sub, 1 | 2 | 4 | 8), "a sub-vector has 1, 2, 4 or 8 elements"),
@@ -296,6 +344,14 @@ impl AttentionShape {
             (self.members * self.groups == shape.banks, "every bank is a member of a group"),
             (self.parts() * self.sub == self.dim, "the banks of a group hold a head"),
             (self.queries > 0 && self.query_heads > 0, "there is a row of queries"),
+            (
+                self.chunk(shape.beat_bits) <= self.lanes(shape.beat_bits),
+                "a beat has no more sub-vectors than codes",
+            ),
+            (
+                self.slices == 1 || shape.beats > 1,
+                "a column has two beats where a bank holds several sub-vectors of a token",
+            ),
             (self.slices <= shape.dram_cols, "a block of codes fits a row"),
             (shape.beat_bits % WORD_BITS == 0, "a beat is whole words of 64 bits for attention"),
             ((1..1 << 16).contains(&self.mul) && self.shift < 32, "the softmax's scale fits"),
@@ -303,6 +359,12 @@ impl AttentionShape {
             (
                 self.exp_table.len() == TABLE_LEN && self.reciprocal_table.len() == TABLE_LEN,
                 "the tables of the softmax have 65 entries",
+            ),
+            (
+                [&self.exp_table, &self.reciprocal_table]
+                    .iter()
+                    .all(|t| t.is_sorted_by(|a, b| a > b)),
+                "the tables of the softmax fall",
             ),
             (shape.read_latency >= PROB_AHEAD, "a read takes as long as a probability"),
             (self.result_bits <= shape.buffer.word_bits, "a word holds a result of attention"),

@@ -403,7 +403,7 @@ impl BufferUnit {
             len_less_1: Wire::new(addr),
             results: vec![Wire::new(s(bank.result_bits)); lanes],
             byte_we: vec![Signal::default(); bytes],
-            byte_addr: vec![Wire::new(u(index_bits(bank.byte_words))); bytes],
+            byte_addr: vec![Wire::new(u(index_bits(bank.loaded_words()))); bytes],
             plane_we: vec![Signal::default(); planes],
             plane: vec![Wire::new(u(index_bits(plane_clocks))); planes],
             plane_group: vec![Wire::new(u(index_bits(groups))); planes],

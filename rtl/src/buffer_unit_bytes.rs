@@ -115,7 +115,7 @@ impl BytePacker {
         let lanes = (shape.lanes() as usize).min(word);
         let parts = word / lanes;
         let split = (parts > 1) as usize;
-        let addr = u(index_bits(shape.bank.byte_words));
+        let addr = u(index_bits(shape.bank.loaded_words()));
         let part = u(8 * lanes as u32);
         let element = s(shape.buffer.word_bits);
         BytePacker {

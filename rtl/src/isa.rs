@@ -9,7 +9,7 @@
 //! argument memory, which the host writes before a run: words of [`ARG_BITS`] bits, counted from a
 //! pointer that the program moves on.
 
-use crate::attention::ARG_BITS;
+use crate::attention::{AttentionShape, ARG_BITS};
 use crate::shape::index_bits;
 
 /// Fewest clocks between two instructions: program memory takes one clock to read.
@@ -291,7 +291,8 @@ pub struct IsaShape {
     pub dynamic: DynamicIsa,
 }
 
-/// Field widths of the instructions whose effect is known only when the program runs.
+/// Field widths of the instructions whose effect is known only when the program runs. All are built
+/// where there are attention units, and none where not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DynamicIsa {
     /// What a `Set` sets: [`SetTo::BITS`], or 0 when there is no `Set`.
@@ -309,6 +310,18 @@ pub struct DynamicIsa {
 }
 
 impl DynamicIsa {
+    /// The least that a channel has, with these attention units or none.
+    pub fn least(attention: Option<&AttentionShape>) -> DynamicIsa {
+        attention.map_or_else(DynamicIsa::default, |a| DynamicIsa {
+            to_bits: SetTo::BITS,
+            param_bits: a.param_bits(),
+            arg_bits: 1,
+            add_bits: 1,
+            end_bits: 1,
+            within_bits: 1,
+        })
+    }
+
     /// The bit of a `Set` that says whether it takes an argument; 0 when none is used.
     pub fn flag_bits(&self) -> u32 {
         self.arg_bits.min(1)

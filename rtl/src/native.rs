@@ -5,7 +5,7 @@
 
 use crate::channel::Channel;
 use crate::hdl::{clock, settle, Inst};
-use crate::sequencer_commands::{CMD_ACT, CMD_PRE, CMD_READ};
+use crate::sequencer_commands::{CMD_ACT, CMD_PRE, CMD_READ, CMD_WRITE};
 use crate::shape::ChannelShape;
 
 /// The inputs of one clock; the default does nothing.
@@ -13,6 +13,8 @@ use crate::shape::ChannelShape;
 pub struct Inputs<'a> {
     /// Writes a program word: address, word.
     pub program: Option<(u32, u128)>,
+    /// Writes an argument: address, word. Only where the program takes some.
+    pub argument: Option<(u32, u32)>,
     /// Address of vector memory for the host, to read, and to write if there is a `host_write`.
     pub host_addr: u32,
     /// Writes a word of vector memory at `host_addr`.
@@ -31,6 +33,8 @@ pub enum Command {
     Activate(u32),
     /// Read this column.
     Read(u32),
+    /// Write this column: of [`NativeChannel::write_data`], `write_latency` clocks later.
+    Write(u32),
     /// Precharge.
     Precharge,
     /// Refresh.
@@ -94,6 +98,13 @@ impl NativeChannel {
             c.prog_addr.set(i128::from(addr));
             c.prog_data.set(word as i128);
         }
+        for we in &mut c.arg_we {
+            we.next = inputs.argument.is_some();
+        }
+        if let Some((addr, word)) = inputs.argument {
+            c.arg_addr.iter_mut().for_each(|pin| pin.set(i128::from(addr)));
+            c.arg_data.iter_mut().for_each(|pin| pin.set(i128::from(word)));
+        }
         c.host_addr.set(i128::from(inputs.host_addr));
         c.host_we.next = inputs.host_write.is_some();
         if let Some(word) = inputs.host_write {
@@ -116,6 +127,7 @@ impl NativeChannel {
         let command = c.cmd_valid.val().then(|| match c.cmd.get() as u32 {
             CMD_ACT => Command::Activate(c.cmd_row.get() as u32),
             CMD_READ => Command::Read(c.cmd_col.get() as u32),
+            CMD_WRITE => Command::Write(c.cmd_col.get() as u32),
             CMD_PRE => Command::Precharge,
             _ => Command::Refresh,
         });
@@ -127,11 +139,26 @@ impl NativeChannel {
         }
     }
 
-    /// What bank unit `bank` shows in this clock.
+    /// The columns to write in this clock, as [`Inputs::rd_data`] has those that are read; empty
+    /// where nothing is written.
+    pub fn write_data(&self) -> Vec<u64> {
+        let beat = self.channel.shape().beat_words();
+        let pins = self.channel.wr_data.iter().map(|pin| pin.get() as u128);
+        pins.flat_map(|pin| (0..beat).map(move |word| (pin >> (64 * word)) as u64)).collect()
+    }
+
+    /// What bank unit `bank` shows in this clock; where there are attention units that of a bank, whose
+    /// accumulator is the score of the first lane and row.
     ///
     /// # Panics
     /// If there is no such bank.
     pub fn bank(&self, bank: usize) -> BankSignals {
+        if let Some(attention) = self.channel.attention.first() {
+            let unit = &attention.unit[bank];
+            let score = unit.score_valid.val().then(|| unit.score[0].get() as i64);
+            let col_valid = unit.col_valid.val();
+            return BankSignals { col_valid, column_acc: score, row_value: None };
+        }
         let (column_acc, row_value) = self.channel.bank[bank].observed();
         BankSignals {
             col_valid: self.channel.bank[bank].col_valid.val(),

@@ -193,7 +193,7 @@ impl IsaShape {
             block_bits: bank.blocks.is_some().into(),
             addr_bits: index_bits(vector_depth),
             bank_bits: 0,
-            dynamic: DynamicIsa::default(),
+            dynamic: DynamicIsa::least(bank.attention.as_ref()),
         };
         let widen = |bits: &mut u32, value: u32| *bits = (*bits).max(value_bits(value));
         for instr in program {

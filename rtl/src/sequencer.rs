@@ -1,7 +1,8 @@
 //! The sequencer: runs the schedule program.
 
 use crate::hdl::prelude::*;
-use crate::isa::{Action, Block, Stream, VecOp, Vector, LOOP_DEPTH, OPCODE_BITS};
+use crate::isa::{Action, Block, SetTo, Stream, VecOp, Vector, LOOP_DEPTH, MIN_DELAY, OPCODE_BITS};
+use crate::sequencer_args::Arguments;
 use crate::sequencer_columns::ColumnControl;
 use crate::sequencer_commands::DramCommands;
 use crate::sequencer_vectors::VectorIssue;
@@ -32,6 +33,12 @@ pub struct Sequencer {
     pub prog_addr: Wire<In>,
     /// Host: the word.
     pub prog_data: Wire<In>,
+    /// Host: write an argument; only where the program takes some, as what follows.
+    pub arg_we: Vec<Signal<In, Bit>>,
+    /// Host: its address.
+    pub arg_addr: Vec<Wire<In>>,
+    /// Host: the argument.
+    pub arg_data: Vec<Wire<In>>,
     /// Runs the program from word 0.
     pub start: Signal<In, Bit>,
     /// A program runs or will.
@@ -45,7 +52,7 @@ pub struct Sequencer {
     pub cmd: Wire<Out>,
     /// Row of an activate.
     pub cmd_row: Wire<Out>,
-    /// Column of a read.
+    /// Column of a read or a write.
     pub cmd_col: Wire<Out>,
 
     /// A stream begins. Mode, blocks, coats and key are held until the next one.
@@ -60,6 +67,8 @@ pub struct Sequencer {
     pub sign_key: Vec<Wire<Out>>,
     /// Seeds the sign generator.
     pub sign_start: Vec<Signal<Out, Bit>>,
+    /// The data of a column are there some clocks later; only with attention units.
+    pub col_soon: Vec<Signal<Out, Bit>>,
     /// The data of a column are there.
     pub col_valid: Signal<Out, Bit>,
     /// It is the first of its matrix row.
@@ -90,6 +99,13 @@ pub struct Sequencer {
     /// 1 + the last bank of a load, 0 for all; with `vec_bank`.
     pub vec_last: Vec<Wire<Out>>,
 
+    /// A parameter for the attention units; only where there are some, as what follows.
+    pub param_we: Vec<Signal<Out, Bit>>,
+    /// Which.
+    pub param_index: Vec<Wire<Out>>,
+    /// Its value.
+    pub param_value: Vec<Wire<Out>>,
+
     program: Ram,
     opcode: Wire<Local>,
     delay: Wire<Local>,
@@ -110,6 +126,13 @@ pub struct Sequencer {
     last_round: Signal<Local, Bit>,
     loop_start: Vec<Reg>,
     loop_left: Vec<Reg>,
+    counting: Vec<Flop<Bit>>,
+    enter: Vec<Signal<Local, Bit>>,
+    skip: Vec<Signal<Local, Bit>>,
+    skip_to: Vec<Wire<Local>>,
+    due_within: Vec<Wire<Local>>,
+    not_due: Vec<Signal<Local, Bit>>,
+    arguments: Vec<Inst<Arguments>>,
     commands: Inst<DramCommands>,
     columns: Inst<ColumnControl>,
     vectors: Inst<VectorIssue>,
@@ -124,10 +147,16 @@ pub struct Sequencer {
     op_next: Const,
     op_stream: Const,
     op_vec: Const,
+    op_set: Const,
+    op_loop_arg: Const,
+    op_write: Const,
+    op_refresh_due: Const,
+    least_wait: Const,
     refresh_interval: Const,
     refresh_wait: Const,
     delay_at: Const,
     operands_at: Const,
+    end_at: Const,
 
     _loops: usize,
     _inner_loops: usize,
@@ -136,6 +165,10 @@ pub struct Sequencer {
     _bank_loads: usize,
     _coats: usize,
     _masked: usize,
+    _dynamic: usize,
+    _set_operands: u32,
+    _end_bits: u32,
+    _within_bits: u32,
     _delay_bits: u32,
     _count_bits: u32,
     _row_operands: u32,
@@ -158,6 +191,10 @@ impl Logic for Sequencer {
             self.loop_left[i].clock.next = self.clock.val();
             self.loop_start[i].d.next = self.loop_start[i].q.val();
             self.loop_left[i].d.next = self.loop_left[i].q.val();
+        }
+        for i in 0..self._dynamic {
+            self.arguments[i].clock.next = self.clock.val();
+            self.counting[i].clock.next = self.clock.val();
         }
 
         comment!("---- program memory: the word at pc ----");
@@ -210,6 +247,18 @@ impl Logic for Sequencer {
                 }
             }
         }
+        for i in 0..self._dynamic {
+            self.due_within[i].next =
+                bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._within_bits);
+            self.not_due[i].next = self.refresh_in.q.val() >= self.due_within[i].val();
+            // A refresh that is not due takes no longer than any instruction must.
+            if self.issue.val()
+                & (self.opcode.val() == self.op_refresh_due.val())
+                & self.not_due[i].val()
+            {
+                self.wait.d.next = self.least_wait.val().into();
+            }
+        }
         self.busy.next = (self.state.q.val() == State::Run) | self.pending.q.val();
         self.done.next = self.ended.q.val();
 
@@ -247,9 +296,52 @@ impl Logic for Sequencer {
             }
         }
 
+        comment!("---- arguments: a clock after their instruction, whose word is still there ----");
+        for i in 0..self._dynamic {
+            self.arguments[i].arg_we.next = self.arg_we[i].val();
+            self.arguments[i].arg_addr.next = self.arg_addr[i].val();
+            self.arguments[i].arg_data.next = self.arg_data[i].val();
+            self.arguments[i].set.next =
+                self.issue.val() & (self.opcode.val() == self.op_set.val());
+            self.arguments[i].operands.next =
+                bit_cast(self.program.rdata.val() >> self.operands_at.val(), self._set_operands);
+            self.param_we[i].next = self.arguments[i].param_we.val();
+            self.param_index[i].next = self.arguments[i].param_index.val();
+            self.param_value[i].next = self.arguments[i].param_value.val();
+        }
+        for i in 0..self._dynamic {
+            self.counting[i].d.next =
+                self.issue.val() & (self.opcode.val() == self.op_loop_arg.val());
+            self.skip[i].next = self.counting[i].q.val() & (self.arguments[i].arg.val() == 0);
+            self.enter[i].next = self.counting[i].q.val() & (self.arguments[i].arg.val() != 0);
+            self.skip_to[i].next =
+                bit_cast(self.program.rdata.val() >> self.end_at.val(), self._end_bits);
+            if self.skip[i].val() {
+                self.pc.d.next = self.skip_to[i].val();
+                // Memory reads it at once: the next instruction may issue in the next clock.
+                self.program.raddr.next = self.skip_to[i].val();
+            }
+            if self.enter[i].val() {
+                self.loop_start[0].d.next = self.pc.q.val();
+                self.loop_left[0].d.next = self.arguments[i].arg.val();
+                for k in 0..self._inner_loops {
+                    self.loop_start[k + 1].d.next = self.loop_start[k].q.val();
+                    self.loop_left[k + 1].d.next = self.loop_left[k].q.val();
+                }
+            }
+        }
+
         comment!("---- DRAM commands ----");
         self.any_refresh.next =
             self.idle_refresh.val() | (self.issue.val() & (self.opcode.val() == self.op_ref.val()));
+        for i in 0..self._dynamic {
+            if self.issue.val()
+                & (self.opcode.val() == self.op_refresh_due.val())
+                & !self.not_due[i].val()
+            {
+                self.any_refresh.next = true;
+            }
+        }
         self.reading.next = self.issue.val() & (self.opcode.val() == self.op_read.val());
         self.commands.set.next = self.issue.val() & (self.opcode.val() == self.op_row.val());
         self.commands.operands.next =
@@ -258,6 +350,14 @@ impl Logic for Sequencer {
         self.commands.read.next = self.reading.val();
         self.commands.pre.next = self.issue.val() & (self.opcode.val() == self.op_pre.val());
         self.commands.refresh.next = self.any_refresh.val();
+        for i in 0..self._dynamic {
+            self.commands.write[i].next =
+                self.issue.val() & (self.opcode.val() == self.op_write.val());
+            self.commands.set_row[i].next = self.arguments[i].set_row.val();
+            self.commands.new_row[i].next = self.arguments[i].row.val();
+            self.commands.set_col[i].next = self.arguments[i].set_col.val();
+            self.commands.new_col[i].next = self.arguments[i].col.val();
+        }
         self.cmd_valid.next = self.commands.cmd_valid.val();
         self.cmd.next = self.commands.cmd.val();
         self.cmd_row.next = self.commands.cmd_row.val();
@@ -289,6 +389,9 @@ impl Logic for Sequencer {
         for i in 0..self._masked {
             self.sign_key[i].next = self.columns.sign_key[i].val();
             self.sign_start[i].next = self.columns.sign_start[i].val();
+        }
+        for i in 0..self._dynamic {
+            self.col_soon[i].next = self.columns.col_soon[i].val();
         }
         self.col_valid.next = self.columns.col_valid.val();
         self.col_first.next = self.columns.col_first.val();
@@ -341,6 +444,16 @@ impl Sequencer {
             bank: 0,
             last: 0,
         };
+        let set = Action::Set { to: SetTo::Pointer, from: None, add: 0 };
+        let arguments: Vec<Arguments> =
+            shape.bank.attention.iter().map(|_| Arguments::new(shape)).collect();
+        let dynamic = arguments.len();
+        let ports = || arguments.iter();
+        let ends = isa.loop_arg_fields();
+        let end_at = ends.last().map_or(0, |f| f.at);
+        let set_fields = isa.set_fields();
+        let set_end = set_fields.last().map_or(0, |f| f.at + f.bits);
+        let rounds = u(isa.round_bits());
         let columns = ColumnControl::new(shape);
         let commands = DramCommands::new(shape);
         let vectors = VectorIssue::new(shape);
@@ -350,6 +463,19 @@ impl Sequencer {
         Sequencer {
             prog_addr: Wire::new(pc),
             prog_data: Wire::new(word),
+            arg_we: vec![Signal::default(); dynamic],
+            arg_addr: ports().map(|a| Wire::new(a.arg_addr.ty())).collect(),
+            arg_data: ports().map(|a| Wire::new(a.arg_data.ty())).collect(),
+            param_we: vec![Signal::default(); dynamic],
+            param_index: ports().map(|a| Wire::new(a.param_index.ty())).collect(),
+            param_value: ports().map(|a| Wire::new(a.param_value.ty())).collect(),
+            col_soon: columns.col_soon.clone(),
+            counting: vec![Flop::default(); dynamic],
+            enter: vec![Signal::default(); dynamic],
+            skip: vec![Signal::default(); dynamic],
+            skip_to: vec![Wire::new(u(isa.dynamic.end_bits)); dynamic],
+            due_within: vec![Wire::new(u(isa.dynamic.within_bits)); dynamic],
+            not_due: vec![Signal::default(); dynamic],
             cmd: Wire::new(commands.cmd.ty()),
             cmd_row: Wire::new(commands.cmd_row.ty()),
             cmd_col: Wire::new(commands.cmd_col.ty()),
@@ -377,9 +503,9 @@ impl Sequencer {
             pc_next: Wire::new(pc),
             loop_count: Wire::new(u(isa.count_bits)),
             body_start: Wire::new(pc),
-            rounds_left: Wire::new(u(isa.count_bits)),
+            rounds_left: Wire::new(rounds),
             loop_start: vec![Reg::new(pc); LOOP_DEPTH],
-            loop_left: vec![Reg::new(u(isa.count_bits)); LOOP_DEPTH],
+            loop_left: vec![Reg::new(rounds); LOOP_DEPTH],
             op_end: code(Action::End),
             op_row: code(Action::Row { row: 0, col: 0 }),
             op_act: code(Action::Act),
@@ -390,10 +516,16 @@ impl Sequencer {
             op_next: code(Action::Next),
             op_stream: code(Action::Stream(stream)),
             op_vec: code(Action::Vec(vector)),
+            op_set: code(set),
+            op_loop_arg: code(Action::LoopArg { arg: 0, end: 0 }),
+            op_write: code(Action::Write),
+            op_refresh_due: code(Action::RefreshDue { within: 0 }),
+            least_wait: Const::named(wait_bits, MIN_DELAY as usize - 1),
             refresh_interval: Const::named(index_bits(interval + 1), interval as usize),
             refresh_wait: Const::named(wait_bits, refresh_wait as usize),
             delay_at: Const::new(OPCODE_BITS as usize),
             operands_at: Const::new(isa.operands_at() as usize),
+            end_at: Const::new(end_at as usize),
             _loops: LOOP_DEPTH,
             _inner_loops: LOOP_DEPTH - 1,
             _mode: columns.mode.len(),
@@ -401,6 +533,10 @@ impl Sequencer {
             _bank_loads: vectors.bank.len(),
             _coats: columns.coats_less_1.len(),
             _masked: columns.sign_key.len(),
+            _dynamic: dynamic,
+            _set_operands: set_end - isa.operands_at(),
+            _end_bits: isa.dynamic.end_bits,
+            _within_bits: isa.dynamic.within_bits,
             _delay_bits: isa.delay_bits,
             _count_bits: isa.count_bits,
             _row_operands: commands.operands.ty().width,
@@ -408,6 +544,7 @@ impl Sequencer {
             _vec_operands: vectors.operands.ty().width,
             _refi: shape.refi,
             _rfc: shape.rfc,
+            arguments: arguments.into_iter().map(Inst::new).collect(),
             commands: Inst::new(commands),
             columns: Inst::new(columns),
             vectors: Inst::new(vectors),
@@ -422,15 +559,26 @@ impl Unit for Sequencer {
     }
 
     fn contract(&self) -> Contract {
+        let (codes, meaning, args) = match self._dynamic {
+            0 => ("", "", ""),
+            _ => (
+                ", 11 set, 12 loop of an argument, 13 write, 14 refresh that may be due",
+                " A loop of an argument that is 0 goes on behind its Next. A refresh that may be due \
+                 comes if fewer clocks than it says are left to an idle one, and otherwise takes 2 \
+                 clocks.",
+                " Nor is argument memory.",
+            ),
+        };
         Contract {
             summary: format!(
                 "Sequencer: runs a program of at most {} words.",
                 self.program.words().len()
             ),
-            formula: "An instruction issues, and the next one as many clocks later as its delay says; \
-                      its effect is on the ports one clock after it issues. Loop repeats what \
-                      follows, up to its Next, count times."
-                .into(),
+            formula: format!(
+                "An instruction issues, and the next one as many clocks later as its delay says; \
+                 its effect is on the ports one clock after it issues. Loop repeats what \
+                 follows, up to its Next, count times.{meaning}"
+            ),
             latency: format!(
                 "start_i to the program's first effect: 2 clocks, or the end of an idle refresh. \
                  When no program runs, a refresh comes at most {} clocks after the last one and \
@@ -441,13 +589,13 @@ impl Unit for Sequencer {
             layout: format!(
                 "A program word holds, lowest first, opcode (4 bits), delay ({}), operands. Opcodes: \
                  0 end, 1 wait, 2 row, 3 activate, 4 read, 5 precharge, 6 refresh, 7 loop, 8 next, 9 \
-                 stream, 10 vector operation.",
+                 stream, 10 vector operation{codes}.",
                 self._delay_bits
             ),
             preconditions: format!(
                 "Delays are at least 2. Loops nest at most {} deep. A program begins with a refresh \
                  and ends with all banks precharged; it sets the row counter and the stream before it \
-                 uses them. Program memory is not written while it runs.",
+                 uses them. Program memory is not written while it runs.{args}",
                 self._loops
             ),
         }
@@ -456,10 +604,12 @@ impl Unit for Sequencer {
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         vec![
             ("prog_we", "host: program memory"),
+            ("arg_we", "host: argument memory"),
             ("start", "host: run"),
             ("cmd_valid", "DRAM command"),
             ("stream_start", "columns, to the bank units"),
             ("vec_start", "vector operation, to the buffer unit"),
+            ("param_we", "parameters, to the attention units"),
         ]
     }
 

@@ -1,5 +1,6 @@
 //! What a stream's columns mean, counted at the read and delayed to the data.
 
+use crate::attention::PROB_AHEAD;
 use crate::hdl::prelude::*;
 use crate::shape::{choice_bits, index_bits, ChannelShape, StreamMode};
 use crate::timing::SEED_CLOCKS;
@@ -30,6 +31,8 @@ pub struct ColumnControl {
     pub sign_key: Vec<Wire<Out>>,
     /// Seeds the sign generator.
     pub sign_start: Vec<Signal<Out, Bit>>,
+    /// The data of a column are there in [`PROB_AHEAD`] clocks; only with attention units.
+    pub col_soon: Vec<Signal<Out, Bit>>,
     /// The data of a column are there.
     pub col_valid: Signal<Out, Bit>,
     /// It is the first of its matrix row.
@@ -62,12 +65,14 @@ pub struct ColumnControl {
     key_at: Const,
     block_at: Const,
     data_at: Const,
+    soon_at: Const,
     seed_at: Const,
     _mode: usize,
     _blocks: usize,
     _coats: usize,
     _masked: usize,
     _masked_of_many: usize,
+    _soon: usize,
     _mode_bits: u32,
     _columns_bits: u32,
     _beats_bits: u32,
@@ -171,6 +176,9 @@ impl Logic for ColumnControl {
                 self.lasts.d.next = (self.lasts.q.val() << 1) | 1.into();
             }
         }
+        for i in 0..self._soon {
+            self.col_soon[i].next = self.reads.q.val().get_bit(self.soon_at.val());
+        }
         self.col_valid.next = self.reads.q.val().get_bit(self.data_at.val());
         self.col_first.next = self.firsts.q.val().get_bit(self.data_at.val());
         self.col_last.next = self.lasts.q.val().get_bit(self.data_at.val());
@@ -201,6 +209,7 @@ impl ColumnControl {
         let coats = shape.bank.gated.and_then(|g| g.generated_signs).filter(|_| masked > 0);
         let coats_bits = coats.map_or(0, choice_bits);
         let (blocks, block) = (shape.bank.blocks.iter().len(), u(5 * isa.block_bits));
+        let soon = shape.bank.attention.iter().len();
         let mode_bits = choice_bits(modes.len() as u32);
         let fields = isa.stream_fields();
         let end = fields.last().map_or(0, |f| f.at + f.bits);
@@ -215,6 +224,7 @@ impl ColumnControl {
             coats_less_1: vec![Wire::new(u(coats_bits)); some(coats_bits)],
             sign_key: vec![Wire::new(u(32)); masked],
             sign_start: vec![Signal::default(); masked],
+            col_soon: vec![Signal::default(); soon],
             col_beats: Wire::new(u(index_bits(shape.beats))),
             stream_mode: vec![Reg::new(u(mode_bits)); some(mode_bits)],
             operand_columns: Wire::new(u(isa.columns_bits)),
@@ -236,11 +246,13 @@ impl ColumnControl {
             key_at: at(4),
             block_at: at(5),
             data_at: Const::new(shape.read_latency as usize),
+            soon_at: Const::new(shape.read_latency.saturating_sub(PROB_AHEAD) as usize),
             seed_at: Const::new(shape.read_latency.saturating_sub(SEED_CLOCKS) as usize),
             _mode: some(mode_bits),
             _blocks: blocks,
             _coats: some(coats_bits),
             _masked: masked,
+            _soon: soon,
             _masked_of_many: masked * some(mode_bits),
             _mode_bits: mode_bits,
             _columns_bits: isa.columns_bits,
@@ -264,6 +276,10 @@ impl Unit for ColumnControl {
             0 => String::new(),
             _ => format!(" sign_start_o comes {SEED_CLOCKS} clocks before a row's first column."),
         };
+        let soon = match self._soon {
+            0 => String::new(),
+            _ => format!(" col_soon_o comes {PROB_AHEAD} clocks before col_valid_o."),
+        };
         Contract {
             summary: "Column control: what a stream's columns mean, at the clock of their data."
                 .into(),
@@ -273,7 +289,7 @@ impl Unit for ColumnControl {
                     .into(),
             latency: format!(
                 "1 clock from stream_i to the stream's operands; {} clocks from read_i, which is \
-                 {latency} from the command on the port, to col_valid_o.{seed}",
+                 {latency} from the command on the port, to col_valid_o.{seed}{soon}",
                 latency + 1
             ),
             throughput: "One column per clock.".into(),

@@ -11,8 +11,11 @@ pub const CMD_READ: u32 = 1;
 pub const CMD_PRE: u32 = 2;
 /// `cmd_o` of a refresh.
 pub const CMD_REF: u32 = 3;
+/// `cmd_o` of a write, where there are any.
+pub const CMD_WRITE: u32 = 4;
 
-/// One strobe per clock, at most; the command is on the port one clock later.
+/// One strobe per clock, at most; the command is on the port one clock later. Optional ports are
+/// `Vec`s of none or one.
 #[derive(LogicBlock, Default)]
 pub struct DramCommands {
     /// Clock.
@@ -30,6 +33,16 @@ pub struct DramCommands {
     pub pre: Signal<In, Bit>,
     /// Refreshes.
     pub refresh: Signal<In, Bit>,
+    /// Writes the counted column, and counts it up; only where columns are written, as what follows.
+    pub write: Vec<Signal<In, Bit>>,
+    /// Sets the row counter, and the column counter to 0.
+    pub set_row: Vec<Signal<In, Bit>>,
+    /// The row.
+    pub new_row: Vec<Wire<In>>,
+    /// Sets the column counter.
+    pub set_col: Vec<Signal<In, Bit>>,
+    /// The column.
+    pub new_col: Vec<Wire<In>>,
 
     /// A command, to every bank.
     pub cmd_valid: Signal<Out, Bit>,
@@ -37,7 +50,7 @@ pub struct DramCommands {
     pub cmd: Wire<Out>,
     /// Row of an activate.
     pub cmd_row: Wire<Out>,
-    /// Column of a read.
+    /// Column of a read or a write.
     pub cmd_col: Wire<Out>,
 
     operand_row: Wire<Local>,
@@ -52,8 +65,10 @@ pub struct DramCommands {
     cmd_read: Const,
     cmd_pre: Const,
     cmd_ref: Const,
+    cmd_write: Const,
     col_at: Const,
     last_col: Const,
+    _writes: usize,
     _row_bits: u32,
     _col_bits: u32,
 }
@@ -79,6 +94,21 @@ impl Logic for DramCommands {
             self.row.d.next = self.operand_row.val();
             self.col.d.next = self.operand_col.val();
         }
+        for i in 0..self._writes {
+            if self.write[i].val() {
+                self.col.d.next = self.col.q.val() + 1.into();
+                if self.col.q.val() == self.last_col.val() {
+                    self.col.d.next = 0.into();
+                }
+            }
+            if self.set_row[i].val() {
+                self.row.d.next = self.new_row[i].val();
+                self.col.d.next = 0.into();
+            }
+            if self.set_col[i].val() {
+                self.col.d.next = self.new_col[i].val();
+            }
+        }
 
         comment!("---- command port ----");
         self.command_valid.d.next =
@@ -97,6 +127,13 @@ impl Logic for DramCommands {
         if self.refresh.val() {
             self.command.d.next = self.cmd_ref.val().into();
         }
+        for i in 0..self._writes {
+            if self.write[i].val() {
+                self.command_valid.d.next = true;
+                self.command.d.next = self.cmd_write.val().into();
+                self.command_col.d.next = self.col.q.val();
+            }
+        }
         self.cmd_valid.next = self.command_valid.q.val();
         self.cmd.next = self.command.q.val();
         self.cmd_row.next = self.command_row.q.val();
@@ -109,22 +146,32 @@ impl DramCommands {
     pub fn new(shape: &ChannelShape) -> Self {
         let (row, col) = (u(index_bits(shape.dram_rows)), u(index_bits(shape.dram_cols)));
         let isa = &shape.isa;
+        let writes = shape.write_latency.iter().len();
+        let bits = if writes > 0 { 3 } else { 2 };
+        let code = |cmd: u32| Const::named(bits, cmd as usize);
         DramCommands {
+            write: vec![Signal::default(); writes],
+            set_row: vec![Signal::default(); writes],
+            new_row: vec![Wire::new(row); writes],
+            set_col: vec![Signal::default(); writes],
+            new_col: vec![Wire::new(col); writes],
             operands: Wire::new(u(isa.row_bits + isa.col_bits)),
-            cmd: Wire::new(u(2)),
+            cmd: Wire::new(u(bits)),
             cmd_row: Wire::new(row),
             cmd_col: Wire::new(col),
             operand_row: Wire::new(u(isa.row_bits)),
             operand_col: Wire::new(u(isa.col_bits)),
             row: Reg::new(row),
             col: Reg::new(col),
-            command: Reg::new(u(2)),
+            command: Reg::new(u(bits)),
             command_row: Reg::new(row),
             command_col: Reg::new(col),
-            cmd_act: Const::named(2, CMD_ACT as usize),
-            cmd_read: Const::named(2, CMD_READ as usize),
-            cmd_pre: Const::named(2, CMD_PRE as usize),
-            cmd_ref: Const::named(2, CMD_REF as usize),
+            cmd_act: code(CMD_ACT),
+            cmd_read: code(CMD_READ),
+            cmd_pre: code(CMD_PRE),
+            cmd_ref: code(CMD_REF),
+            cmd_write: code(CMD_WRITE),
+            _writes: writes,
             col_at: Const::new(isa.row_bits as usize),
             last_col: Const::new(shape.dram_cols as usize - 1),
             _row_bits: isa.row_bits,
@@ -140,11 +187,15 @@ impl Unit for DramCommands {
     }
 
     fn contract(&self) -> Contract {
+        let write = match self._writes {
+            0 => String::new(),
+            _ => format!(", {CMD_WRITE} to write"),
+        };
         Contract {
             summary: "DRAM commands: the row and column counters and the command port.".into(),
             formula: format!(
                 "cmd_o is {CMD_ACT} to activate, {CMD_READ} to read, {CMD_PRE} to precharge, \
-                 {CMD_REF} to refresh."
+                 {CMD_REF} to refresh{write}."
             ),
             latency: "1 clock from a strobe to the command.".into(),
             layout: format!(

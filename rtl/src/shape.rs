@@ -116,22 +116,32 @@ impl ChannelShape {
         want(!modes.is_empty(), "there is a stream mode");
         want(self.program_depth > 0, "there is program memory");
         let dynamic = &isa.dynamic;
+        let widths = [
+            dynamic.to_bits,
+            dynamic.arg_bits,
+            dynamic.add_bits,
+            dynamic.end_bits,
+            dynamic.within_bits,
+        ];
         want(
-            (self.arg_words > 0) == (dynamic.arg_bits > 0),
-            "there is argument memory where the program takes arguments",
+            widths.iter().all(|&bits| (bits > 0) == bank.attention.is_some()),
+            "there are fields of arguments where there is attention",
         );
-        want(self.arg_words <= 1 << 16, "there are at most 65536 arguments");
         want(
-            dynamic.end_bits == 0 || dynamic.arg_bits > 0,
-            "a loop that an argument counts has a field for it",
+            (self.arg_words > 0) == bank.attention.is_some() && self.arg_words <= 1 << 16,
+            "there is argument memory where there is attention, of at most 65536 words",
+        );
+        want(
+            dynamic.arg_bits <= index_bits(self.arg_words),
+            "the field of an argument is no wider than its address",
         );
         want(
             dynamic.end_bits <= index_bits(self.program_depth),
             "the end field is no wider than a program address",
         );
         want(
-            dynamic.param_bits <= bank.attention.as_ref().map_or(0, |a| a.param_bits()),
-            "the parameter field is no wider than a parameter's number",
+            dynamic.param_bits == bank.attention.as_ref().map_or(0, |a| a.param_bits()),
+            "the parameter field is as wide as the parameters need",
         );
         want(dynamic.add_bits <= ARG_BITS && dynamic.within_bits <= 32, "constants have 32 bits");
         want(isa.row_bits <= index_bits(self.dram_rows), "the row field is no wider than a row");
@@ -182,6 +192,14 @@ impl ChannelShape {
         );
         want(buffer.word_bits <= 64, "a word of vector memory has at most 64 bits");
         want(bank.result_bits <= buffer.word_bits, "a word of vector memory holds a result");
+        want(
+            bank.attention.as_ref().is_none_or(|a| a.result_bits <= bank.result_bits),
+            "a result is as wide as those of attention",
+        );
+        want(
+            bank.byte_words == 0 || bank.byte_words == bank.loaded_words(),
+            "input memory has as many words as a query has sub-vectors",
+        );
         want(collects, "results are collected");
         want(
             has(VecOp::LoadBytes) == (bank.byte_words > 0 || bank.attention.is_some()),
@@ -311,6 +329,17 @@ pub struct BankShape {
 }
 
 impl BankShape {
+    /// Words of input memory that loads of bytes address: those of the bank unit, or the sub-vectors
+    /// of a query.
+    pub fn loaded_words(&self) -> u32 {
+        self.byte_words.max(self.attention.as_ref().map_or(0, |a| a.parts()))
+    }
+
+    /// Whether there is anything in a bank unit.
+    pub fn has_unit(&self) -> bool {
+        self.modes().iter().any(|m| !matches!(m, StreamMode::Attention(_)))
+    }
+
     /// The stream modes of this unit; a mode's number is its index here.
     pub fn modes(&self) -> Vec<StreamMode> {
         let mut modes = Vec::new();

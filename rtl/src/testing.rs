@@ -1,6 +1,7 @@
 //! What the tests of the units share: random numbers, small shapes, the rule of the signs.
 
-use crate::isa::IsaShape;
+use crate::attention::{AttentionShape, PROB_AHEAD};
+use crate::isa::{DynamicIsa, IsaShape};
 use crate::shape::{index_bits, BankShape, BlockShape, BufferShape, ChannelShape, LookupShape};
 
 /// Splitmix64: the same numbers everywhere.
@@ -84,10 +85,10 @@ pub fn channel(bank: BankShape) -> ChannelShape {
             block_bits: if bank.blocks.is_some() { 9 } else { 0 },
             addr_bits: 8,
             bank_bits: 0,
-            dynamic: Default::default(),
+            dynamic: DynamicIsa::least(bank.attention.as_ref()),
         },
         program_depth: 64,
-        arg_words: 0,
+        arg_words: if bank.attention.is_some() { 16 } else { 0 },
         bank,
         buffer: BufferShape { word_bits: 32, depth: 64, ops: vec![], requant: None, mul_bits: 16 },
     }
@@ -124,4 +125,103 @@ pub fn blocks(t_bits: u32) -> BlockShape {
         u_bits: 32,
         result_bits: 40,
     }
+}
+
+/// 2^15 * 2^-(y / 4096), rounded as the softmax rounds; 0 beyond 16 octaves. By the table's meaning.
+pub fn exp2_neg(y: i128) -> i128 {
+    let entry = |a: i128| (32768.0 * (-(a as f64) / 64.0).exp2()).round() as i128;
+    let (octaves, piece, along) = (y >> 12, y >> 6 & 63, y & 63);
+    if octaves > 16 {
+        return 0;
+    }
+    let fall = ((entry(piece) - entry(piece + 1)) * along + 32) >> 6;
+    let half = (1i128 << octaves) >> 1;
+    (entry(piece) - fall + half) >> octaves
+}
+
+/// About 2^46 / `sum`, with its exponent: (r, floor(log2 sum)). By the table's meaning.
+pub fn reciprocal(sum: i128) -> (i128, u32) {
+    let entry = |a: i128| (2f64.powi(31) / (32768 + 512 * a) as f64).round() as i128;
+    let exponent = sum.ilog2();
+    let scaled = sum >> (exponent - 15);
+    let (piece, along) = (scaled >> 9 & 63, scaled & 511);
+    (entry(piece) - (((entry(piece) - entry(piece + 1)) * along + 256) >> 9), exponent)
+}
+
+/// Attention in `members * groups` banks of `members` banks a token, of one query and head.
+pub fn softmax(members: u32, slices: u32, groups: u32) -> AttentionShape {
+    let sub = 4;
+    AttentionShape {
+        dim: members * slices * sub,
+        sub,
+        k: 256,
+        members,
+        slices,
+        groups,
+        queries: 1,
+        query_heads: 1,
+        sink: 4,
+        recent: 8,
+        tokens: 200,
+        mul: 40000,
+        shift: 14,
+        frac: 4,
+        result_bits: 16,
+        exp_table: (0..65)
+            .map(|i| (32768.0 * (-f64::from(i) / 64.0).exp2()).round() as u32)
+            .collect(),
+        reciprocal_table: (0..65)
+            .map(|i| (2f64.powi(31) / f64::from(32768 + 512 * i)).round() as u32)
+            .collect(),
+    }
+}
+
+/// A cache of `parts` sub-vectors of `sub` elements on `banks` banks, with `k` centroids and
+/// `queries` of `query_heads` rows each.
+pub fn attention(
+    banks: u32,
+    (parts, sub, k): (u32, u32, u32),
+    (queries, query_heads): (u32, u32),
+    (sink, recent, tokens): (u32, u32, u32),
+) -> AttentionShape {
+    let table = |scale: f64, power: &dyn Fn(f64) -> f64| -> Vec<u32> {
+        (0..=64).map(|i| (scale * power(f64::from(i) / 64.0)).round() as u32).collect()
+    };
+    let members = banks.min(parts);
+    AttentionShape {
+        dim: parts * sub,
+        sub,
+        k,
+        members,
+        slices: parts / members,
+        groups: banks / members,
+        queries,
+        query_heads,
+        sink,
+        recent,
+        tokens,
+        mul: 40_000,
+        shift: 10,
+        frac: 4,
+        result_bits: 16,
+        exp_table: table(32768.0, &|x| (-x).exp2()),
+        reciprocal_table: table(65536.0, &|x| 1.0 / (1.0 + x)),
+    }
+}
+
+/// A channel with such a cache and nothing else, on columns of 256 bits.
+pub fn attention_channel(banks: u32, attention: AttentionShape, beat_bits: u32) -> ChannelShape {
+    let bank = BankShape {
+        lookups: vec![],
+        gated: None,
+        blocks: None,
+        mac: None,
+        attention: Some(attention),
+        byte_words: 0,
+        result_bits: 24,
+    };
+    let beats = 256 / beat_bits;
+    let base = channel(bank);
+    let isa = IsaShape { mode_bits: 4, beats_bits: index_bits(beats), ..base.isa };
+    ChannelShape { banks, beats, beat_bits, read_latency: PROB_AHEAD, isa, ..base }
 }

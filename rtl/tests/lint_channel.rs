@@ -6,22 +6,48 @@ mod shapes;
 mod tools;
 
 use pimc_rtl::channel::emit_channel;
+use pimc_rtl::hdl::Inst;
+use pimc_rtl::sequencer::Sequencer;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::sv::Provenance;
+use pimc_rtl::sv::{emit, Provenance};
+
+fn provenance() -> Provenance {
+    Provenance { version: "0.1.0".into(), source: vec!["lint.ir".into()], ..Provenance::default() }
+}
 
 fn lint(name: &str, shape: &ChannelShape) {
     assert_eq!(shape.check(), Ok(()), "{name}");
-    let provenance = Provenance {
-        version: "0.1.0".into(),
-        source: vec!["lint.ir".into()],
-        ..Provenance::default()
-    };
-    tools::lint(name, "pimc_channel", &emit_channel(shape, &provenance));
+    tools::lint(name, "pimc_channel", &emit_channel(shape, &provenance()));
+}
+
+/// Fields of one bit and fields as wide as an argument, a depth that is no power of two.
+#[test]
+fn a_sequencer_with_arguments() {
+    let narrow = shapes::cached();
+    let mut wide = shapes::cached();
+    (wide.arg_words, wide.program_depth) = (37, 300);
+    let d = &mut wide.isa.dynamic;
+    (d.arg_bits, d.add_bits, d.end_bits, d.within_bits) = (6, 32, 9, 20);
+    for (name, shape) in [("narrow", narrow), ("wide", wide)] {
+        assert_eq!(shape.check(), Ok(()), "{name}");
+        let files = emit(&Inst::new(Sequencer::new(&shape)), &provenance());
+        tools::lint(&format!("arguments/{name}"), "pimc_sequencer", &files);
+    }
 }
 
 #[test]
 fn every_block() {
     lint("every_block", &shapes::everything());
+}
+
+#[test]
+fn every_block_and_attention() {
+    lint("every_block_and_attention", &shapes::cached());
+}
+
+#[test]
+fn attention_alone() {
+    lint("attention_alone", &shapes::attention_alone());
 }
 
 #[test]

@@ -443,12 +443,16 @@ impl Run<'_> {
         let mut sim = Simulation::new(&built, &plan.shape, &self.tree.dir.join("mem"))?;
         let inputs: Vec<_> =
             self.vectors.iter().map(|v| self.tree.compiled.host_writes(v)).collect();
+        let steps = self.steps.as_deref().unwrap_or_default();
+        let args: Vec<Vec<u32>> = steps.iter().map(|step| step.memory.clone()).collect();
+        let longest = steps.iter().map(|step| step.end).max().unwrap_or(plan.cycles);
         let job = Job {
             constants: &self.tree.constants,
             program: &self.program_words()?,
             inputs: &inputs,
+            args: &args,
             result: (plan.result.addr, plan.result.len as usize),
-            max_clocks: 2 * (plan.cycles + u64::from(plan.shape.refi)),
+            max_clocks: 2 * (longest + u64::from(plan.shape.refi)),
             folder: folder.path(),
             format: options.wave_format,
             keep_first: options.wave.as_deref(),
@@ -459,7 +463,12 @@ impl Run<'_> {
             Box::new(PlanReference::given(compiled, self.vectors, steps, vector))
         };
         let done = |n| self.progress.vectors(n, self.vectors.len());
-        let outcome = rtl_level::run(&mut sim, &job, &reference, &done)?;
+        let mut outcome = rtl_level::run(&mut sim, &job, &reference, &done)?;
+        for result in &mut outcome.results {
+            // In the order of its elements.
+            let word = |addr: u32| result.get((addr - plan.result.addr) as usize).copied();
+            *result = plan.result_of(&word);
+        }
         report.waves = WaveSummary {
             vectors: outcome.waves.runs as usize,
             bytes: outcome.wave_bytes,

@@ -18,7 +18,7 @@ use pimc_lower::commands::{Command as Issued, Timed};
 use pimc_lower::images::{Banks, Column};
 use pimc_lower::legality;
 use pimc_rtl::native::{Command, Inputs, NativeChannel};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A channel with its DRAM, its program and constants loaded.
 pub(crate) struct Native<'a> {
@@ -34,6 +34,11 @@ struct Dram<'a> {
     latency: u64,
     open: Option<u32>,
     due: VecDeque<(u64, Vec<u64>)>,
+    /// From a write to its data, and the writes whose data are to come: clock, row, column.
+    write_latency: u64,
+    writes: VecDeque<(u64, u32, u32)>,
+    /// Columns of all banks that were written, by row and column: they hide what `banks` hold.
+    written: BTreeMap<(u32, u32), Vec<u64>>,
     /// Whether the pins hold a column that must not stay there.
     shown: bool,
     noise: u64,
@@ -55,6 +60,14 @@ impl Dram<'_> {
         Some(vec![self.noise; words])
     }
 
+    /// Takes what is on the pins of written data in clock `now`, if it is that of a write.
+    fn take(&mut self, now: u64, pins: impl FnOnce() -> Vec<u64>) {
+        if let Some(&(_, row, col)) = self.writes.front().filter(|write| write.0 == now) {
+            self.writes.pop_front();
+            self.written.insert((row, col), pins());
+        }
+    }
+
     fn command(&mut self, command: Command, now: u64) {
         match command {
             Command::Activate(row) => self.open = Some(row),
@@ -65,8 +78,17 @@ impl Dram<'_> {
                 let column = |bank| -> Column {
                     row.and_then(|r| self.banks.column(bank, r, col)).unwrap_or([!self.noise; 4])
                 };
-                let words = (0..self.count).flat_map(column).collect();
+                let written = row.and_then(|r| self.written.get(&(r, col)));
+                let words = match written {
+                    Some(words) => words.clone(),
+                    None => (0..self.count).flat_map(column).collect(),
+                };
                 self.due.push_back((now + self.latency, words));
+            }
+            Command::Write(col) => {
+                if let Some(row) = self.open {
+                    self.writes.push_back((now + self.write_latency, row, col));
+                }
             }
         }
     }
@@ -81,6 +103,9 @@ impl<'a> Native<'a> {
             latency: shape.read_latency.into(),
             open: None,
             due: VecDeque::new(),
+            write_latency: shape.write_latency.unwrap_or(0).into(),
+            writes: VecDeque::new(),
+            written: BTreeMap::new(),
             shown: true,
             noise: 0x9e37_79b9_7f4a_7c15,
         };
@@ -122,6 +147,9 @@ impl<'a> Native<'a> {
         let compiled = &self.tree.compiled;
         for (addr, word) in compiled.host_writes(&vectors[vector]) {
             self.host_write(addr, word);
+        }
+        for &(addr, word) in steps.map_or(&[][..], |steps| &steps[vector].args) {
+            self.idle(&Inputs { argument: Some((addr, word)), ..Inputs::default() });
         }
         let mut reference = PlanReference::given(compiled, vectors, steps, vector);
         let cycles = steps.map_or(compiled.plan.cycles, |steps| steps[vector].end);
@@ -170,6 +198,7 @@ impl<'a> Native<'a> {
                 Inputs { start: clock == 0, rd_data: data.as_deref(), ..Inputs::default() };
             self.channel.drive(&inputs);
             let out = self.channel.outputs();
+            self.dram.take(now, || self.channel.write_data());
             if let (Some(command), true) = (out.command, clock > 0) {
                 self.dram.command(command, now);
                 let cycle = now - *first.get_or_insert(now);
@@ -184,6 +213,7 @@ impl<'a> Native<'a> {
             let (code, row, col) = match out.command {
                 Some(Command::Activate(row)) => (0, row, 0),
                 Some(Command::Read(col)) => (1, 0, col),
+                Some(Command::Write(col)) => (4, 0, col),
                 Some(Command::Precharge) => (2, 0, 0),
                 Some(Command::Refresh) => (3, 0, 0),
                 None => (0, 0, 0),
@@ -244,6 +274,7 @@ fn issued(command: Command, open: Option<u32>) -> Issued {
     match command {
         Command::Activate(row) => Issued::Act { row },
         Command::Read(col) => Issued::Read { row: open.unwrap_or_default(), col },
+        Command::Write(col) => Issued::Write { row: open.unwrap_or_default(), col },
         Command::Precharge => Issued::Pre,
         Command::Refresh => Issued::Ref,
     }

@@ -18,6 +18,8 @@ pub struct Job<'a> {
     pub program: &'a [u128],
     /// Per vector: what the host writes before its run.
     pub inputs: &'a [Vec<(u32, i64)>],
+    /// Per vector: the program's arguments; none where it takes none.
+    pub args: &'a [Vec<u32>],
     /// Where the result lies: address and length.
     pub result: (u32, usize),
     /// Clocks after which a run is given up.
@@ -134,7 +136,9 @@ fn simulate(
         if traced {
             sim.open_wave(&path)?;
         }
-        let ended = write_all(sim, inputs).and_then(|()| sim.run(job.max_clocks));
+        let args = job.args.get(vector).map_or(&[][..], Vec::as_slice);
+        let written = sim.write_args(args).and_then(|()| write_all(sim, inputs));
+        let ended = written.and_then(|()| sim.run(job.max_clocks));
         sim.close_wave();
         let end = ended?;
         out.clocks += end.clocks;

@@ -13,6 +13,8 @@ use pimc_lower::interp::{Event, Machine};
 pub struct StepRun {
     /// Arguments that the host writes before it: address and word.
     pub args: Vec<(u32, u32)>,
+    /// Argument memory then.
+    pub memory: Vec<u32>,
     /// Everything that happens.
     pub events: Vec<Event>,
     /// The result.
@@ -64,7 +66,8 @@ impl<'a> Steps<'a> {
             }
         }
         (run.result, run.end) = plan.run_to_end(&mut self.machine, inputs, &mut run.events)?;
-        run.estimate = plan.estimate_with(self.machine.args());
+        run.memory = self.machine.args().to_vec();
+        run.estimate = plan.estimate_with(&run.memory);
         Ok(run)
     }
 

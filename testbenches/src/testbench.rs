@@ -4,7 +4,7 @@ use crate::dram::{DramTiming, DRAM_BANK, DRAM_BUS, DRAM_PACKAGE, DRAM_RULES, RUL
 use crate::error::Error;
 use crate::verilator::{Built, Design, Model, Port, PortId, WaveFormat};
 use crate::wave::reader::sign_extend;
-use crate::wave::signals::signal_names;
+use crate::wave::signals::{attention_names, signal_names};
 use pimc_rtl::shape::{index_bits, ChannelShape};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub fn testbench(
     timing: &DramTiming,
     image_rows: u64,
 ) -> [(String, String); 6] {
-    let numbers = [
+    let mut numbers = vec![
         ("Banks", u64::from(shape.banks)),
         ("ProgAddrBits", index_bits(shape.program_depth).into()),
         ("ProgBits", shape.isa.word_bits().into()),
@@ -50,13 +50,21 @@ pub fn testbench(
         ("Cols", shape.dram_cols.into()),
         ("ColBits", (shape.beats * shape.beat_bits).into()),
         ("ReadLatency", shape.read_latency.into()),
+        ("WriteLatency", shape.write_latency.unwrap_or(0).into()),
+        ("CmdBits", if shape.write_latency.is_some() { 3 } else { 2 }),
     ];
+    let mut defines = "";
+    if shape.write_latency.is_some() {
+        numbers.push(("ArgWords", shape.arg_words.into()));
+        numbers.push(("ArgAddrBits", index_bits(shape.arg_words).into()));
+        defines = "`define PIMC_TB_WRITES\n";
+    }
     let (name, text) =
         package("pimc_tb_pkg", "Shape of the channel and numbers of the DRAM.", &numbers);
     // Packed as `timing_t` of pimc_dram_pkg is.
     let dram = format!("{}endpackage\n", timing.constant("Timing"));
     [
-        (name, text.replace("endpackage\n", &dram)),
+        (name, defines.to_string() + &text.replace("endpackage\n", &dram)),
         ("pimc_dram_pkg.sv".into(), DRAM_PACKAGE.into()),
         ("pimc_dram_rules.sv".into(), DRAM_RULES.into()),
         ("pimc_dram_bus.sv".into(), DRAM_BUS.into()),
@@ -76,7 +84,7 @@ pub fn design(
 ) -> Design {
     let addr_bits = u64::from(index_bits(shape.buffer.depth));
     let prog_addr_bits = u64::from(index_bits(shape.program_depth));
-    let ports = [
+    let mut ports = vec![
         ("rst_ni", 1),
         ("load_i", 1),
         ("quiet_i", 1),
@@ -98,6 +106,10 @@ pub fn design(
         ("cycle_o", 64),
         ("earliest_o", 64),
     ];
+    if shape.write_latency.is_some() {
+        let arg_addr_bits = index_bits(shape.arg_words).into();
+        ports.extend([("arg_we_i", 1), ("arg_addr_i", arg_addr_bits), ("arg_data_i", 32)]);
+    }
     let mut sources = rtl.to_vec();
     sources.extend(testbench(shape, timing, image_rows));
     Design {
@@ -105,7 +117,7 @@ pub fn design(
         control: control(&sources, traced),
         sources,
         params: Vec::new(),
-        ports: ports.map(|(n, b)| Port { name: n.into(), bits: b as u32 }).to_vec(),
+        ports: ports.into_iter().map(|(n, b)| Port { name: n.into(), bits: b as u32 }).collect(),
         waves,
     }
 }
@@ -118,7 +130,8 @@ fn control(sources: &[(String, String)], traced: Traced) -> String {
         let repeated = source.lines().filter_map(|l| l.strip_prefix("module ")).filter_map(|l| {
             let module = l.split([' ', '(', '#']).next()?;
             let repeated = ["pimc_dram_bank", "pimc_dram_bus", "pimc_vector_alu"].contains(&module);
-            let unit = module.starts_with("pimc_bank_unit") || repeated;
+            let units = ["pimc_bank_unit", "pimc_attention_unit"];
+            let unit = units.iter().any(|name| module.starts_with(name)) || repeated;
             unit.then_some(module)
         });
         for module in repeated {
@@ -142,11 +155,16 @@ fn traced_lines(source: &str) -> Vec<usize> {
     let module = source.lines().find_map(|l| l.strip_prefix("module ")).unwrap_or_default();
     let module = module.split([' ', '(', '#']).next().unwrap_or_default();
     let (channel, buffer, bank) = signal_names();
+    let attention = attention_names();
     let names: Vec<&str> = if module == "pimc_channel" {
-        let way = ["clk_i", "u_buffer", "u_bank", "gen_bank"];
+        let way = ["clk_i", "u_buffer", "u_bank", "gen_bank", "u_attention"];
         channel.iter().copied().chain(way).collect()
     } else if module.starts_with("pimc_bank_unit") {
         bank.to_vec()
+    } else if module == "pimc_attention_banks" {
+        vec!["u_unit", "gen_unit"]
+    } else if module == "pimc_attention_unit" {
+        attention.to_vec()
     } else if module.starts_with("pimc_buffer_unit") {
         buffer.to_vec()
     } else if module == "pimc_tb" {
@@ -208,6 +226,8 @@ struct Ids {
     prog_we: PortId,
     prog_addr: PortId,
     prog_data: PortId,
+    /// Write, address and data of argument memory, where there is one.
+    arg: Option<[PortId; 3]>,
     host_we: PortId,
     host_addr: PortId,
     host_wdata: PortId,
@@ -238,6 +258,8 @@ impl Simulation {
             prog_we: model.port("prog_we_i"),
             prog_addr: model.port("prog_addr_i"),
             prog_data: model.port("prog_data_i"),
+            arg: (shape.arg_words > 0)
+                .then(|| ["arg_we_i", "arg_addr_i", "arg_data_i"].map(|n| model.port(n))),
             host_we: model.port("host_we_i"),
             host_addr: model.port("host_addr_i"),
             host_wdata: model.port("host_wdata_i"),
@@ -250,7 +272,8 @@ impl Simulation {
             violation: ["bank_o", "rule_o", "cycle_o", "earliest_o"].map(|n| model.port(n)),
         };
         let [rst, load, quiet] = ["rst_ni", "load_i", "quiet_i"].map(|n| model.port(n));
-        for port in [ids.prog_we, ids.host_we, ids.start] {
+        let args = ids.arg.iter().map(|arg| arg[0]);
+        for port in [ids.prog_we, ids.host_we, ids.start].into_iter().chain(args) {
             model.set(port, 0);
         }
         model.set(quiet, 1);
@@ -281,6 +304,23 @@ impl Simulation {
             self.model.clock(1)?;
         }
         self.model.set(self.ids.prog_we, 0);
+        Ok(())
+    }
+
+    /// Writes arguments of the program, from the first on; a channel without argument memory takes
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`].
+    pub fn write_args(&mut self, words: &[u32]) -> Result<(), Error> {
+        let Some([we, addr, data]) = self.ids.arg else { return Ok(()) };
+        self.model.set(we, 1);
+        for (at, &word) in words.iter().enumerate() {
+            self.model.set(addr, at as u64);
+            self.model.set(data, word.into());
+            self.model.clock(1)?;
+        }
+        self.model.set(we, 0);
         Ok(())
     }
 

@@ -10,7 +10,9 @@
 // +mem=DIR, NN the bank number in two decimal digits), one column a word, row by row.
 // Rows from ImageRows on hold nothing: reading one gives the pattern.
 //
-// Written data are not kept: the model is of banks that are read.
+// The column of a write is taken from wr_data_i at the end of the cycle WriteLatency cycles after the
+// write's, and kept until it is written again or images are loaded; a write that is one of a row
+// without content is not kept. With a WriteLatency of 0 nothing is.
 //
 // The rules that it checks are those of pimc_dram_rules; the rules between banks are in
 // pimc_dram_bus. The first broken rule is kept on the violation outputs (with its cycle, counted from reset, and the earliest
@@ -26,6 +28,7 @@ module pimc_dram_bank
     parameter int Cols        = 32,   // columns of a row
     parameter int ColBits     = 256,  // bits of a column
     parameter int ReadLatency = 4,    // from a read to its data, at least 1
+    parameter int WriteLatency = 0,   // from a write to its data; 0 where nothing is written
     localparam int RowBits = Rows > 1 ? $clog2(Rows) : 1,
     localparam int ColAddrBits = Cols > 1 ? $clog2(Cols) : 1
 ) (
@@ -45,6 +48,7 @@ module pimc_dram_bank
     input  wire  [ColAddrBits-1:0] cmd_col_i,
     input  wire                    end_i,     // a run ends
     output logic [ColBits-1:0]     rd_data_o,
+    input  wire  [ColBits-1:0]     wr_data_i,
 
     // first broken rule and how many
     output logic [31:0]            violations_o,
@@ -61,12 +65,17 @@ module pimc_dram_bank
   // ---- content ----
   logic [ColBits-1:0] mem [0:DEPTH-1];
 
+  wire                 take;     // the data of a write are there
+  wire [ADDR_BITS-1:0] take_at;  // and belong there
+
   always @(posedge clk_i) begin : load_image
     string dir;
     if (load_i) begin
       if ($value$plusargs("mem=%s", dir) != 0) begin
         $readmemh($sformatf("%0s/bank_%02d.hex", dir, bank_i), mem);
       end
+    end else if (take) begin
+      mem[take_at] <= wr_data_i;
     end
   end
 
@@ -156,6 +165,32 @@ module pimc_dram_bank
       end
     end
   end
+
+  // ---- written data ----
+  generate
+    if (WriteLatency > 0) begin : gen_write
+      wire                    write = cmd && cmd_i == CMD_WRITE && open && !blank;
+      logic [WriteLatency-1:0] due_q;  // bit i: a write was i + 1 cycles ago
+      logic [ADDR_BITS-1:0]    at_q [0:WriteLatency-1];
+      always_ff @(posedge clk_i or negedge rst_ni) begin
+        if (!rst_ni) begin
+          due_q <= '0;
+        end else begin
+          due_q <= WriteLatency'({due_q, write});
+        end
+      end
+      always_ff @(posedge clk_i) begin
+        at_q[0] <= addr[ADDR_BITS-1:0];
+        for (int i = 1; i < WriteLatency; i = i + 1) at_q[i] <= at_q[i-1];
+      end
+      assign take    = due_q[WriteLatency-1];
+      assign take_at = at_q[WriteLatency-1];
+    end else begin : gen_write
+      wire unused_data = &{1'b0, wr_data_i};
+      assign take    = 1'b0;
+      assign take_at = '0;
+    end
+  endgenerate
 
   // ---- what was broken ----
   always_ff @(posedge clk_i or negedge rst_ni) begin

@@ -4,7 +4,8 @@
 
 package pimc_dram_pkg;
 
-  // A command goes to one bank or to all. The channel issues the first four.
+  // A command goes to one bank or to all. The channel issues the first four, and all-bank
+  // writes where it has any.
   localparam logic [2:0] CMD_ACT = 3'd0;
   localparam logic [2:0] CMD_READ = 3'd1;
   localparam logic [2:0] CMD_PRE = 3'd2;

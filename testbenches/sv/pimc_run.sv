@@ -5,6 +5,7 @@
 //   +mem=DIR       folder of the bank images
 //   +program=FILE  program words
 //   +host=FILE     what the host writes to vector memory: words of {32-bit address, 64-bit data}
+//   +args=FILE     arguments of the program, where it takes some
 //   +wave=FILE     VCD to write
 //
 // What is run, in numbers, is in the packages pimc_tb_pkg and pimc_run_pkg.
@@ -23,6 +24,11 @@ module pimc_run
   logic                    prog_we = 1'b0;
   logic [ProgAddrBits-1:0] prog_addr = '0;
   logic [ProgBits-1:0]     prog_data = '0;
+`ifdef PIMC_TB_WRITES
+  logic                    arg_we = 1'b0;
+  logic [ArgAddrBits-1:0]  arg_addr = '0;
+  logic [31:0]             arg_data = '0;
+`endif
   logic                    host_we = 1'b0;
   logic [AddrBits-1:0]     host_addr = '0;
   logic [WordBits-1:0]     host_wdata = '0;
@@ -30,7 +36,7 @@ module pimc_run
 
   wire  [WordBits-1:0]     host_rdata;
   wire                     busy, done, cmd_valid;
-  wire  [1:0]              cmd;
+  wire  [CmdBits-1:0]      cmd;
   wire  [RowBits-1:0]      cmd_row;
   wire  [ColAddrBits-1:0]  cmd_col;
   wire  [63:0]             now, cycle, earliest;
@@ -45,6 +51,11 @@ module pimc_run
       .prog_we_i   (prog_we),
       .prog_addr_i (prog_addr),
       .prog_data_i (prog_data),
+`ifdef PIMC_TB_WRITES
+      .arg_we_i    (arg_we),
+      .arg_addr_i  (arg_addr),
+      .arg_data_i  (arg_data),
+`endif
       .host_we_i   (host_we),
       .host_addr_i (host_addr),
       .host_wdata_i(host_wdata),
@@ -71,6 +82,9 @@ module pimc_run
 
   logic [ProgBits-1:0] program_words [0:ProgWords-1];
   logic [95:0]         host_words    [0:HostWords-1];
+`ifdef PIMC_TB_WRITES
+  logic [31:0]         arg_words     [0:ArgWords-1];
+`endif
   string               file;
   int                  clocks;
 
@@ -82,6 +96,9 @@ module pimc_run
     end
     if ($value$plusargs("program=%s", file) != 0) $readmemh(file, program_words);
     if ($value$plusargs("host=%s", file) != 0) $readmemh(file, host_words);
+`ifdef PIMC_TB_WRITES
+    if ($value$plusargs("args=%s", file) != 0) $readmemh(file, arg_words);
+`endif
     @(negedge clk) rst_n = 1'b0;
     load = 1'b1;
     repeat (2) @(negedge clk);
@@ -96,6 +113,16 @@ module pimc_run
     end
     prog_we = 1'b0;
 
+`ifdef PIMC_TB_WRITES
+    arg_we = 1'b1;
+    for (int i = 0; i < ArgWords; i = i + 1) begin
+      arg_addr = ArgAddrBits'(i);
+      arg_data = arg_words[i];
+      @(negedge clk);
+    end
+    arg_we = 1'b0;
+
+`endif
     host_we = 1'b1;
     for (int i = 0; i < HostWords; i = i + 1) begin
       host_addr  = host_words[i][64+:AddrBits];

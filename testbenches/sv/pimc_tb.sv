@@ -2,7 +2,8 @@
 // Testbench: one pimc_channel and a DRAM bank model behind each of its bank units.
 //
 // The numbers of the channel that was generated and the timing of the DRAM are in the package
-// pimc_tb_pkg, which the co-simulation writes. The ports are the channel's host side, its command
+// pimc_tb_pkg, which the co-simulation writes; where the channel takes arguments and writes columns,
+// it defines PIMC_TB_WRITES besides. The ports are the channel's host side, its command
 // port, and what the bank models have to say about the commands.
 `default_nettype none
 
@@ -22,6 +23,13 @@ module pimc_tb
     input  wire  [ProgAddrBits-1:0] prog_addr_i,
     input  wire  [ProgBits-1:0]     prog_data_i,
 
+`ifdef PIMC_TB_WRITES
+    // argument memory
+    input  wire                     arg_we_i,
+    input  wire  [ArgAddrBits-1:0]  arg_addr_i,
+    input  wire  [31:0]             arg_data_i,
+
+`endif
     // vector memory
     input  wire                     host_we_i,
     input  wire  [AddrBits-1:0]     host_addr_i,
@@ -35,7 +43,7 @@ module pimc_tb
 
     // what goes to the DRAM
     output wire                     cmd_valid_o,
-    output wire  [1:0]              cmd_o,
+    output wire  [CmdBits-1:0]      cmd_o,
     output wire  [RowBits-1:0]      cmd_row_o,
     output wire  [ColAddrBits-1:0]  cmd_col_o,
 
@@ -50,6 +58,7 @@ module pimc_tb
 );
 
   wire [Banks*ColBits-1:0] rd_data;
+  wire [Banks*ColBits-1:0] wr_data;
 
   pimc_channel u_channel (
       .clk_i       (clk_i),
@@ -59,6 +68,12 @@ module pimc_tb
       .cmd_row_o   (cmd_row_o),
       .cmd_col_o   (cmd_col_o),
       .rd_data_i   (rd_data),
+`ifdef PIMC_TB_WRITES
+      .wr_data_o   (wr_data),
+      .arg_we_i    (arg_we_i),
+      .arg_addr_i  (arg_addr_i),
+      .arg_data_i  (arg_data_i),
+`endif
       .prog_we_i   (prog_we_i),
       .prog_addr_i (prog_addr_i),
       .prog_data_i (prog_data_i),
@@ -70,6 +85,10 @@ module pimc_tb
       .busy_o      (busy_o),
       .done_o      (done_o)
   );
+
+`ifndef PIMC_TB_WRITES
+  assign wr_data = '0;
+`endif
 
   // ---- rules between banks ----
   wire timing_t timing = Timing;
@@ -85,7 +104,7 @@ module pimc_tb
       .timing_i   (timing),
       .whole_i    (1'b1),
       .cmd_valid_i(cmd_valid_o),
-      .cmd_i      ({1'b0, cmd_o}),
+      .cmd_i      (3'(cmd_o)),
       .all_i      (1'b1),
       .bank_i     (8'd0),
       .end_i      (done_o),
@@ -128,11 +147,12 @@ module pimc_tb
   generate
     for (genvar b = 0; b < Banks; b++) begin : gen_dram
       pimc_dram_bank #(
-          .Rows       (Rows),
-          .ImageRows  (ImageRows),
-          .Cols       (Cols),
-          .ColBits    (ColBits),
-          .ReadLatency(ReadLatency)
+          .Rows        (Rows),
+          .ImageRows   (ImageRows),
+          .Cols        (Cols),
+          .ColBits     (ColBits),
+          .ReadLatency (ReadLatency),
+          .WriteLatency(WriteLatency)
       ) u_dram (
           .clk_i       (clk_i),
           .rst_ni      (rst_ni),
@@ -142,12 +162,13 @@ module pimc_tb
           .quiet_i     (quiet_i),
           .cs_i        (1'b1),
           .cmd_valid_i (cmd_valid_o),
-          .cmd_i       ({1'b0, cmd_o}),
+          .cmd_i       (3'(cmd_o)),
           .one_i       (1'b0),
           .cmd_row_i   (cmd_row_o),
           .cmd_col_i   (cmd_col_o),
           .end_i       (done_o),
           .rd_data_o   (rd_data[ColBits*b+:ColBits]),
+          .wr_data_i   (wr_data[ColBits*b+:ColBits]),
           .violations_o(violations[b]),
           .rule_o      (rule[b]),
           .cycle_o     (cycle[b]),

@@ -22,11 +22,17 @@ const ACT: u64 = 0;
 const READ: u64 = 1;
 const PRE: u64 = 2;
 const REF: u64 = 3;
+const WRITE: u64 = 4;
 
 fn column(row: u64, col: u64) -> [u64; 4] {
     std::array::from_fn(|i| {
         ((row << 32 | col << 16) | (i as u64 + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     })
+}
+
+/// What stands on the data port of writes in a cycle.
+fn written(cycle: u64) -> [u64; 4] {
+    [cycle, !cycle, 0xffff << 48 | cycle, 3]
 }
 
 struct Bank {
@@ -35,7 +41,7 @@ struct Bank {
     _dir: tempfile::TempDir,
 }
 
-const PORTS: [(&str, u32); 17] = [
+const PORTS: [(&str, u32); 18] = [
     ("timing_i", 32 * NUMBERS.len() as u32),
     ("one_i", 1),
     ("end_i", 1),
@@ -49,6 +55,7 @@ const PORTS: [(&str, u32); 17] = [
     ("cmd_row_i", 3),
     ("cmd_col_i", 2),
     ("rd_data_o", 256),
+    ("wr_data_i", 256),
     ("violations_o", 32),
     ("rule_o", 8),
     ("cycle_o", 64),
@@ -56,6 +63,10 @@ const PORTS: [(&str, u32); 17] = [
 ];
 
 fn design(latency: u64) -> Design {
+    writing(latency, 0)
+}
+
+fn writing(latency: u64, write_latency: u64) -> Design {
     Design {
         top: "pimc_dram_bank".into(),
         sources: [
@@ -70,6 +81,7 @@ fn design(latency: u64) -> Design {
             ("ImageRows", IMAGE_ROWS),
             ("Cols", COLS),
             ("ReadLatency", latency),
+            ("WriteLatency", write_latency),
         ]
         .map(|(n, v)| (n.to_string(), v))
         .to_vec(),
@@ -161,6 +173,9 @@ impl Bank {
             self.set("cmd_i", cmd);
             self.set("cmd_row_i", at);
             self.set("cmd_col_i", at);
+            // Another column in every cycle, which says the cycle.
+            let id = self.id("wr_data_i");
+            self.model.set_words(id, &written(cycle));
             self.model.clock(1).unwrap();
         }
         seen
@@ -203,6 +218,32 @@ fn a_row_without_content_reads_as_no_column_at_all() {
     assert_eq!(bank.violation(), None);
     let zero_row: Vec<_> = (0..COLS).map(|c| column(0, c)).collect();
     assert!(!zero_row.contains(&seen[6 + LATENCY as usize]));
+}
+
+/// What is written is what stands on the port the write's latency after the write, not a cycle
+/// sooner or later; it stays through a precharge, and columns beside it stay as they were.
+#[test]
+fn written_data_are_kept() {
+    for write_latency in [1, 2, 5] {
+        let mut bank = Bank::with(&writing(LATENCY, write_latency), &timing());
+        let mut commands = vec![(3, ACT, 2), (10, WRITE, 1), (11, WRITE, 3), (20, WRITE, 3)];
+        commands.extend([(60, READ, 0), (63, READ, 1), (66, READ, 3), (90, PRE, 0)]);
+        // A row without content keeps nothing either.
+        commands.extend([(100, ACT, IMAGE_ROWS), (106, WRITE, 0), (126, READ, 0), (130, PRE, 0)]);
+        commands.extend([(138, ACT, 2), (144, READ, 1), (147, READ, 2)]);
+        let seen = bank.play(&commands, 160);
+        let read = |cycle: u64| seen[(cycle + LATENCY) as usize];
+        assert_eq!(read(60), column(2, 0));
+        assert_eq!(read(63), written(10 + write_latency));
+        assert_eq!(read(66), written(20 + write_latency));
+        assert_ne!(read(126), written(106 + write_latency));
+        assert_eq!(read(144), written(10 + write_latency));
+        assert_eq!(read(147), column(2, 2));
+    }
+    // Where nothing is written nothing changes.
+    let mut bank = Bank::new(LATENCY);
+    let seen = bank.play(&[(3, ACT, 2), (10, WRITE, 1), (60, READ, 1)], 80);
+    assert_eq!(seen[(60 + LATENCY) as usize], column(2, 1));
 }
 
 /// A rule by its number in the model, the commands up to the one it binds, and the cycle from

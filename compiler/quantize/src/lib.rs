@@ -9,6 +9,7 @@
 //! (uniform), [`supermask`] (import).
 
 pub mod bqq;
+pub mod cache;
 mod calibrate;
 pub mod change;
 mod emit;
@@ -36,6 +37,6 @@ mod wide;
 
 pub use emit::METADATA_KEY;
 pub use quantize::{quantize, Progress, Quantized, RecipeText, Request, Silent};
-pub use report::{LayerReport, Origin, Report};
+pub use report::{CacheReport, LayerReport, Origin, Report};
 pub use section::{NumberOrString, Spot};
 pub use series::Series;

@@ -49,9 +49,24 @@ fn cholesky(h: &[f64], v: &[f64]) -> Option<Vec<f64>> {
     Some(a)
 }
 
-/// H+ v through the eigenvectors of H, found by cyclic Jacobi rotations.
-fn pseudo_inverse(mut h: Vec<f64>, v: &[f64]) -> Vec<f64> {
+/// H+ v through the eigenvectors of H.
+fn pseudo_inverse(h: Vec<f64>, v: &[f64]) -> Vec<f64> {
     let n = v.len();
+    let (values, q) = eigen(h, n);
+    let largest = values.iter().map(|e| e.abs()).fold(0.0, f64::max);
+    let mut a = vec![0.0; n];
+    for (e, &eigenvalue) in values.iter().enumerate() {
+        if eigenvalue > SINGULAR * largest {
+            let along: f64 = (0..n).map(|i| q[i * n + e] * v[i]).sum::<f64>() / eigenvalue;
+            (0..n).for_each(|i| a[i] += along * q[i * n + e]);
+        }
+    }
+    a
+}
+
+/// Eigenvalues of the symmetric h (n x n, its elements about the size of 1 or less), in no order, and
+/// the matrix whose columns are their eigenvectors, by cyclic Jacobi rotations.
+pub fn eigen(mut h: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut q = vec![0.0; n * n];
     (0..n).for_each(|i| q[i * n + i] = 1.0);
     for _ in 0..60 {
@@ -65,16 +80,7 @@ fn pseudo_inverse(mut h: Vec<f64>, v: &[f64]) -> Vec<f64> {
             }
         }
     }
-    let largest = (0..n).map(|i| h[i * n + i].abs()).fold(0.0, f64::max);
-    let mut a = vec![0.0; n];
-    for e in 0..n {
-        let eigenvalue = h[e * n + e];
-        if eigenvalue > SINGULAR * largest {
-            let along: f64 = (0..n).map(|i| q[i * n + e] * v[i]).sum::<f64>() / eigenvalue;
-            (0..n).for_each(|i| a[i] += along * q[i * n + e]);
-        }
-    }
-    a
+    ((0..n).map(|i| h[i * n + i]).collect(), q)
 }
 
 /// One Jacobi rotation that makes h[i][j] zero; `q` collects the rotations.

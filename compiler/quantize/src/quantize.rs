@@ -1,5 +1,7 @@
 //! The whole way from a recipe to a module.
 
+use crate::cache::quantize::quantize_cache;
+use crate::cache::recipe::is_cache_recipe;
 use crate::calibrate::{input_step, layer_steps, read_samples, run_float, Samples};
 use crate::emit::{module_text, names, tensor_file};
 use crate::evaluate::compare;
@@ -58,20 +60,23 @@ pub struct Quantized {
     pub report: Report,
 }
 
-/// Quantizes a network.
+/// Quantizes a network, or the cache of an attention.
 ///
 /// # Errors
 /// Everything that is wrong with the recipe; or, if nothing is, with its tensors and how they fit
 /// together; or, if nothing is, with the scales. Codes P0401..P0415, located in the recipe.
 pub fn quantize(request: &Request<'_>, progress: &dyn Progress) -> Result<Quantized, Diagnostics> {
     let text = RecipeText::read(request.recipe)?;
-    let recipe = text.parsed()?;
+    let of_cache = is_cache_recipe(&text.text);
+    // What is wrong with the recipe goes before what is wrong with files.
+    let recipe = if of_cache { None } else { Some(text.parsed()?) };
     let source = open(request.weights)?;
     for read in [request.recipe, request.weights] {
         if is_one_of(read, request.writes) {
             return Err(Diagnostics::one(read.display().to_string(), would_replace(read)));
         }
     }
+    let Some(recipe) = recipe else { return quantize_cache(request, &text, &source, progress) };
     let Request { tensor_file, writes, .. } = *request;
     let run = Run { text: &text, recipe: &recipe, source: &source, tensor_file, writes, progress };
     run.whole(&|layer| run.matrix(layer))
@@ -228,7 +233,7 @@ impl Run<'_> {
             recipe,
             source: origin(&self.source.name, &self.source.sha256),
             calibration: network.samples.as_ref().map(|s| origin(&s.file, &s.sha256)),
-            input_step: *input_step,
+            input_step: Some(*input_step),
             result_step: match self.recipe.output {
                 Output::Argmax => None,
                 Output::Raw => layers.last().map(|l| l.step),
@@ -236,6 +241,7 @@ impl Run<'_> {
             samples: comparison.as_ref().map_or(0, |c| c.samples),
             agreement: comparison.as_ref().map(|c| c.agreement),
             layers: layers.iter().enumerate().map(of_layer).collect(),
+            cache: None,
         })
     }
 }

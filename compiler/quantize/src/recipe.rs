@@ -223,7 +223,7 @@ fn read(root: Section<'_>, problems: &Problems) -> Option<Recipe> {
 }
 
 /// Whether the target is known is for the compiler to say; here it only must fit into the module's text.
-fn target(root: &Section<'_>, problems: &Problems) -> String {
+pub(crate) fn target(root: &Section<'_>, problems: &Problems) -> String {
     let Some(target) = root.string("target") else { return "hbm3-pim".to_string() };
     if target.value.chars().any(char::is_control) {
         let message = "`target` holds a line break or another control character".to_string();
@@ -247,7 +247,7 @@ fn input(root: &Section<'_>, problems: &Problems) -> InputRecipe {
 }
 
 /// Names go into the module, and from there into hardware.
-fn check_name(name: &Spot<String>, problems: &Problems) {
+pub(crate) fn check_name(name: &Spot<String>, problems: &Problems) {
     let mut chars = name.value.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !first || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -261,7 +261,7 @@ fn check_name(name: &Spot<String>, problems: &Problems) {
     }
 }
 
-fn scale(s: &Section<'_>, key: &'static str, problems: &Problems) -> Spot<Scale> {
+pub(crate) fn scale(s: &Section<'_>, key: &'static str, problems: &Problems) -> Spot<Scale> {
     let default = Spot { value: Scale::Measured(Clip::Max), span: s.span.clone() };
     let Some(spot) = s.number_or_string(key) else { return default };
     let value = match &spot.value {

@@ -46,8 +46,10 @@ pub struct Report {
     /// The calibration data.
     pub calibration: Option<Origin>,
     /// Real value of one step of the input: x_q = x / step, rounded half away from zero, -128..=127.
-    pub input_step: f64,
-    /// Real value of one step of the result; none when it is an index.
+    /// None of a cache, whose heads have steps of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_step: Option<f64>,
+    /// Real value of one step of the result; none when it is an index, and of a cache.
     pub result_step: Option<f64>,
     /// Calibration samples on which the activation errors were measured.
     pub samples: usize,
@@ -55,12 +57,65 @@ pub struct Report {
     pub agreement: Option<f64>,
     /// Layers in order.
     pub layers: Vec<LayerReport>,
+    /// The cache, of a recipe that is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheReport>,
+}
+
+/// A cache and its error. Errors are the distance of the attention's results from those without
+/// compression over their size, cosines those between the two; means over the heads.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct CacheReport {
+    /// Its name.
+    pub name: String,
+    /// Its type in the language.
+    pub format: String,
+    /// The basis of its sub-vectors.
+    pub basis: String,
+    /// Bits of the codes per element of a compressed key or value.
+    pub bits_per_value: f64,
+    /// Bytes of all codebooks.
+    pub codebook_bytes: usize,
+    /// Tokens that the codebooks are trained on.
+    pub trained_tokens: usize,
+    /// Real value of one step of the queries, of each query head.
+    pub query_steps: Vec<f64>,
+    /// Real value of one step of the keys, of each key/value head.
+    pub key_steps: Vec<f64>,
+    /// Real value of one step of the values, of each key/value head; results have 2^frac more.
+    pub value_steps: Vec<f64>,
+    /// Error of the codes alone, all else in real numbers.
+    pub real_error: f64,
+    /// Cosine of the codes alone.
+    pub real_cosine: f64,
+    /// Error in integers.
+    pub integer_error: f64,
+    /// Cosine in integers.
+    pub integer_cosine: f64,
 }
 
 impl Report {
     /// The error table as text.
     pub fn to_table(&self) -> String {
         let mut out = String::new();
+        if let Some(cache) = &self.cache {
+            let _ = writeln!(out, "@{} : {}, basis {}", cache.name, cache.format, cache.basis);
+            let _ = writeln!(
+                out,
+                "{:.2} bits/value, {} bytes of codebooks, trained on {} tokens",
+                cache.bits_per_value, cache.codebook_bytes, cache.trained_tokens
+            );
+            let _ = writeln!(
+                out,
+                "attention of {} tokens: error {:.4}, cosine {:.4}; in integers {:.4}, {:.4}",
+                self.samples,
+                cache.real_error,
+                cache.real_cosine,
+                cache.integer_error,
+                cache.integer_cosine
+            );
+            return out;
+        }
         let width = self.layers.iter().map(|l| l.format.len()).max().unwrap_or(0).max(6);
         let names = self.layers.iter().map(|l| l.name.len()).max().unwrap_or(0).max(5);
         let _ = writeln!(

@@ -9,6 +9,7 @@ use super::pass;
 use super::tree::{cell, Cell};
 use super::wire::{Signal, Wire};
 use super::word::{u, Ty};
+use crate::shape::index_bits;
 use rust_hdl_core::prelude::*;
 
 /// How a cell is a block: it is evaluated by a function of its own and shows its ports. No input of
@@ -263,6 +264,58 @@ impl Logic for Popcount {
     }
     fn hdl(&self) -> Verilog {
         cell(&Cell::Popcount)
+    }
+}
+
+/// A table of constants: y = word x, and 0 beyond the last one.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// Which word.
+    pub x: Wire<In>,
+    /// It, in the same clock.
+    pub y: Wire<Out>,
+    _words: Vec<u64>,
+}
+
+impl Table {
+    /// Of these unsigned words of `width` bits.
+    pub fn new(words: &[u64], width: u32) -> Self {
+        Table {
+            x: Wire::new(u(index_bits(words.len() as u32))),
+            y: Wire::new(u(width)),
+            _words: words.to_vec(),
+        }
+    }
+
+    #[inline]
+    fn follow(&mut self) {
+        // Its output is not 0 at the start, when no input has changed.
+        if self.x.has_changed() || self.y.get() != self.word() {
+            self.x.update_all();
+            self.update();
+            if self.y.take() {
+                pass::again();
+            }
+        }
+    }
+
+    fn word(&self) -> i128 {
+        self._words.get(self.x.val().index()).copied().unwrap_or(0).into()
+    }
+}
+
+cell_block!([] Table, ports: x y, Table::follow);
+
+impl Logic for Table {
+    fn update(&mut self) {
+        let word = self.word();
+        self.y.set(word);
+    }
+    fn connect(&mut self) {
+        self.y.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        cell(&Cell::Table { words: self._words.clone() })
     }
 }
 

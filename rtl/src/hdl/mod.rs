@@ -13,7 +13,7 @@ mod unit;
 mod wire;
 mod word;
 
-pub use cells::{Flop, Join, Popcount, Ram, Reg, Split, Unused};
+pub use cells::{Flop, Join, Popcount, Ram, Reg, Split, Table, Unused};
 pub use unit::{clock, settle, Card, Contract, Inst, ProvenWidth, Unit};
 pub use wire::{Const, Ones, Signal, Wire};
 pub use word::{bit_cast, s, signed_cast, u, unsigned_cast, Ty, Word};
@@ -22,7 +22,8 @@ pub use word::{bit_cast, s, signed_cast, u, unsigned_cast, Ty, Word};
 pub mod prelude {
     pub use super::{
         bit_cast, clock, s, settle, signed_cast, u, unsigned_cast, Const, Contract, Flop, Inst,
-        Join, Ones, Popcount, ProvenWidth, Ram, Reg, Signal, Split, Ty, Unit, Unused, Wire, Word,
+        Join, Ones, Popcount, ProvenWidth, Ram, Reg, Signal, Split, Table, Ty, Unit, Unused, Wire,
+        Word,
     };
     pub use crate::{comment, dff_setup};
     pub use rust_hdl_core::prelude::{

@@ -23,6 +23,11 @@ pub enum Cell {
     },
     /// y = count of ones of x.
     Popcount,
+    /// y = word x of a table.
+    Table {
+        /// Its words; beyond them it is 0.
+        words: Vec<u64>,
+    },
     /// Parts y of the word x.
     Split,
     /// Word y of the parts x.
@@ -43,6 +48,10 @@ pub(super) fn cell(cell: &Cell) -> Verilog {
         Cell::Register { reset: false } => "data".into(),
         Cell::Ram { depth } => format!("ram {depth}"),
         Cell::Popcount => "popcount".into(),
+        Cell::Table { words } => {
+            let words: Vec<String> = words.iter().map(u64::to_string).collect();
+            format!("table {}", words.join(","))
+        }
         Cell::Split => "split".into(),
         Cell::Join => "join".into(),
         Cell::Unused { used } => format!("unused {used}"),
@@ -59,6 +68,10 @@ fn read_cell(name: &str) -> Option<Cell> {
         "join" => Cell::Join,
         other => match other.split_once(' ')? {
             ("ram", depth) => Cell::Ram { depth: depth.parse().ok()? },
+            ("table", words) => {
+                let words = words.split(',').map(str::parse).collect::<Result<_, _>>();
+                Cell::Table { words: words.ok()? }
+            }
             ("unused", used) => Cell::Unused { used: used.parse().ok()? },
             _ => return None,
         },

@@ -268,9 +268,9 @@ fn child_net(child: &Child, port: &Net) -> String {
     let name = &child.name;
     match &child.kinds[0] {
         ChildKind::Cell(Cell::Register { .. }) => format!("{name}_{}", port.name),
-        ChildKind::Cell(Cell::Popcount | Cell::Split | Cell::Join | Cell::Unused { .. }) => {
-            name.clone()
-        }
+        ChildKind::Cell(
+            Cell::Popcount | Cell::Table { .. } | Cell::Split | Cell::Join | Cell::Unused { .. },
+        ) => name.clone(),
         _ => format!("{name}_{}", port.name),
     }
 }
@@ -279,7 +279,7 @@ fn child_net(child: &Child, port: &Net) -> String {
 pub fn child_decls(child: &Child, names: &Names) -> Vec<(String, Decl)> {
     let signal = |port: &str| names.by_key(&format!("{}${port}", child.name));
     let pick: Vec<&str> = match &child.kinds[0] {
-        ChildKind::Cell(Cell::Popcount) => vec!["y"],
+        ChildKind::Cell(Cell::Popcount | Cell::Table { .. }) => vec!["y"],
         ChildKind::Cell(Cell::Split) => vec!["x"],
         ChildKind::Cell(Cell::Join) => vec!["y"],
         // One is the parity of its bits, several are the words themselves.

@@ -97,14 +97,26 @@ fn prepare(scope: &Scope, names: &Names, body: &[Stmt]) -> Vec<Stmt> {
     out
 }
 
-/// Driving a count of ones is assigning the count.
+/// Driving a count of ones is assigning the count, driving a table a case over its words.
 fn cell_input(scope: &Scope, target: &Ref, value: &Expr) -> Stmt {
     let child = scope.children.iter().find(|c| target.0.len() == 2 && c.name == target.0[0].0);
+    let output = || {
+        let mut output = target.clone();
+        output.0[1].0 = "y".into();
+        output
+    };
     match child.map(|c| &c.kinds[0]) {
         Some(ChildKind::Cell(Cell::Popcount)) => {
-            let mut count = target.clone();
-            count.0[1].0 = "y".into();
-            Stmt::Assign(count, Expr::Popcount(Box::new(value.clone())))
+            Stmt::Assign(output(), Expr::Popcount(Box::new(value.clone())))
+        }
+        Some(ChildKind::Cell(Cell::Table { words })) => {
+            let word = |x: u64| vec![Stmt::Assign(output(), Expr::Lit(x.into()))];
+            let mut cases: Vec<_> =
+                words.iter().enumerate().map(|(at, x)| (at.to_string(), word(*x))).collect();
+            if !words.len().is_power_of_two() || words.len() < 2 {
+                cases.push(("default".into(), word(0)));
+            }
+            Stmt::Case(value.clone(), cases)
         }
         _ => Stmt::Assign(target.clone(), value.clone()),
     }

@@ -505,16 +505,24 @@ impl<'a> Writer<'a> {
                 Stmt::If(..) => self.conditional(stmt, indent, out),
                 Stmt::Case(e, cases) => {
                     *out += &format!("{pad}case ({})\n", p.own(e));
+                    // Of a table: a word in each line.
+                    let of_numbers = cases.iter().any(|(label, _)| label.parse::<usize>().is_ok());
                     for (label, body) in cases {
-                        let label = match label.as_str() {
-                            "default" => "default".to_string(),
-                            label => p.own(&Expr::Ref(Ref(label
+                        let number = label.parse().ok().zip(p.ty(e));
+                        let label = match (number, label.as_str()) {
+                            (Some((x, ty)), _) => p.literal(x, ty),
+                            (None, "default") => "default".to_string(),
+                            (None, label) => p.own(&Expr::Ref(Ref(label
                                 .split('$')
                                 .map(|s| (s.to_string(), None))
                                 .collect()))),
                         };
                         if body.is_empty() {
                             *out += &format!("{pad}  {label}: ;\n");
+                        } else if of_numbers {
+                            let mut line = String::new();
+                            self.block(body, 0, &mut line);
+                            *out += &format!("{pad}  {label}: {line}");
                         } else {
                             *out += &format!("{pad}  {label}: begin\n");
                             self.block(body, indent + 4, out);

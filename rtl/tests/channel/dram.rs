@@ -182,6 +182,7 @@ impl Dram<'_> {
                 self.data.push_back((cycle + u64::from(self.shape.read_latency), words.clone()));
                 self.read_at = cycle;
             }
+            Some(Command::Write(_)) => panic!("no job writes"),
             None => {}
         }
         outputs

@@ -1,5 +1,6 @@
 //! The units of the channel against independent models, and whole channels against arithmetic.
 
+mod arguments;
 mod buffer;
 mod collect;
 mod dram;

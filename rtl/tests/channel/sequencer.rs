@@ -1,30 +1,46 @@
 //! The sequencer clock by clock against an expansion of its program.
 
+use crate::arguments;
 use crate::shapes::{everything, fit, Rng};
+use pimc_rtl::attention::PROB_AHEAD;
 use pimc_rtl::hdl::{clock, settle, Inst};
-use pimc_rtl::isa::{Action, Block, Instr, Stream, VecOp, Vector};
+use pimc_rtl::isa::{Action, Block, Instr, SetTo, Stream, VecOp, Vector, MIN_DELAY};
 use pimc_rtl::program::encode;
 use pimc_rtl::sequencer::Sequencer;
-use pimc_rtl::sequencer_commands::{CMD_ACT, CMD_PRE, CMD_READ, CMD_REF};
+use pimc_rtl::sequencer_commands::{CMD_ACT, CMD_PRE, CMD_READ, CMD_REF, CMD_WRITE};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
-use pimc_rtl::timing::SEED_CLOCKS;
+use pimc_rtl::timing::{IDLE_CLOCKS, SEED_CLOCKS};
 use std::collections::BTreeMap;
 
 /// What the ports show in one clock.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Ports {
+pub struct Ports {
     command: Option<(u32, i128, i128)>,
     stream: Option<Vec<i128>>,
     seed: bool,
     column: Option<(bool, bool, i128)>,
     vector: Option<Vec<i128>>,
+    param: Option<(i128, i128)>,
+    soon: bool,
     done: bool,
+}
+
+impl Ports {
+    /// The command's code.
+    pub fn command_code(&self) -> Option<u32> {
+        self.command.map(|c| c.0)
+    }
+
+    /// Whether the program ends here.
+    pub fn ends(&self) -> bool {
+        self.done
+    }
 }
 
 fn ports(uut: &Sequencer) -> Ports {
     let command = uut.cmd.get() as u32;
     let row = if command == CMD_ACT { uut.cmd_row.get() } else { 0 };
-    let col = if command == CMD_READ { uut.cmd_col.get() } else { 0 };
+    let col = if [CMD_READ, CMD_WRITE].contains(&command) { uut.cmd_col.get() } else { 0 };
     let held = [&uut.mode, &uut.block, &uut.coats_less_1, &uut.sign_key];
     let held = || held.iter().map(|v| v.first().map_or(0, |w| w.get())).collect();
     let vector = || {
@@ -47,22 +63,33 @@ fn ports(uut: &Sequencer) -> Ports {
         seed: uut.sign_start.first().is_some_and(|s| s.val()),
         column: uut.col_valid.val().then(column),
         vector: uut.vec_start.val().then(vector),
+        param: uut
+            .param_we
+            .first()
+            .filter(|we| we.val())
+            .map(|_| (uut.param_index[0].get(), uut.param_value[0].get())),
+        soon: uut.col_soon.first().is_some_and(|s| s.val()),
         done: uut.done.val(),
     }
 }
 
-/// What the program means, clock by clock from its first instruction.
-fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
-    fn body(program: &[Instr], mut at: usize, visit: &mut dyn FnMut(&Instr), rounds: u32) -> usize {
+/// What the program means with these arguments, clock by clock from its first instruction.
+pub fn expand(program: &[Instr], args: &[u32], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
+    /// `visit` tells the count of a loop.
+    type Visit<'a> = dyn FnMut(&Instr) -> u32 + 'a;
+    fn body(program: &[Instr], mut at: usize, visit: &mut Visit<'_>, rounds: u32) -> usize {
         let first = at;
         for _ in 0..rounds {
             at = first;
             loop {
                 let instr = &program[at];
-                visit(instr);
+                let count = visit(instr);
                 at += 1;
                 match instr.action {
-                    Action::Loop { count } => at = body(program, at, visit, count),
+                    Action::LoopArg { end, .. } if count == 0 => at = end as usize,
+                    Action::Loop { .. } | Action::LoopArg { .. } => {
+                        at = body(program, at, visit, count);
+                    }
                     Action::Next | Action::End => break,
                     _ => {}
                 }
@@ -72,6 +99,8 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
     }
     let mut clocks: BTreeMap<u64, Ports> = BTreeMap::new();
     let (mut now, mut row, mut col, mut column) = (0u64, 0u32, 0u32, 0u32);
+    let (mut pointer, mut refreshed) = (0u32, None);
+    let interval = u64::from(shape.refi - IDLE_CLOCKS);
     let mut stream = Stream {
         mode: 0,
         columns_less_1: 0,
@@ -90,6 +119,8 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
                 clocks.entry(now).or_default().command =
                     Some((c, i128::from(row), i128::from(col)));
             };
+            let arg = |pointer: u32, n: u32| args[pointer.wrapping_add(n) as usize % args.len()];
+            let (mut count, mut delay) = (0, instr.delay);
             match instr.action {
                 Action::Row { row: r, col: c } => (row, col) = (r, c),
                 Action::Act => command(CMD_ACT, row, 0),
@@ -97,10 +128,43 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
                     command(CMD_PRE, 0, 0);
                     row = (row + 1) % shape.dram_rows;
                 }
-                Action::Ref => command(CMD_REF, 0, 0),
+                Action::Ref => {
+                    command(CMD_REF, 0, 0);
+                    refreshed = Some(now);
+                }
+                Action::RefreshDue { within } => {
+                    // Full in the clock after a refresh.
+                    let left = (refreshed.unwrap() + 1 + interval).saturating_sub(now);
+                    if left < u64::from(within) {
+                        command(CMD_REF, 0, 0);
+                        refreshed = Some(now);
+                    } else {
+                        delay = MIN_DELAY;
+                    }
+                }
+                Action::Set { to, from, add } => {
+                    let value = from.map_or(0, |n| arg(pointer, n)).wrapping_add(add);
+                    match to {
+                        SetTo::Pointer => pointer = value,
+                        SetTo::Advance => pointer = pointer.wrapping_add(value),
+                        SetTo::Row => (row, col) = (value % shape.dram_rows, 0),
+                        SetTo::Col => col = value % shape.dram_cols,
+                        SetTo::Param(n) => {
+                            clocks.entry(now).or_default().param = Some((n.into(), value.into()));
+                        }
+                    }
+                }
+                Action::Write => {
+                    command(CMD_WRITE, 0, col);
+                    col = (col + 1) % shape.dram_cols;
+                }
                 Action::Read => {
                     command(CMD_READ, 0, col);
                     col = (col + 1) % shape.dram_cols;
+                    if shape.bank.attention.is_some() {
+                        let soon = now + latency - u64::from(PROB_AHEAD);
+                        clocks.entry(soon).or_default().soon = true;
+                    }
                     let (first, last) = (column == 0, column == stream.columns_less_1);
                     column = if last { 0 } else { column + 1 };
                     let beats = if last { stream.tail_beats_less_1 } else { shape.beats - 1 };
@@ -124,16 +188,19 @@ fn expand(program: &[Instr], shape: &ChannelShape) -> BTreeMap<u64, Ports> {
                     clocks.entry(now).or_default().vector = Some(operands.map(i128::from).to_vec());
                 }
                 Action::End => clocks.entry(now).or_default().done = true,
-                Action::Wait | Action::Loop { .. } | Action::Next => {}
+                Action::Loop { count: rounds } => count = rounds,
+                Action::LoopArg { arg: n, .. } => count = arg(pointer, n),
+                Action::Wait | Action::Next => {}
             }
-            now += u64::from(instr.delay);
+            now += u64::from(delay);
+            count
         },
         1,
     );
     clocks
 }
 
-fn sequencer(program: &[Instr], shape: &ChannelShape) -> Inst<Sequencer> {
+fn sequencer(program: &[Instr], args: &[u32], shape: &ChannelShape) -> Inst<Sequencer> {
     let mut uut = Inst::new(Sequencer::new(shape));
     for (at, word) in encode(program, &shape.isa).unwrap().into_iter().enumerate() {
         uut.prog_we.next = true;
@@ -142,12 +209,23 @@ fn sequencer(program: &[Instr], shape: &ChannelShape) -> Inst<Sequencer> {
         clock(&mut uut);
     }
     uut.prog_we.next = false;
+    for (at, &arg) in args.iter().enumerate() {
+        uut.arg_we[0].next = true;
+        uut.arg_addr[0].set(at as i128);
+        uut.arg_data[0].set(arg.into());
+        clock(&mut uut);
+    }
+    uut.arg_we.iter_mut().for_each(|we| we.next = false);
     uut
 }
 
-/// Starts it and compares the ports from the program's first command to well past its end.
 fn check(program: &[Instr], shape: &ChannelShape) {
-    let mut uut = sequencer(program, shape);
+    check_with(program, &[], shape);
+}
+
+/// Starts it and compares the ports from the program's first command to well past its end.
+pub fn check_with(program: &[Instr], args: &[u32], shape: &ChannelShape) {
+    let mut uut = sequencer(program, args, shape);
     for run in 0..2 {
         uut.start.next = true;
         clock(&mut uut);
@@ -160,7 +238,7 @@ fn check(program: &[Instr], shape: &ChannelShape) {
             }
             clock(&mut uut);
         }
-        let want = expand(program, shape);
+        let want = expand(program, args, shape);
         let end = want.iter().find(|(_, p)| p.done).map(|(t, _)| *t).unwrap();
         let last = want.keys().max().copied().unwrap();
         for t in 0..=last {
@@ -177,15 +255,16 @@ fn check(program: &[Instr], shape: &ChannelShape) {
     }
 }
 
-fn at(action: Action, delay: u32) -> Instr {
+pub fn at(action: Action, delay: u32) -> Instr {
     Instr { action, delay }
 }
 
 /// A random body; loops nest up to `depth` more.
-fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
+pub fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
+    let kinds = if shape.bank.attention.is_some() { 14 } else { 9 };
     for _ in 0..1 + rng.below(5) {
         let delay = 2 + if rng.below(3) == 0 { rng.below(30) } else { rng.below(3) };
-        let action = match rng.below(9) {
+        let action = match rng.below(kinds) {
             0 => Action::Wait,
             1 => Action::Row { row: rng.below(shape.dram_rows), col: rng.below(shape.dram_cols) },
             2 => Action::Act,
@@ -206,6 +285,9 @@ fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
                     slots_less_1: rng.below(3),
                 },
             }),
+            9..=11 => arguments::set(rng),
+            12 => Action::Write,
+            13 => Action::RefreshDue { within: rng.below(shape.refi) },
             _ => Action::Vec(Vector {
                 op: VecOp::ALL[rng.below(VecOp::ALL.len() as u32) as usize],
                 a: rng.below(500),
@@ -224,9 +306,14 @@ fn body(rng: &mut Rng, depth: u32, out: &mut Vec<Instr>, shape: &ChannelShape) {
         }
         out.push(at(action, delay));
         if depth > 0 && rng.below(3) == 0 {
+            let first = out.len();
             out.push(at(Action::Loop { count: 1 + rng.below(4) }, 2 + rng.below(3)));
             body(rng, depth - 1, out, shape);
             out.push(at(Action::Next, 2 + rng.below(3)));
+            if kinds > 9 && rng.below(4) > 0 {
+                let end = out.len() as u32;
+                out[first].action = Action::LoopArg { arg: rng.below(8), end };
+            }
         }
     }
 }
@@ -267,7 +354,7 @@ fn four_loops_nest_and_each_counts_anew() {
     program.push(at(Action::End, 0));
     let shape = fit(&everything(), &program);
     check(&program, &shape);
-    let reads = expand(&program, &shape)
+    let reads = expand(&program, &[], &shape)
         .values()
         .filter(|p| p.command.is_some_and(|c| c.0 == CMD_READ))
         .count();
@@ -343,7 +430,7 @@ fn a_start_at_any_clock_keeps_the_refresh_interval() {
     let shape = ChannelShape { refi: 90, ..fit(&everything(), &program) };
     let (refi, rfc) = (u64::from(shape.refi), u64::from(shape.rfc));
     for start in refi + 40..3 * refi + 40 {
-        let mut uut = sequencer(&program, &shape);
+        let mut uut = sequencer(&program, &[], &shape);
         let seen = commands(&mut uut, 5 * refi, &[start]);
         let pre = seen.iter().position(|c| c.1 == CMD_PRE).unwrap();
         assert_eq!(seen[pre - 1].0 + 40, seen[pre].0);
@@ -362,7 +449,7 @@ fn a_start_at_any_clock_keeps_the_refresh_interval() {
 fn a_start_while_busy_is_not_taken() {
     let program = [at(Action::Ref, 40), at(Action::Pre, 2), at(Action::End, 0)];
     let shape = fit(&everything(), &program);
-    let mut uut = sequencer(&program, &shape);
+    let mut uut = sequencer(&program, &[], &shape);
     let seen = commands(&mut uut, 250, &[60, 70, 80]);
     assert_eq!(seen.iter().filter(|c| c.1 == CMD_PRE).count(), 1);
 }

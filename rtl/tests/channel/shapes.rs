@@ -135,6 +135,38 @@ pub fn wide_beats(shape: ChannelShape) -> ChannelShape {
     }
 }
 
+/// Everything, and attention: in four banks, all of them to a token.
+pub fn cached() -> ChannelShape {
+    let all = everything();
+    let attention = pimc_rtl::testing::attention(4, (4, 8, 64), (2, 1), (4, 8, 200));
+    let bank = BankShape { attention: Some(attention), ..all.bank };
+    let isa = IsaShape::smallest(&[], &bank, all.beats, all.buffer.depth);
+    ChannelShape {
+        banks: 4,
+        read_latency: 13,
+        write_latency: Some(5),
+        arg_words: 64,
+        isa: IsaShape { dynamic: isa.dynamic, mode_bits: isa.mode_bits, ..all.isa },
+        bank,
+        ..all
+    }
+}
+
+/// Attention alone: two banks to a token, two token groups, a window that tokens leave.
+pub fn attention_alone() -> ChannelShape {
+    let attention = pimc_rtl::testing::attention(4, (2, 4, 16), (1, 2), (2, 6, 100));
+    let shape = pimc_rtl::testing::attention_channel(4, attention, 64);
+    ChannelShape {
+        read_latency: 12,
+        write_latency: Some(4),
+        rfc: 20,
+        arg_words: 20,
+        isa: IsaShape { coats_bits: 0, key_bits: 0, addr_bits: 6, ..shape.isa },
+        buffer: BufferShape { ops: vec![VecOp::CollectSum, VecOp::LoadBytes], ..shape.buffer },
+        ..shape
+    }
+}
+
 /// Two banks that look codes up, and the operations that such a layer needs.
 pub fn product_quantized() -> ChannelShape {
     ChannelShape {

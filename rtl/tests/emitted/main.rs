@@ -5,6 +5,8 @@ mod shapes;
 mod tools;
 mod trouble;
 
+use pimc_rtl::attention::AttentionShape;
+use pimc_rtl::attention_unit::AttentionUnit;
 use pimc_rtl::bank_unit::BankUnit;
 use pimc_rtl::block_control::BlockControl;
 use pimc_rtl::block_planes::BlockPlanes;
@@ -15,19 +17,33 @@ use pimc_rtl::hdl::{Inst, Unit};
 use pimc_rtl::mac_row::MacRow;
 use pimc_rtl::shape::{ChannelShape, LookupShape, MacShape};
 use pimc_rtl::sign_gen::SignGen;
+use pimc_rtl::softmax_unit::SoftmaxUnit;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
-use pimc_rtl::testing::channel;
-use shapes::{banks, blocks, gated, lookup, wide_banks};
+use pimc_rtl::testing::{self, channel};
+use shapes::{attentions, banks, blocks, caches, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
     emit(&Inst::new(unit), &Provenance { version: "0.0.0".into(), source, ..Provenance::default() })
 }
 
+fn attention(shape: &ChannelShape) -> AttentionUnit {
+    AttentionUnit::new(shape).expect("a channel with a cache")
+}
+
+type Design = (&'static str, Vec<SvFile>);
+
+/// Every softmax.
+fn softmaxes() -> Vec<(&'static str, Vec<SvFile>)> {
+    let unit =
+        |(name, (shape, channel)): (_, (_, _))| (name, printed(SoftmaxUnit::new(&shape, &channel)));
+    attentions().into_iter().map(unit).collect()
+}
+
 /// Every bank, and so every unit in it.
-fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
+fn bank_designs() -> Vec<Design> {
     let narrow = banks().into_iter().map(|(name, bank)| (name, channel(bank)));
     let wide = wide_banks()
         .into_iter()
@@ -35,24 +51,52 @@ fn designs() -> Vec<(&'static str, Vec<SvFile>)> {
     narrow.chain(wide).map(|(name, shape)| (name, printed(BankUnit::new(&shape)))).collect()
 }
 
+/// Every cache, and so every unit in it.
+fn cache_designs() -> Vec<Design> {
+    caches().into_iter().map(|(name, shape)| (name, printed(attention(&shape)))).collect()
+}
+
+fn designs() -> Vec<Design> {
+    [bank_designs(), cache_designs()].concat()
+}
+
 fn top(files: &[SvFile]) -> &str {
     files.last().map_or("", |f| f.name.trim_end_matches(".sv"))
 }
 
-#[test]
-fn the_tools_have_nothing_to_say() {
-    // Every other design each: the tools run on one processor.
-    let designs = designs();
+/// Every other design each: the tools run on one processor.
+fn lint_all(kind: &str, designs: &[Design]) {
     std::thread::scope(|scope| {
         for first in 0..2 {
             let of_this = designs.iter().skip(first).step_by(2);
             scope.spawn(move || {
                 for (name, files) in of_this {
-                    tools::lint(&format!("bank/{name}"), top(files), files);
+                    tools::lint(&format!("{kind}/{name}"), top(files), files);
                 }
             });
         }
     });
+}
+
+#[test]
+fn the_tools_have_nothing_to_say_of_banks() {
+    lint_all("bank", &bank_designs());
+}
+
+#[test]
+fn the_tools_have_nothing_to_say_of_caches() {
+    for (name, shape) in caches() {
+        let attention = shape.bank.attention.as_ref().map(|a| a.faults(&shape));
+        assert_eq!(attention, Some(vec![]), "{name}");
+    }
+    lint_all("cache", &cache_designs());
+}
+
+#[test]
+fn the_tools_have_nothing_to_say_of_a_softmax() {
+    for (name, files) in softmaxes() {
+        tools::lint(&format!("softmax/{name}"), top(&files), &files);
+    }
 }
 
 #[test]
@@ -68,7 +112,7 @@ fn a_fault_in_the_text_is_complained_about() {
 /// The style that no tool checks.
 #[test]
 fn the_text_keeps_the_house_style() {
-    for (name, files) in designs() {
+    for (name, files) in designs().into_iter().chain(softmaxes()) {
         for file in files {
             let module = file.name.trim_end_matches(".sv").to_string();
             let at = |what: &str| format!("{name}: {}: {what}", file.name);
@@ -97,12 +141,21 @@ fn the_text_keeps_the_house_style() {
 #[test]
 fn the_same_shape_gives_the_same_bytes() {
     assert_eq!(designs(), designs());
+    assert_eq!(softmaxes(), softmaxes());
 }
 
 fn snapshot<U: Unit>(unit: U) {
     let files = printed(unit);
     let text = files.last().map_or("", |f| &f.text);
     insta::assert_snapshot!(top(&files), text);
+}
+
+/// The units of a cache of several slices, rows and groups, whose codebooks are padded.
+fn small_cache() -> Vec<SvFile> {
+    let cache = testing::attention(8, (4, 2, 30), (2, 1), (2, 6, 100));
+    let sliced = AttentionShape { members: 2, slices: 2, groups: 4, ..cache };
+    let files = printed(attention(&testing::attention_channel(8, sliced, 64)));
+    files.into_iter().filter(|f| f.name.contains("attention")).collect()
 }
 
 #[test]
@@ -117,8 +170,22 @@ fn small_shapes_read_as_committed() {
     snapshot(BlockRows::new(&blocks(130)));
     snapshot(SignGen::new(16, 64));
     snapshot(MacRow::new(&MacShape { acc_bits: 20 }, 64));
+    for part in small_cache() {
+        insta::assert_snapshot!(part.name.trim_end_matches(".sv"), part.text);
+    }
     let (_, bank) = banks().swap_remove(1);
     snapshot(BankUnit::new(&channel(bank)));
+}
+
+#[test]
+fn a_small_softmax_reads_as_committed() {
+    let (_, files) = softmaxes().into_iter().find(|d| d.0 == "small").expect("the small one");
+    // The second curve differs from the first in its numbers only.
+    let shown =
+        files.iter().filter(|f| f.name.starts_with("pimc_s") && !f.name.contains("curve_r"));
+    for file in shown {
+        insta::assert_snapshot!(file.name.trim_end_matches(".sv"), file.text);
+    }
 }
 
 #[test]

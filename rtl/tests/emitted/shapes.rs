@@ -1,7 +1,10 @@
 //! Shapes that between them ask for every variant of every unit.
 
-use pimc_rtl::shape::{BankShape, BlockShape, GatedShape, LookupShape, MacShape};
-use pimc_rtl::testing;
+use pimc_rtl::attention::AttentionShape;
+use pimc_rtl::shape::{
+    choice_bits, BankShape, BlockShape, ChannelShape, GatedShape, LookupShape, MacShape,
+};
+use pimc_rtl::testing::{self, channel, softmax};
 
 /// A lookup unit as wide as a beat allows.
 pub fn lookup(k: u32, sub: u32, blocks: u32) -> LookupShape {
@@ -139,5 +142,91 @@ pub fn wide_banks() -> Vec<(&'static str, BankShape)> {
         ("wide_blocks", with_blocks(blocks(129), bank(vec![], Some(gated(None)), None))),
         ("wide_mask", bank(vec![], Some(gated(Some(1))), None)),
         ("wide_mac", bank(vec![], None, Some(21))),
+    ]
+}
+
+/// Channels with a key/value cache, between them with every variant of its units: one slice and
+/// several, one row and an odd number, one group and several, chunks of one and chunks beyond the
+/// codebook, padded codebooks, with and without a window.
+pub fn caches() -> Vec<(&'static str, ChannelShape)> {
+    let cache = |banks, parts, rows, tokens, beat_bits| {
+        let attention = testing::attention(banks, parts, rows, tokens);
+        testing::attention_channel(banks, attention, beat_bits)
+    };
+    let window = (4, 12, 1000);
+    vec![
+        ("cache_k512_sub4", cache(16, (16, 4, 512), (2, 4), (8, 32, 4096), 64)),
+        ("cache_k16_sub2_slices", cache(4, (16, 2, 16), (1, 2), window, 64)),
+        ("cache_k256_groups", cache(8, (2, 4, 256), (1, 3), window, 64)),
+        ("cache_k100_slices_groups_of_one", cache(2, (4, 8, 100), (1, 1), window, 64)),
+        ("cache_one_member", cache(4, (1, 8, 64), (1, 2), window, 64)),
+        ("cache_k5_sub1", cache(2, (2, 1, 5), (1, 1), window, 64)),
+        ("cache_k1", cache(2, (4, 8, 1), (1, 1), window, 64)),
+        ("cache_k3_sub2_slices", cache(2, (4, 2, 3), (3, 1), window, 64)),
+        ("cache_without_window", cache(4, (4, 4, 30), (1, 2), (3, 0, 100), 64)),
+        ("cache_without_exact", cache(4, (8, 4, 64), (1, 1), (0, 0, 100), 64)),
+        ("cache_wide_k512", cache(8, (16, 4, 512), (1, 4), window, 128)),
+        ("cache_wide_k16_groups", cache(4, (2, 2, 16), (1, 1), window, 128)),
+        ("cache_wide_k2", cache(2, (2, 8, 2), (1, 1), window, 128)),
+        ("cache_wide_k200", cache(2, (2, 8, 200), (2, 1), window, 128)),
+    ]
+}
+
+/// Attention in a channel of as many banks as it needs.
+fn attending(shape: AttentionShape, beats: u32, beat_bits: u32) -> (AttentionShape, ChannelShape) {
+    let bank = BankShape { attention: Some(shape.clone()), ..bank(vec![], None, None) };
+    let mode_bits = choice_bits(bank.modes().len() as u32);
+    let mut channel = channel(bank);
+    channel.isa.mode_bits = mode_bits;
+    let banks = shape.members * shape.groups;
+    (shape, ChannelShape { banks, beats, beat_bits, ..channel })
+}
+
+/// Attention of every kind, each with a name.
+pub fn attentions() -> Vec<(&'static str, (AttentionShape, ChannelShape))> {
+    // Nothing that could be left out is there, and no number is a power of two that need not be.
+    let least = AttentionShape {
+        dim: 1,
+        sub: 1,
+        sink: 0,
+        recent: 0,
+        tokens: 1,
+        mul: 1,
+        shift: 0,
+        frac: 8,
+        result_bits: 1,
+        k: 1 << 16,
+        ..softmax(1, 1, 2)
+    };
+    let odd = AttentionShape {
+        dim: 16,
+        sub: 2,
+        k: 512,
+        queries: 3,
+        query_heads: 3,
+        sink: 3,
+        recent: 37,
+        tokens: 1000,
+        ..softmax(4, 2, 2)
+    };
+    let places = AttentionShape { dim: 2, sub: 1, k: 512, sink: 0, ..softmax(1, 2, 4) };
+    let long = AttentionShape {
+        tokens: 1 << 20,
+        mul: 65535,
+        shift: 31,
+        frac: 0,
+        result_bits: 32,
+        ..softmax(16, 1, 1)
+    };
+    let sinks = AttentionShape { recent: 0, query_heads: 4, ..softmax(2, 2, 1) };
+    let broad = AttentionShape { k: 16, ..softmax(1, 1, 8) };
+    vec![
+        ("broad", attending(broad, 2, 64)),
+        ("small", attending(softmax(2, 1, 2), 4, 64)),
+        ("least", attending(least, 1, 64)),
+        ("odd", attending(odd, 3, 64)),
+        ("places", attending(places, 4, 64)),
+        ("long", attending(long, 4, 128)),
+        ("sinks", attending(sinks, 2, 64)),
     ]
 }

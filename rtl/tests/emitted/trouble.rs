@@ -217,3 +217,73 @@ fn one_unused_word_has_one_driver() {
     unit.unused_z = vec![Unused::new(1)];
     emit(&Inst::new(unit), &Provenance::default());
 }
+
+/// Tables: one as long as its index reaches, one shorter, one of a single word, and several.
+#[derive(LogicBlock)]
+struct Lookups {
+    x: Vec<Wire<In>>,
+    y: Vec<Wire<Out>>,
+    squares: Table,
+    primes: Table,
+    one: Table,
+    powers: Vec<Table>,
+    _powers: usize,
+}
+
+impl Logic for Lookups {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.squares.x.next = bit_cast(self.x[0].val() >> 1, 2);
+        self.primes.x.next = self.x[1].val();
+        self.one.x.next = bit_cast(self.x[0].val(), 1);
+        self.y[0].next = self.squares.y.val() + self.primes.y.val();
+        self.y[1].next = self.one.y.val();
+        for i in 0..self._powers {
+            self.powers[i].x.next = self.x[i].val();
+            self.y[i + 2].next = self.powers[i].y.val();
+        }
+    }
+}
+
+impl Unit for Lookups {
+    fn module(&self) -> String {
+        "pimc_lookups".into()
+    }
+    fn contract(&self) -> Contract {
+        Contract::default()
+    }
+}
+
+#[test]
+fn a_table_is_a_case_over_its_words() {
+    let powers: Vec<u64> = (0..8).map(|i| 1 << (2 * i)).collect();
+    let mut uut = Inst::new(Lookups {
+        x: vec![Wire::new(u(3)); 2],
+        y: vec![Wire::new(u(17)); 4],
+        squares: Table::new(&[0, 1, 4, 9], 4),
+        primes: Table::new(&[2, 3, 5, 7, 11], 5),
+        one: Table::new(&[65537], 17),
+        powers: vec![Table::new(&powers, 15); 2],
+        _powers: 2,
+    });
+    let text = linted(&uut);
+    let lines = [
+        "    case (x_2_1)\n      2'd0: squares = '0;\n      2'd1: squares = 4'd1;\n",
+        "      3'd4: primes = 5'd11;\n      default: primes = '0;\n    endcase\n",
+        "      1'b0: one = 17'h10001;\n      default: one = '0;\n",
+        "        3'd7: powers[15*i +: 15] = 15'd16384;\n      endcase\n",
+    ];
+    for line in lines {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    settle(&mut uut);
+    let read = |uut: &Inst<Lookups>| -> Vec<i128> { uut.y.iter().map(|y| y.get()).collect() };
+    assert_eq!(read(&uut), [2, 65537, 1, 1], "before any input has changed");
+    uut.x[0].set(7);
+    uut.x[1].set(5);
+    settle(&mut uut);
+    assert_eq!(read(&uut), [9, 0, 16384, 1024]);
+    uut.x[1].set(4);
+    settle(&mut uut);
+    assert_eq!(read(&uut), [20, 0, 16384, 256]);
+}

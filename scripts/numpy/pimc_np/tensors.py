@@ -7,7 +7,7 @@ import numpy as np
 
 DTYPES = {
     "I8": "<i1", "U8": "<u1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "U32": "<u4",
-    "I64": "<i8", "U64": "<u8", "F32": "<f4", "F64": "<f8",
+    "I64": "<i8", "U64": "<u8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
 }
 NAMES = {np.dtype(v): k for k, v in DTYPES.items()}
 

@@ -15,7 +15,7 @@
 
 use super::expect::{Expected, Reference};
 use super::reader::{sign_extend, Bits, Wave};
-use super::run::{of_event, Found, Run, COMMANDS};
+use super::run::{command_name, of_event, Found, Run};
 use super::signals::*;
 use crate::error::Error;
 use crate::report::{Divergence, WaveCounts};
@@ -220,7 +220,7 @@ impl<'a> Checker<'a> {
         }
         let cycle = run.clock - *run.first.get_or_insert(run.clock);
         let code = v[CMD];
-        let got = COMMANDS.get(code.low() as usize).filter(|_| code.known).unwrap_or(&"x");
+        let got = if code.known { command_name(code.low()) } else { "x" };
         let got = format!("{got} in cycle {cycle}");
         let (Some(next), Some(expected)) = (next, run.next_command()) else {
             return Err(run.at_command(CMD_VALID, "no further command".into(), got));
@@ -230,7 +230,7 @@ impl<'a> Checker<'a> {
         }
         for (slot, want) in [(CMD_ROW, next.row), (CMD_COL, next.col)] {
             if let Some(want) = want.filter(|&want| !v[slot].is(want.into())) {
-                let expected = format!("{} {want}", COMMANDS[usize::from(next.code) % 5]);
+                let expected = format!("{} {want}", command_name(next.code.into()));
                 return Err(run.at_command(slot, expected, v[slot].to_string()));
             }
         }

@@ -20,7 +20,7 @@ pub struct Command {
     pub code: u8,
     /// Row, of an activate.
     pub row: Option<u32>,
-    /// Column, of a read.
+    /// Column, of a read or a write.
     pub col: Option<u32>,
     /// Where it comes from.
     pub origin: Origin,

@@ -4,7 +4,12 @@ use super::expect::{Expected, Origin, PerBank};
 use super::signals::{bank_at, CMD_VALID, DONE, WRITE_EN};
 
 /// Names of the commands by their code on the port.
-pub(super) const COMMANDS: [&str; 5] = ["activate", "read", "precharge", "refresh", "write"];
+const COMMANDS: [&str; 5] = ["activate", "read", "precharge", "refresh", "write"];
+
+/// The name of a command.
+pub(super) fn command_name(code: u64) -> &'static str {
+    COMMANDS.get(code as usize).copied().unwrap_or("no command")
+}
 
 /// A difference, with what the check knows where it is found.
 #[derive(Default)]
@@ -67,7 +72,7 @@ impl Run {
     /// What the next command is and when.
     pub(super) fn next_command(&self) -> Option<String> {
         let next = self.expected.commands.get(self.commands)?;
-        Some(format!("{} in cycle {}", COMMANDS[usize::from(next.code) % 5], next.cycle))
+        Some(format!("{} in cycle {}", command_name(next.code.into()), next.cycle))
     }
 
     /// A column that a bank took, or should have taken.

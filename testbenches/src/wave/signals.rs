@@ -44,6 +44,11 @@ pub(crate) const BANK: [&str; 6] =
 /// results of matrix rows leave it.
 pub(crate) const ATTENTION: [&str; 4] = ["col_valid_i", "rd_data_i", "score_valid_o", "score_o"];
 
+/// The signals that the check reads in an attention unit.
+pub(crate) fn attention_names() -> &'static [&'static str] {
+    &ATTENTION
+}
+
 /// Where the unit of a bank stands in the channel.
 fn unit(shape: &ChannelShape, bank: u32) -> String {
     match shape.bank.attention {

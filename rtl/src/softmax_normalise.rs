@@ -1,0 +1,442 @@
+//! The outputs of the banks divided by the sums of the probabilities.
+
+use crate::attention::{AttentionShape, NORMALISE_LATENCY};
+use crate::hdl::prelude::*;
+use crate::shape::{index_bits, ChannelShape};
+use crate::softmax_reciprocal::{SoftmaxReciprocal, RECIPROCAL_LATENCY};
+use crate::softmax_tree::{SumTree, TreePlan};
+
+/// Clocks from the number of a result to it: the reciprocal, a product, a shift, a choice.
+pub const RESULT_CLOCKS: u32 = RECIPROCAL_LATENCY + 3;
+
+/// Clocks from an output being chosen to all banks showing it.
+const SELECT_CLOCKS: u32 = 1;
+
+/// Results one a clock, the elements of a row one after the other.
+#[derive(LogicBlock, Default)]
+pub struct SoftmaxNormalise {
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+
+    /// The results are wanted.
+    pub start: Signal<In, Bit>,
+    /// The sum of the probabilities of every row; held while results come.
+    pub sum: Vec<Wire<In>>,
+
+    /// Row of the outputs that the banks are to show in the next clock.
+    pub out_row: Wire<Out>,
+    /// Their slice.
+    pub out_slice: Wire<Out>,
+    /// Their element of the sub-vector.
+    pub out_element: Wire<Out>,
+    /// An output of every bank, selected a clock ago.
+    pub out_value: Vec<Wire<In>>,
+
+    /// A result is there.
+    pub value_valid: Signal<Out, Bit>,
+    /// It.
+    pub value: Wire<Out>,
+
+    waits: Reg,
+    running: Flop<Bit>,
+    element: Vec<Reg>,
+    row: Vec<Reg>,
+    is_row_end: Signal<Local, Bit>,
+    is_end: Signal<Local, Bit>,
+    there: Reg,
+
+    sum_row: Wire<Local>,
+    reciprocal: Inst<SoftmaxReciprocal>,
+
+    row_line: Vec<Reg>,
+    element_line: Vec<Reg>,
+    chosen: Wire<Local>,
+    member: Vec<Reg>,
+    group_value: Vec<Wire<Local>>,
+    total: Vec<Inst<SumTree>>,
+    total_held: Vec<Reg>,
+    output_total: Wire<Local>,
+
+    factor: Wire<Local>,
+    s1_product: Reg,
+    s1_scale: Reg,
+    s1_empty: Flop<Bit>,
+    coarse: Wire<Local>,
+    s2_shifted: Reg,
+    s2_empty: Flop<Bit>,
+    half_up: Wire<Local>,
+    rounded: Wire<Local>,
+    largest: Vec<Wire<Local>>,
+    smallest: Vec<Wire<Local>>,
+    s3_value: Reg,
+
+    members: Const,
+    last_element: Const,
+    last_row: Const,
+    waits_last: Const,
+    there_last: Const,
+    line_last: Const,
+    slice_at: Const,
+    member_at: Const,
+    coarse_shift: Const,
+    limit: Const,
+    _shape: Option<AttentionShape>,
+    _rows: usize,
+    _one_row: usize,
+    _members: usize,
+    _one_member: usize,
+    _groups: usize,
+    _one_group: usize,
+    _group_count: usize,
+    _line: usize,
+    _dim: usize,
+    _one_element: usize,
+    _sub: usize,
+    _no_sub: usize,
+    _slices: usize,
+    _one_slice: usize,
+    _clamps: usize,
+    _fits: usize,
+    _sub_bits: u32,
+    _slice_bits: u32,
+    _member_bits: u32,
+    _factor_bits: u32,
+    _coarse_bits: u32,
+    _value_bits: u32,
+    _levels: u32,
+}
+
+impl SoftmaxNormalise {
+    /// The unit of a shape in a channel, with so many levels of adders in a stage.
+    pub fn new(shape: &AttentionShape, channel: &ChannelShape, levels: u32) -> Self {
+        let rows = shape.rows();
+        let (out, sum) = (s(shape.out_bits()), u(shape.sum_bits()));
+        let reciprocal = SoftmaxReciprocal::new(shape);
+        let scale = reciprocal.scale.ty();
+        // The fraction with a sign.
+        let factor = s(reciprocal.fraction.ty().width + 1);
+        let product = s(out.width + factor.width - 1);
+        // The least shift, but for the bit that rounds.
+        let coarse_shift = 30 - shape.frac;
+        let coarse = s(product.width - coarse_shift);
+        let value = s(shape.result_bits);
+        let many = |n: u32| (n > 1) as usize;
+        let clamps = (value.width < coarse.width) as usize;
+        let line =
+            (RECIPROCAL_LATENCY - SELECT_CLOCKS - TreePlan::stages(shape.groups, levels)) as usize;
+        let waits = NORMALISE_LATENCY - RESULT_CLOCKS - 1;
+        let element = u(index_bits(shape.dim));
+        let row = u(index_bits(rows));
+        let member = u(index_bits(shape.members));
+        let tree = || {
+            let plan = TreePlan::new(shape.groups, levels);
+            Inst::new(SumTree::new(plan, out, out))
+        };
+        let log = |n: u32| n.trailing_zeros();
+        SoftmaxNormalise {
+            sum: vec![Wire::new(sum); rows as usize],
+            out_row: Wire::new(row),
+            out_slice: Wire::new(u(index_bits(shape.slices))),
+            out_element: Wire::new(u(index_bits(shape.sub))),
+            out_value: vec![Wire::new(out); channel.banks as usize],
+            value: Wire::new(value),
+            waits: Reg::new(u(waits)),
+            element: vec![Reg::new(element); many(shape.dim)],
+            row: vec![Reg::new(row); many(rows)],
+            there: Reg::new(u(RESULT_CLOCKS)),
+            sum_row: Wire::new(sum),
+            reciprocal: Inst::new(reciprocal),
+            row_line: vec![Reg::data(row); many(rows) * line],
+            element_line: vec![Reg::data(element); many(shape.dim) * line],
+            chosen: Wire::new(element),
+            member: vec![Reg::data(member); many(shape.members)],
+            group_value: vec![Wire::new(out); shape.groups as usize],
+            total: (0..many(shape.groups)).map(|_| tree()).collect(),
+            total_held: vec![Reg::data(out); 1 - many(shape.groups)],
+            output_total: Wire::new(out),
+            factor: Wire::new(factor),
+            s1_product: Reg::data(product),
+            s1_scale: Reg::data(scale),
+            coarse: Wire::new(coarse),
+            s2_shifted: Reg::data(coarse),
+            half_up: Wire::new(s(coarse.width + 1)),
+            rounded: Wire::new(coarse),
+            largest: vec![Wire::new(value); clamps],
+            smallest: vec![Wire::new(value); clamps],
+            s3_value: Reg::data(value),
+            members: Const::new(shape.members as usize),
+            last_element: Const::new(shape.dim as usize - 1),
+            last_row: Const::new(rows as usize - 1),
+            waits_last: Const::new(waits as usize - 1),
+            there_last: Const::new(RESULT_CLOCKS as usize - 1),
+            line_last: Const::new(line - 1),
+            slice_at: Const::new(log(shape.sub) as usize),
+            member_at: Const::new((log(shape.sub) + log(shape.slices)) as usize),
+            coarse_shift: Const::new(coarse_shift as usize),
+            limit: Const::new((1 << (value.width - 1)) - 1),
+            _shape: Some(shape.clone()),
+            _rows: many(rows),
+            _one_row: 1 - many(rows),
+            _members: many(shape.members),
+            _one_member: 1 - many(shape.members),
+            _groups: many(shape.groups),
+            _one_group: 1 - many(shape.groups),
+            _group_count: shape.groups as usize,
+            _line: line,
+            _dim: many(shape.dim),
+            _one_element: 1 - many(shape.dim),
+            _sub: many(shape.sub),
+            _no_sub: 1 - many(shape.sub),
+            _slices: many(shape.slices),
+            _one_slice: 1 - many(shape.slices),
+            _clamps: clamps,
+            _fits: 1 - clamps,
+            _sub_bits: log(shape.sub).max(1),
+            _slice_bits: log(shape.slices).max(1),
+            _member_bits: member.width,
+            _factor_bits: factor.width,
+            _coarse_bits: coarse.width,
+            _value_bits: value.width,
+            _levels: levels,
+            ..SoftmaxNormalise::default()
+        }
+    }
+}
+
+impl Logic for SoftmaxNormalise {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, waits, running, there, s1_product, s1_scale, s1_empty);
+        dff_setup!(self, clock, s2_shifted, s2_empty, s3_value);
+        self.reciprocal.clock.next = self.clock.val();
+        for i in 0..self._rows {
+            self.row[i].clock.next = self.clock.val();
+            for k in 0..self._line {
+                self.row_line[k].clock.next = self.clock.val();
+            }
+        }
+        for i in 0..self._dim {
+            self.element[i].clock.next = self.clock.val();
+            for k in 0..self._line {
+                self.element_line[k].clock.next = self.clock.val();
+            }
+        }
+        for i in 0..self._members {
+            self.member[i].clock.next = self.clock.val();
+        }
+        for i in 0..self._groups {
+            self.total[i].clock.next = self.clock.val();
+        }
+        for i in 0..self._one_group {
+            self.total_held[i].clock.next = self.clock.val();
+        }
+
+        comment!("---- the number of the result ----");
+        self.waits.d.next = self.waits.q.val() << 1 | self.start.val().into();
+        self.is_row_end.next = self.running.q.val();
+        for i in 0..self._dim {
+            self.is_row_end.next =
+                self.running.q.val() & (self.element[i].q.val() == self.last_element.val());
+            self.element[i].d.next = self.element[i].q.val();
+            if self.running.q.val() {
+                self.element[i].d.next = self.element[i].q.val() + 1.into();
+            }
+        }
+        self.is_end.next = self.is_row_end.val();
+        for i in 0..self._rows {
+            self.is_end.next = self.is_row_end.val() & (self.row[i].q.val() == self.last_row.val());
+            self.row[i].d.next = self.row[i].q.val();
+            if self.is_row_end.val() {
+                self.row[i].d.next = self.row[i].q.val() + 1.into();
+            }
+            if self.is_end.val() {
+                self.row[i].d.next = 0.into();
+            }
+        }
+        if self.waits.q.val().get_bit(self.waits_last.val()) {
+            self.running.d.next = true;
+        }
+        if self.is_end.val() {
+            self.running.d.next = false;
+        }
+        self.there.d.next = self.there.q.val() << 1 | self.running.q.val().into();
+
+        comment!("---- the reciprocal of its row's sum ----");
+        for _i in 0..self._one_row {
+            self.sum_row.next = self.sum[0].val();
+        }
+        for i in 0..self._rows {
+            self.sum_row.next = self.sum[self.row[i].q.val().index()].val();
+        }
+        self.reciprocal.sum.next = self.sum_row.val();
+
+        comment!("---- the outputs are chosen so late that they meet it ----");
+        for _i in 0..self._one_row {
+            self.out_row.next = 0.into();
+        }
+        for i in 0..self._rows {
+            self.row_line[0].d.next = self.row[i].q.val();
+            for k in 1..self._line {
+                self.row_line[k].d.next = self.row_line[k - 1].q.val();
+            }
+            self.out_row.next = self.row_line[self.line_last.val()].q.val();
+        }
+        for _i in 0..self._one_element {
+            self.chosen.next = 0.into();
+        }
+        for i in 0..self._dim {
+            self.element_line[0].d.next = self.element[i].q.val();
+            for k in 1..self._line {
+                self.element_line[k].d.next = self.element_line[k - 1].q.val();
+            }
+            self.chosen.next = self.element_line[self.line_last.val()].q.val();
+        }
+        for _i in 0..self._no_sub {
+            self.out_element.next = 0.into();
+        }
+        for _i in 0..self._sub {
+            self.out_element.next = bit_cast(self.chosen.val(), self._sub_bits);
+        }
+        for _i in 0..self._one_slice {
+            self.out_slice.next = 0.into();
+        }
+        for _i in 0..self._slices {
+            self.out_slice.next =
+                bit_cast(self.chosen.val() >> self.slice_at.val(), self._slice_bits);
+        }
+
+        comment!("---- of the banks those that hold it, summed over the token groups ----");
+        for i in 0..self._members {
+            self.member[i].d.next =
+                bit_cast(self.chosen.val() >> self.member_at.val(), self._member_bits);
+            for g in 0..self._group_count {
+                self.group_value[g].next = self.out_value[g * self.members.val()].val();
+                for m in 1..self.members.val() {
+                    if self.member[i].q.val() == m {
+                        self.group_value[g].next = self.out_value[g * self.members.val() + m].val();
+                    }
+                }
+            }
+        }
+        for _i in 0..self._one_member {
+            for g in 0..self._group_count {
+                self.group_value[g].next = self.out_value[g].val();
+            }
+        }
+        for i in 0..self._one_group {
+            self.total_held[i].d.next = self.group_value[0].val();
+            self.output_total.next = self.total_held[i].q.val();
+        }
+        for i in 0..self._groups {
+            for g in 0..self._group_count {
+                self.total[i].x[g].next = self.group_value[g].val();
+            }
+        }
+        for i in 0..self._groups {
+            self.output_total.next = self.total[i].sum.val();
+        }
+
+        comment!("---- product ----");
+        self.factor.next = signed_cast(bit_cast(self.reciprocal.fraction.val(), self._factor_bits));
+        self.s1_product.d.next = self.output_total.val() * self.factor.val();
+        self.s1_scale.d.next = self.reciprocal.scale.val();
+        self.s1_empty.d.next = self.reciprocal.empty.val();
+
+        comment!("---- shift; half up: a bit below the result is kept, then added ----");
+        self.coarse.next =
+            bit_cast(self.s1_product.q.val() >> self.coarse_shift.val(), self._coarse_bits);
+        self.s2_shifted.d.next = self.coarse.val() >> self.s1_scale.q.val();
+        self.s2_empty.d.next = self.s1_empty.q.val();
+        self.half_up.next = self.s2_shifted.q.val() + 1.into();
+        self.rounded.next = bit_cast(self.half_up.val() >> 1, self._coarse_bits);
+
+        comment!("---- clamp; a row that sees no token is 0 ----");
+        for _i in 0..self._fits {
+            self.s3_value.d.next = self.rounded.val();
+        }
+        for i in 0..self._clamps {
+            self.largest[i].next = self.limit.val().into();
+            self.smallest[i].next = !self.largest[i].val();
+            self.s3_value.d.next = bit_cast(self.rounded.val(), self._value_bits);
+            if self.rounded.val() > self.largest[i].val() {
+                self.s3_value.d.next = self.largest[i].val();
+            }
+            if self.rounded.val() < self.smallest[i].val() {
+                self.s3_value.d.next = self.smallest[i].val();
+            }
+        }
+        if self.s2_empty.q.val() {
+            self.s3_value.d.next = 0.into();
+        }
+        self.value_valid.next = self.there.q.val().get_bit(self.there_last.val());
+        self.value.next = self.s3_value.q.val();
+    }
+}
+
+impl Unit for SoftmaxNormalise {
+    fn module(&self) -> String {
+        let p = self._shape.as_ref().unwrap_or_else(|| unreachable!("made by new"));
+        format!(
+            "pimc_softmax_normalise_r{}_m{}_n{}_e{}_g{}_f{}_u{}_q{}_y{}",
+            p.rows(),
+            p.members,
+            p.slices,
+            p.sub,
+            p.groups,
+            1 << self._levels,
+            p.sum_bits(),
+            p.frac,
+            p.result_bits
+        )
+    }
+
+    fn contract(&self) -> Contract {
+        let p = self._shape.as_ref().unwrap_or_else(|| unreachable!("made by new"));
+        let groups = match p.groups {
+            1 => String::new(),
+            groups => format!(", summed over {groups} token groups"),
+        };
+        Contract {
+            summary: "Outputs divided by the sums of the probabilities.".into(),
+            formula: format!(
+                "value_o of row r and element d = clamp((o * fraction + 2^(s - 1)) >> s) to {} \
+                 signed bits, where o is the output of the banks{groups}, fraction and scale are of \
+                 the reciprocal of sum_i[r], and s = scale + {}, which leaves {} bits behind the \
+                 point. 0 where the sum is 0.",
+                p.result_bits,
+                31 - p.frac,
+                p.frac
+            ),
+            latency: format!(
+                "{NORMALISE_LATENCY} clocks from start_i to the first value_o, then one a clock, {} \
+                 in all.",
+                p.rows() * p.dim
+            ),
+            layout: format!(
+                "Rows outermost. Element d is with member d / {} of a token group, at slice d / {} \
+                 mod {}, element d mod {}; bank group * {} + member.",
+                p.slices * p.sub,
+                p.sub,
+                p.slices,
+                p.sub,
+                p.members
+            ),
+            preconditions: "out_value_i shows the outputs that were chosen in the clock before; they \
+                            fit its width summed, too. No start before the last result."
+                .into(),
+            ..Contract::default()
+        }
+    }
+
+    fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("start", "sums of probabilities"),
+            ("out_row", "outputs of the banks"),
+            ("value_valid", "results"),
+        ]
+    }
+
+    fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {
+        Some(&mut self.clock)
+    }
+}
