@@ -1,11 +1,12 @@
 //! A step of ours, measured: its schedule's clocks by part, and what it moves.
 
 use super::{function, share, CompareError};
+use crate::attention::bus::interval;
 use crate::attention::CacheLayout;
 use crate::commands::{Command, Expanded};
 use crate::plan::{lower, Plan};
 use crate::target::Target;
-use pimc_rtl::attention::{AttentionShape, PROB_BITS};
+use pimc_rtl::attention::{AttentionMode, AttentionShape, PROB_BITS};
 
 /// A part of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Measured {
     pub program: usize,
     /// Bytes of the tables of one bank unit.
     pub table_bytes: u64,
+    /// Clocks between two columns of codes, of keys and of values.
+    pub intervals: [u32; 2],
     /// What goes over a pseudo-channel's bus.
     pub moved: Bytes,
     /// Bytes that the head takes in all its banks: codes, codebooks, exact tokens.
@@ -80,19 +83,32 @@ pub fn measure(
         return Err(CompareError::Illegal(violation));
     }
     let (parts, refresh) = parts(&plan)?;
-    let (mut table_bytes, mut moved, mut stored) = (0, Bytes::default(), [0; 3]);
+    let (mut table_bytes, mut intervals) = (0, [0; 2]);
+    let (mut moved, mut stored) = (Bytes::default(), [0; 3]);
     if let (Some(a), Some(cache)) = (&plan.shape.bank.attention, &plan.cache) {
         let l = &cache.layout;
         let compressed = u64::from(context.saturating_sub(a.exact_places()));
         let entry = u64::from(a.entry_bits() + a.sum_bits()) * u64::from(a.rows());
         let words = u64::from(a.slices * a.table_words(target.beat_bits) * l.chunk);
         table_bytes = (words * entry * u64::from(l.lanes)).div_ceil(8);
+        let of = |mode| interval(mode, a, &target);
+        intervals = [AttentionMode::Scores, AttentionMode::Buckets].map(of);
         moved = bytes(&target, a, l, compressed, append);
         stored = stored_bytes(&target, l, compressed);
     }
     let (cycles, estimate) = (plan.cycles, plan.estimate.cycles);
     let program = plan.program.len();
-    Ok(Measured { cycles, estimate, parts, refresh, program, table_bytes, moved, stored })
+    Ok(Measured {
+        cycles,
+        estimate,
+        parts,
+        refresh,
+        program,
+        table_bytes,
+        intervals,
+        moved,
+        stored,
+    })
 }
 
 /// Clocks of the program's parts without refreshes, and those of the refreshes.

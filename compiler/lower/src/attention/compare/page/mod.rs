@@ -195,7 +195,10 @@ fn speed(p: &mut Page, steps: &Steps, uncapped: &Target) -> Result<(), CompareEr
 
 fn parts(p: &mut Page, steps: &Steps) -> Result<(), CompareError> {
     p.text("## Where the clocks go, with the append");
-    p.text("Without refreshes, which have a line of their own. A token is encoded while the codebooks pass for the queries: by how much the passes of a step without append are shorter.");
+    p.text(
+        "Without refreshes, which have a line of their own. A token is encoded while the codebooks pass for the queries: by how much the passes of a step without append are shorter. With several query heads a key/value head's columns of \
+         codes come no faster than the pseudo-channel's bus (16 bytes a clock) takes their scores away and brings their weights: that is why 8 heads gain nothing over 4. Without the power cap the scores of one head are the bound too, at 6 clocks.",
+    );
     p.head(&["part", "MHA 4,096", "MHA 32,768", "GQA 4 32,768", "GQA 8 32,768"]);
     let columns = [(1, 4096), (1, 32768), (4, 32768), (8, 32768)];
     let tables = "build tables";
@@ -232,6 +235,10 @@ fn parts(p: &mut Page, steps: &Steps) -> Result<(), CompareError> {
     line("division, results collected", &part("divide and collect"))?;
     line("refresh", &|g, c| Ok(steps.get(g, c, true)?.refresh))?;
     line("**all**", &|g, c| Ok(steps.get(g, c, true)?.cycles))?;
+    line("from column to column, codes of keys", &|g, c| {
+        Ok(steps.get(g, c, true)?.intervals[0].into())
+    })?;
+    line("codes of values", &|g, c| Ok(steps.get(g, c, true)?.intervals[1].into()))?;
     p.line("");
     Ok(())
 }
