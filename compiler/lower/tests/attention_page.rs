@@ -2,7 +2,7 @@
 
 use pimc_lower::attention::compare::{attacc, function, measure, page, share, Clustering, ATTACC};
 use pimc_lower::attention::literal::{schedule, Cause, Form, Gather, LiteralStep};
-use pimc_lower::commands::{Command, Timed};
+use pimc_lower::commands::{read_csv, write_timed, Command, Expanded, Timed};
 use pimc_lower::legality;
 use pimc_lower::Target;
 
@@ -89,6 +89,22 @@ fn a_lookup_too_early_is_found() {
     commands[at].cycle -= 1;
     let found = legality::check(&target, commands, s.cycles);
     assert_eq!(found[0].rule, "CCD");
+}
+
+/// As a trace they are what other tools, and `pimc check --commands`, read.
+#[test]
+fn commands_of_the_papers_form_are_a_trace() {
+    let target = share(&hbm(), 1).expect("a target");
+    let s = literal(&target, 1, 4096, Form::default());
+    let end = Expanded::End { cycle: s.cycles };
+    let items = s.commands.iter().copied().map(Expanded::Command).chain([end]);
+    let mut text = Vec::new();
+    write_timed(items.map(Ok), &target, &mut text).expect("a trace");
+    let read = read_csv("trace.csv", std::str::from_utf8(&text).expect("text")).expect("a trace");
+    assert_eq!(read.end, Some(s.cycles));
+    let plain = |t: &Timed| (t.cycle, t.command.name(), t.bank);
+    assert!(read.commands.iter().map(plain).eq(s.commands.iter().map(plain)));
+    assert!(legality::check(&target, read.commands, s.cycles).is_empty());
 }
 
 /// A column access is a lookup of one sub-vector of one token.
