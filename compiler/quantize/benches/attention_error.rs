@@ -1,9 +1,8 @@
-//! `cargo bench -p pimc-quantize --bench attention_error -- FOLDER [HEADS [TOKENS]]`: how far attention over
+//! `cargo bench -p pimc-quantize --bench attention_error -- FOLDER [HEADS]`: how far attention over
 //! a compressed cache is off, by format, on the queries, keys and values of a real text that
 //! `examples/attention/extract.py` left in FOLDER. `scripts/attention-error` does both.
 //!
-//! HEADS is how many heads of each of the 6 layers are taken (4 unless told, up to 12), TOKENS how many
-//! tokens of the calibration text (8,192).
+//! HEADS is how many heads of each of the 6 layers are taken: 4 unless told, up to 12.
 
 use pimc_quantize::cache::basis::BasisKind;
 use pimc_quantize::cache::heads::{Deviation, Exact, Head, View};
@@ -25,8 +24,6 @@ const WINDOW: usize = 256;
 const EFFORT: Effort = Effort { restarts: 1, iterations: 15 };
 /// Elements of a sub-vector, and centroids.
 const FORMATS: [(usize, usize); 6] = [(4, 16), (2, 16), (4, 256), (4, 512), (2, 64), (2, 256)];
-/// Tokens of the test text.
-const TEST: usize = 4096;
 const NOTHING: Exact = Exact { sink: 0, recent: 0 };
 const SOME: Exact = Exact { sink: 8, recent: 32 };
 
@@ -37,12 +34,7 @@ struct Data {
     view: View,
 }
 
-fn heads_of(
-    file: &SafeTensors<'_>,
-    layer: usize,
-    heads: usize,
-    tokens: usize,
-) -> Result<Vec<Head>, Failure> {
+fn heads_of(file: &SafeTensors<'_>, layer: usize, heads: usize) -> Result<Vec<Head>, Failure> {
     let part = |what: &str, h: usize| -> Result<(usize, Vec<f32>), Failure> {
         let view = file.tensor(&format!("layer{layer}.{what}"))?;
         let [all, HEADS, dim] = view.shape()[..] else {
@@ -52,7 +44,7 @@ fn heads_of(
             let bytes = &view.data()[(t * HEADS + h) * dim * 4..][..dim * 4];
             bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         };
-        Ok((dim, (0..tokens.min(all)).flat_map(row).collect()))
+        Ok((dim, (0..all).flat_map(row).collect()))
     };
     let each = (0..HEADS).step_by(HEADS / heads).map(|h| {
         let (dim, queries) = part("queries", h)?;
@@ -62,16 +54,16 @@ fn heads_of(
     each.collect()
 }
 
-fn load(folder: &str, heads: usize, tokens: usize) -> Result<Data, Failure> {
-    let read = |name: &str, tokens: usize| -> Result<Vec<Vec<Head>>, Failure> {
+fn load(folder: &str, heads: usize) -> Result<Data, Failure> {
+    let read = |name: &str| -> Result<Vec<Vec<Head>>, Failure> {
         let file = std::fs::File::open(format!("{folder}/{name}.safetensors"))?;
         // SAFETY: the mapping is read-only, and nobody writes the file meanwhile.
         let map = unsafe { memmap2::Mmap::map(&file)? };
         let tensors = SafeTensors::deserialize(&map)?;
-        (0..LAYERS).map(|layer| heads_of(&tensors, layer, heads, tokens)).collect()
+        (0..LAYERS).map(|layer| heads_of(&tensors, layer, heads)).collect()
     };
-    let train = read("calibration", tokens)?;
-    let test = read("test", TEST)?;
+    let train = read("calibration")?;
+    let test = read("test")?;
     let dim = train[0][0].dim;
     let view = View { window: WINDOW, causal: false, scale: 1.0 / (dim as f32).sqrt() };
     Ok(Data { train, test, view })
@@ -223,13 +215,12 @@ fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let folder =
         args.first().ok_or("name the folder of calibration.safetensors, test.safetensors")?;
-    let number = |at: usize, default: usize| args.get(at).map_or(Ok(default), |a| a.parse());
-    let heads = number(1, 4)?;
+    let heads = args.get(1).map_or(Ok(4), |a| a.parse())?;
     if heads == 0 || HEADS % heads != 0 {
         return Err("the heads of a layer must divide 12".into());
     }
     let begin = Instant::now();
-    let data = load(folder, heads, number(2, 8_192)?)?;
+    let data = load(folder, heads)?;
     println!(
         "{} heads, trained on {} tokens, tested on {}, in windows of {WINDOW}",
         all_heads(&data).len(),

@@ -520,8 +520,8 @@ fn trees_are_in_time() {
     let mut most = 0;
     for (members, groups) in (0..11).flat_map(|m| (0..11 - m).map(move |g| (1 << m, 1 << g))) {
         for (k, beat_bits) in [(2, 128), (4, 64), (16, 128), (256, 64), (512, 64), (65536, 64)] {
-            let shape = AttentionShape { k, ..attention(members, 1, groups) };
-            let channel = around(&attention(members, 1, groups), 4, beat_bits);
+            let shape = AttentionShape { k, ..softmax(members, 1, groups) };
+            let channel = around(&softmax(members, 1, groups), 4, beat_bits);
             let levels = levels(&shape, &channel);
             let lanes = groups * shape.score_lanes(beat_bits);
             let plan = TreePlan::new(lanes, levels);

@@ -145,5 +145,5 @@ fn a_channel_of_attention_alone_has_no_bank_units() {
     assert_eq!(seen.collect::<Vec<_>>(), [None, Some(Command::Refresh), None]);
     assert_eq!(channel.bank(3), BankSignals::default());
     assert_eq!(channel.write_data().len(), 4 * 4);
-    assert_eq!(NativeChannel::new(&everything()).write_data(), []);
+    assert!(NativeChannel::new(&everything()).write_data().is_empty());
 }
