@@ -63,7 +63,7 @@ fn unit_signals(shape: &ChannelShape) -> [&'static str; BANK.len()] {
         Some(_) => {
             let [valid, data, score_valid, score] = ATTENTION;
             // The last two are not looked at.
-            [valid, data, score_valid, score, score_valid, score]
+            [valid, data, score_valid, score, valid, valid]
         }
         None => BANK,
     }
