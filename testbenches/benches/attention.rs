@@ -2,7 +2,7 @@
 //! published, as the page `compiler/lower/docs/attention.md`.
 //!
 //! Arguments after `--`: `--write` writes the page into its file; `--trace` prints the DRAM commands of the
-//! paper's form at 4,096 tokens as CSV instead; `--rtl` co-simulates a step of one query head at 4,096 tokens
+//! paper's form at 4,096 tokens as CSV instead; `--rtl [TOKENS]` co-simulates a step of one query head, at 4,096 tokens,
 //! on its two pseudo-channels instead, result, cache and waveform checked, and holds the clocks of the
 //! generated Verilog against the schedule's.
 
@@ -28,12 +28,12 @@ fn trace(target: &Target) -> Result<(), Box<dyn Error>> {
 }
 
 /// Co-simulates a step down to the generated Verilog.
-fn rtl(target: &Target) -> Result<(), Box<dyn Error>> {
+fn rtl(target: &Target, context: u32) -> Result<(), Box<dyn Error>> {
     let (dir, target) = (tempfile::tempdir()?, share(target, 1)?);
-    let f = function(1, 4096, true);
+    let f = function(1, context, true);
     // Written, since trees hold copies of tensor files.
     let path = f.builder(&target.name, 1).write(dir.path(), "model.ir")?;
-    let (model, step) = (pimc_ir::load(&path)?, f.step(2, 1, &[4096]));
+    let (model, step) = (pimc_ir::load(&path)?, f.step(2, 1, &[context.into()]));
     let (plan, tree) = (lower(&model, &target)?, dir.path().join("out"));
     write_tree(&emit(&plan, &model)?, &tree)?;
     let levels = vec![Level::Golden, Level::Schedule, Level::Rtl];
@@ -46,7 +46,7 @@ fn rtl(target: &Target) -> Result<(), Box<dyn Error>> {
         return Err("the waveform was not checked".into());
     }
     let clocks = report.clocks.rtl.ok_or("the level rtl was not run")?;
-    println!("schedule {}, generated Verilog {clocks}", plan.cycles);
+    println!("{context} tokens: schedule {}, generated Verilog {clocks}", plan.cycles);
     if clocks != plan.cycles {
         return Err("the clocks differ".into());
     }
@@ -61,7 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return trace(&target);
     }
     if given("--rtl") {
-        return rtl(&target);
+        let context = args.iter().find_map(|a| a.parse().ok()).unwrap_or(4096);
+        return rtl(&target, context);
     }
     let text = page(&target)?;
     if given("--write") {

@@ -105,7 +105,7 @@ pub fn page(target: &Target) -> Result<String, CompareError> {
 fn intro(p: &mut Page) {
     p.text("# Attention on a product-quantized cache: ours, AttAcc, and the form of AQPIM");
     p.text(
-        "Made by `cargo bench -p pimc-cosim --bench attention`; a test compares this page with what the code computes.",
+        "Made by `cargo bench -p pimc-cosim --bench attention`; a test compares this page with what the code computes. The same command with `-- --rtl 4096` co-simulates our step of a query head at that context on its two pseudo-channels, down to the generated Verilog, result, cache and waveform checked, and fails if its clocks are not the schedule's.",
     );
     p.text(
         "One layer, 32 query heads of 128 elements, batch 1, on one stack of HBM3 at 5.2 Gb/s a pin in the organisation of AttAcc: 64 pseudo-channels of 16 banks, a unit a bank, clocks of .769 ns, refresh on, \
