@@ -18,8 +18,8 @@ use crate::shape::{choice_bits, index_bits, ChannelShape, WORD_BITS};
 pub const TABLE_LEN: usize = 65;
 /// Bits of a fraction of an octave in which scores below the largest one are told.
 pub const OCTAVE_BITS: u32 = 12;
-/// Bits of a probability before it is divided by the sum: 0 to 2^15.
-pub const PROB_BITS: u32 = 16;
+/// Bits of a probability before it is divided by the sum: 0 to 2^18.
+pub const PROB_BITS: u32 = 19;
 /// Bits of a word of argument memory.
 pub const ARG_BITS: u32 = 32;
 
@@ -188,7 +188,7 @@ pub struct AttentionShape {
     pub frac: u32,
     /// Bits of a result (signed).
     pub result_bits: u32,
-    /// round(2^15 * 2^(-i/64)), i = 0..=64.
+    /// round(2^18 * 2^(-i/64)), i = 0..=64.
     pub exp_table: Vec<u32>,
     /// round(2^31 / (2^15 + 512 i)), i = 0..=64.
     pub reciprocal_table: Vec<u32>,
@@ -310,13 +310,13 @@ impl AttentionShape {
         product_bits(self.dim)
     }
 
-    /// Bits of a bucket of one lane (unsigned): a weight of at most 2^15 for each of its tokens.
+    /// Bits of a bucket of one lane (unsigned): a weight of at most 2^18 for each of its tokens.
     pub fn bucket_bits(&self, channel: &ChannelShape) -> u32 {
         let tokens = self.code_blocks(channel) * channel.beats;
         PROB_BITS - 1 + (u32::BITS - tokens.leading_zeros())
     }
 
-    /// Bits of a sum of weights (unsigned): `tokens` of at most 2^15.
+    /// Bits of a sum of weights (unsigned): `tokens` of at most 2^18.
     pub fn sum_bits(&self) -> u32 {
         PROB_BITS + index_bits(self.tokens)
     }

@@ -103,7 +103,7 @@ impl SoftmaxExp {
             mul: Const::named(rounded, shape.mul as usize),
             half: Const::new(if shift > 0 { 1 << (shift - 1) } else { 0 }),
             shift: Const::new(shift as usize),
-            beyond: Const::new(17 << OCTAVE_BITS),
+            beyond: Const::new((PROB_BITS as usize + 1) << OCTAVE_BITS),
             piece_at: Const::new(along as usize),
             octaves_at: Const::new(OCTAVE_BITS as usize),
             seen_last: Const::new(1),
@@ -147,7 +147,7 @@ impl Logic for SoftmaxExp {
             self.distance.next = self.product.q.val();
         }
 
-        comment!("---- beyond 16 octaves nothing is left ----");
+        comment!("---- some octaves below nothing is left ----");
         self.is_near.next = self.seen.q.val().get_bit(self.seen_last.val())
             & (self.distance.val() < self.beyond.val().into());
         self.near.d.next = self.near.q.val() << 1 | self.is_near.val().into();
@@ -186,8 +186,8 @@ impl Unit for SoftmaxExp {
             summary: "A score to a probability.".into(),
             formula: format!(
                 "y = ((largest_i - score_i) * {}{half}) >> {}, in 1/4096 octaves; prob_o = 2^(-y / \
-                 4096) * 2^15: the fraction of an octave by the curve, then shifted right by the \
-                 whole octaves and rounded half up. 0 beyond 16 octaves, where no score was valid, \
+                 4096) * 2^18: the fraction of an octave by the curve, then shifted right by the \
+                 whole octaves and rounded half up. 0 from 20 octaves on, where no score was valid, \
                  and for the least number of {} bits, which says that no token is visible.",
                 self._mul,
                 self._shift,
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn every_distance_in_small_steps() {
         let shape = AttentionShape { mul: 1, shift: 0, ..softmax(4, 1, 1) };
-        let all: Vec<_> = (0..18 << 12).map(Some).collect();
+        let all: Vec<_> = (0..21 << 12).map(Some).collect();
         check(&shape, 100_000, &all);
     }
 

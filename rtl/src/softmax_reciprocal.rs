@@ -1,6 +1,6 @@
 //! The reciprocal of a sum of probabilities.
 
-use crate::attention::{AttentionShape, PROB_BITS};
+use crate::attention::AttentionShape;
 use crate::hdl::prelude::*;
 use crate::shape::index_bits;
 use crate::softmax_curve::{SoftmaxCurve, CURVE_LATENCY, PIECE_BITS};
@@ -9,7 +9,7 @@ use crate::softmax_curve::{SoftmaxCurve, CURVE_LATENCY, PIECE_BITS};
 pub const RECIPROCAL_LATENCY: u32 = CURVE_LATENCY + 3;
 
 /// Bits of a sum's fraction: what follows its first one.
-const FRACTION_BITS: u32 = PROB_BITS - 1;
+const FRACTION_BITS: u32 = 15;
 
 /// `1 / sum`: a fraction, and how far it is to be shifted.
 #[derive(LogicBlock, Default)]
@@ -54,7 +54,7 @@ impl SoftmaxReciprocal {
     /// The unit of a shape.
     pub fn new(shape: &AttentionShape) -> Self {
         let bits = shape.sum_bits();
-        // A sum that is not 0 has its first one at bit 15 or above: the largest probability is 2^15.
+        // A sum that is not 0 has its first one above bit 15: the largest probability is 2^18.
         let above = bits - FRACTION_BITS;
         let scale = u(index_bits(above));
         let along = FRACTION_BITS - PIECE_BITS;

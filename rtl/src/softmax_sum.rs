@@ -124,7 +124,7 @@ mod tests {
                     let valid = rng.below(3) > 0;
                     uut.valid.next = valid;
                     for x in &mut uut.prob {
-                        let p = if round == 7 { 32768 } else { rng.below(32769) };
+                        let p = if round == 7 { 1 << 18 } else { rng.below((1 << 18) + 1) };
                         x.set(p.into());
                         want += if valid { i128::from(p) } else { 0 };
                     }

@@ -127,11 +127,11 @@ pub fn blocks(t_bits: u32) -> BlockShape {
     }
 }
 
-/// 2^15 * 2^-(y / 4096), rounded as the softmax rounds; 0 beyond 16 octaves. By the table's meaning.
+/// 2^18 * 2^-(y / 4096), rounded as the softmax rounds; 0 from 20 octaves on. By the table's meaning.
 pub fn exp2_neg(y: i128) -> i128 {
-    let entry = |a: i128| (32768.0 * (-(a as f64) / 64.0).exp2()).round() as i128;
+    let entry = |a: i128| (262144.0 * (-(a as f64) / 64.0).exp2()).round() as i128;
     let (octaves, piece, along) = (y >> 12, y >> 6 & 63, y & 63);
-    if octaves > 16 {
+    if octaves > 19 {
         return 0;
     }
     let fall = ((entry(piece) - entry(piece + 1)) * along + 32) >> 6;
@@ -168,7 +168,7 @@ pub fn softmax(members: u32, slices: u32, groups: u32) -> AttentionShape {
         frac: 4,
         result_bits: 16,
         exp_table: (0..65)
-            .map(|i| (32768.0 * (-f64::from(i) / 64.0).exp2()).round() as u32)
+            .map(|i| (262144.0 * (-f64::from(i) / 64.0).exp2()).round() as u32)
             .collect(),
         reciprocal_table: (0..65)
             .map(|i| (2f64.powi(31) / f64::from(32768 + 512 * i)).round() as u32)
@@ -204,7 +204,7 @@ pub fn attention(
         shift: 10,
         frac: 4,
         result_bits: 16,
-        exp_table: table(32768.0, &|x| (-x).exp2()),
+        exp_table: table(262144.0, &|x| (-x).exp2()),
         reciprocal_table: table(65536.0, &|x| 1.0 / (1.0 + x)),
     }
 }

@@ -12,7 +12,7 @@ import numpy as np
 SIDES = ("key", "value")
 NOTHING = -(1 << 31)
 
-WEIGHT_BITS = 15
+WEIGHT_BITS = 18
 ONE = 1 << WEIGHT_BITS
 EXP = np.array([round(2.0 ** (WEIGHT_BITS - a / 64)) for a in range(65)], np.int64)
 REC = [round(2.0**31 / (2**15 + 512 * a)) for a in range(65)]

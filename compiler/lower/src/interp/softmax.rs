@@ -1,7 +1,7 @@
 //! The softmax unit: which tokens a query sees, weights from scores, results from outputs and sums.
 //! All in integers; the formulas are those of the language's page on `attend`.
 
-use pimc_rtl::attention::{AttentionParam, AttentionShape, OCTAVE_BITS};
+use pimc_rtl::attention::{AttentionParam, AttentionShape, OCTAVE_BITS, PROB_BITS};
 use pimc_rtl::shape::ChannelShape;
 
 /// Its state. Scores are by block; in a block by group, beat, lane, row.
@@ -123,12 +123,12 @@ impl Softmax {
         Ok(weights)
     }
 
-    /// 2^15 * 2^-y of the distance from the largest score.
+    /// 2^18 * 2^-y of the distance from the largest score.
     fn weight(&self, distance: i64) -> i64 {
         let (mul, shift) = (i128::from(self.shape.mul), self.shape.shift);
         let y = (i128::from(distance) * mul + half(shift)) >> shift;
         let octave = y >> OCTAVE_BITS;
-        if octave > 16 {
+        if octave > i128::from(PROB_BITS) {
             return 0;
         }
         let fraction = (y & ((1 << OCTAVE_BITS) - 1)) as usize;
