@@ -7,10 +7,12 @@
 mod arguments;
 mod builder;
 mod bus;
+pub mod compare;
 mod contents;
 mod estimate;
 mod images;
 mod layout;
+pub mod literal;
 mod program;
 mod run;
 

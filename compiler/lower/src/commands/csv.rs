@@ -7,6 +7,7 @@
 use super::{expand_with, Command, Expanded, Timed};
 use crate::diag::{error, list};
 use crate::target::Target;
+use crate::walk::ProgramError;
 use pimc_ir::{Code, Diagnostic, Diagnostics};
 use pimc_rtl::isa::Instr;
 use std::io::{self, Write};
@@ -30,6 +31,15 @@ pub fn write_csv_with(
     target: &Target,
     to: &mut dyn Write,
 ) -> io::Result<()> {
+    write_timed(expand_with(program, args, target.timing.refi, target.columns), target, to)
+}
+
+/// Writes commands, wherever they come from.
+pub fn write_timed(
+    items: impl IntoIterator<Item = Result<Expanded, ProgramError>>,
+    target: &Target,
+    to: &mut dyn Write,
+) -> io::Result<()> {
     let tck = target.timing.tck_ps;
     writeln!(to, "# Command trace for target {}: every DRAM command of one run.", target.name)?;
     writeln!(
@@ -39,7 +49,7 @@ pub fn write_csv_with(
     writeln!(to, "# one command a clock. bank, row, column: from 0; -1 is all, or none.")?;
     writeln!(to, "# command: ACT RD WR PRE REF RFM, of bank -1 all banks at once.")?;
     writeln!(to, "{COLUMNS}")?;
-    for item in expand_with(program, args, target.timing.refi, target.columns) {
+    for item in items {
         let t = match item.map_err(io::Error::other)? {
             Expanded::Command(t) => t,
             Expanded::End { cycle } => {

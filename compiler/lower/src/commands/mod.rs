@@ -4,7 +4,7 @@
 mod csv;
 mod expand;
 
-pub use csv::{read_csv, write_csv, write_csv_with, Trace};
+pub use csv::{read_csv, write_csv, write_csv_with, write_timed, Trace};
 pub use expand::{expand, expand_with, Expanded};
 
 /// A DRAM command.

@@ -1,0 +1,244 @@
+//! The page's parts about the paper: its form, what is moved and stored, and clustering.
+
+use super::{n, percent, ratio, Page, Steps, GROUPS};
+use crate::attention::compare::cluster::{Clustering, ITERATIONS};
+use crate::attention::compare::published::{attacc, ATTACC, PAPER_SPEEDUP};
+use crate::attention::compare::step::measure;
+use crate::attention::compare::{function, share, CompareError, HEADS, PSEUDO_CHANNELS};
+use crate::attention::literal::{schedule, Cause, Form, Gather, LiteralStep};
+use crate::legality;
+use crate::target::Target;
+
+/// Forms of the paper's way, each with a name.
+const FORMS: [(&str, Form); 4] = [
+    ("literal", Form { gather: Gather::Centroid, whole_columns: false, reduced: false }),
+    (
+        "a row for each element",
+        Form { gather: Gather::Element, whole_columns: false, reduced: false },
+    ),
+    ("whole columns used", Form { gather: Gather::Centroid, whole_columns: true, reduced: false }),
+    ("and sums reduced", Form { gather: Gather::Centroid, whole_columns: true, reduced: true }),
+];
+
+/// The paper's form of a step, its commands found legal.
+fn literal(
+    target: &Target,
+    group: u32,
+    context: u32,
+    form: Form,
+) -> Result<LiteralStep, CompareError> {
+    let target = share(target, group)?;
+    let step = schedule(&target, &function(group, context, false).ty, context, form);
+    let found = legality::check(&target, step.commands.iter().copied(), step.cycles);
+    match found.into_iter().next() {
+        Some(violation) => Err(CompareError::Illegal(violation)),
+        None => Ok(step),
+    }
+}
+
+/// The paper's form beside ours.
+pub(super) fn paper(
+    p: &mut Page,
+    steps: &Steps,
+    target: &Target,
+    uncapped: &Target,
+) -> Result<(), CompareError> {
+    let a = attacc(32768)?;
+    let claim = a.fp16 * 10 / PAPER_SPEEDUP;
+    let ours = steps.get(1, a.context, true)?.cycles;
+    p.text("## The paper's form");
+    p.text(
+        "Tables and centroids stay in DRAM rows, and the unit looks up with a column access a code: `pimc_lower::attention::literal` makes the DRAM commands of a step in that form on the same target, legal by the same checker, elements of \
+         16 bits (P), no append. Assumed, in its favour where two ways are open (A): 512 bytes of registers for codes and of buffer for the table (an AttAcc buffer, S), 28 codes of 9 bits a column, lookups at the all-bank \
+         interval, units and softmax that keep up with anything, transfers hidden behind the next lookups, refresh at the last clock possible, and all 512 centroids of a sub-vector of values in reach of one open row, though they take four rows.",
+    );
+    p.text(&format!(
+        "The paper says {}.{}x over an AttAcc of unlimited capacity (P): at 32,768 tokens {} clocks, if that is of attention alone. Ours takes {}.",
+        PAPER_SPEEDUP / 10,
+        PAPER_SPEEDUP % 10,
+        n(claim),
+        n(ours),
+    ));
+    p.head(&["form, MHA", "4,096", "8,192", "16,384", "32,768", "of AttAcc FP16", "of ours"]);
+    let mut line = |name: String, target: &Target, form: Form, base: u64, ours: u64| {
+        let mut cells = vec![name];
+        let mut last = 0;
+        for a in ATTACC {
+            last = literal(target, 1, a.context, form)?.cycles;
+            cells.push(n(last));
+        }
+        cells.extend([ratio(last, base), ratio(last, ours)]);
+        p.row(&cells);
+        Ok::<(), CompareError>(())
+    };
+    for (name, form) in FORMS {
+        line(name.into(), target, form, a.fp16, ours)?;
+    }
+    let free = measure(uncapped, 1, a.context, true)?.cycles;
+    line("literal, no power cap".into(), uncapped, FORMS[0].1, a.uncapped, free)?;
+    p.line("");
+    p.text("At 32,768 tokens, clocks by cause; those of column accesses are their intervals:");
+    let made: Vec<LiteralStep> =
+        FORMS.iter().map(|(_, f)| literal(target, 1, a.context, *f)).collect::<Result<_, _>>()?;
+    let names: Vec<&str> = ["clocks"].into_iter().chain(FORMS.iter().map(|f| f.0)).collect();
+    p.head(&names);
+    let mut line = |name: &str, of: &dyn Fn(&LiteralStep) -> String| {
+        let cells: Vec<String> =
+            [name.to_string()].into_iter().chain(made.iter().map(of)).collect();
+        p.row(&cells);
+    };
+    for cause in Cause::ALL {
+        line(cause.name(), &|s| n(s.clocks(cause)));
+    }
+    line("**all**", &|s| n(s.cycles));
+    line("bus busy with transfers", &|s| n(s.bus_clocks));
+    line("column accesses of codes, a bank", &|s| n(s.code_columns));
+    line("lookups of keys, a bank", &|s| n(s.lookups[0]));
+    line("lookups of values, a bank", &|s| n(s.lookups[1]));
+    p.line("");
+    let s = &made[0];
+    let (keys, values) = (s.clocks(Cause::KeyLookups), s.clocks(Cause::ValueLookups));
+    // Used are 2 and 8 bytes of 32.
+    let idle = keys * 15 / 16 + values * 3 / 4;
+    p.text("Where it loses:");
+    p.line(&format!(
+        "- **Lanes.** A lookup of a key uses 2 of a column's 32 bytes, of a value 8: of {} clocks of lookups {} ({}) move nothing that is wanted. In whatever way heads and sub-vectors go over the banks, 32 heads of 32 sub-vectors are 1,024, \
+         a bank each: a lookup a token and bank. At 6 clocks the keys alone take {} at 32,768 tokens, more than all of AttAcc FP16 ({}).",
+        n(keys + values),
+        n(idle),
+        percent(idle, keys + values),
+        n(keys),
+        n(a.fp16),
+    ));
+    let whole = &made[2];
+    p.line(&format!(
+        "- **Unreduced sums.** {} bytes of scores a token and pseudo-channel, 2 clocks of its bus: hidden behind lookups 6 clocks apart. With every lane used the bus becomes the bound: column accesses wait for it {} clocks, {} of that form. \
+         Were transfers not hidden, the literal form would take {} more clocks (arithmetic).",
+        u64::from(target.banks) * 2,
+        n(whole.clocks(Cause::Bus)),
+        percent(whole.clocks(Cause::Bus), whole.cycles),
+        n(s.bus_clocks),
+    ));
+    p.line(&format!(
+        "- **Gathering of values.** With lanes used and sums reduced, what is left is mostly a column access for every 4 tokens' centroids: {} clocks of {}. Weights added up by code, then one product a centroid, need the codes alone: \
+         28 tokens a column access.",
+        n(made[3].clocks(Cause::ValueLookups)),
+        n(made[3].cycles),
+    ));
+    p.line(&format!(
+        "- **Rows.** {} clocks: of every batch of codes a row of codes, then one of the table. A row for each element of the values' centroids, which is what 512 of them in a row of 1 KB would mean, takes four lookups a token: {} clocks in all.",
+        n(s.clocks(Cause::Rows)),
+        n(made[1].cycles),
+    ));
+    p.line("");
+    p.text(
+        "So, by these assumptions, the literal form loses to AttAcc, and the printed speedup needs more than it says: some use of several lanes or rows at once, and less on the bus. We have no means to tell which. On the whole decode step the \
+         paper's own figures at 32,768 tokens are .12 against .19 of a GPU's time (P): 1.6x.",
+    );
+    Ok(())
+}
+
+/// What is moved and stored.
+pub(super) fn bytes(p: &mut Page, steps: &Steps, target: &Target) -> Result<(), CompareError> {
+    p.text("## Bytes");
+    p.text("Between banks and buffer die in a step of 32,768 tokens, all pseudo-channels (arithmetic, from what the schedules transfer; ours with the append):");
+    p.head(&["KiB", "ours, MHA", "ours, GQA 4", "ours, GQA 8", "the paper's form, MHA"]);
+    let all = |bytes: u64| n((bytes * u64::from(PSEUDO_CHANNELS)).div_ceil(1024));
+    let ours: Vec<_> = GROUPS
+        .into_iter()
+        .map(|g| Ok(steps.get(g, 32768, true)?.moved))
+        .collect::<Result<_, CompareError>>()?;
+    let theirs = literal(target, 1, 32768, FORMS[0].1)?.moved;
+    let mut line = |name: &str, of: &dyn Fn(usize) -> u64, last: u64| {
+        p.row(&[name.to_string(), all(of(0)), all(of(1)), all(of(2)), all(last)]);
+    };
+    line("queries, new token", &|i| ours[i].inputs, theirs.queries);
+    line("scores", &|i| ours[i].scores, theirs.scores);
+    line("probabilities", &|i| ours[i].probabilities, theirs.probabilities);
+    line("results", &|i| ours[i].results, theirs.results);
+    line("**all**", &|i| ours[i].total(), theirs.total());
+    p.line("");
+    p.text(
+        "Stored, of one head (MHA), in KiB: codes as they lie in the columns (28 of 9 bits in 32 bytes), codebooks of 8-bit elements, exact tokens of 8 bits in whole columns. A compressed token takes 73.1 bytes, one of 16 bits 512, of 8 bits 256.",
+    );
+    p.head(&[
+        "context",
+        "FP16",
+        "int8",
+        "codes",
+        "codebooks",
+        "exact",
+        "ours",
+        "smaller than FP16",
+        "than int8",
+    ]);
+    for a in ATTACC {
+        let [codes, books, exact] = steps.get(1, a.context, false)?.stored;
+        let (fp16, ours) = (u64::from(a.context) * 512, codes + books + exact);
+        let kib = |b: u64| n(b.div_ceil(1024));
+        p.row(&[
+            n(a.context.into()),
+            kib(fp16),
+            kib(fp16 / 2),
+            kib(codes),
+            kib(books),
+            kib(exact),
+            kib(ours),
+            ratio(fp16, ours),
+            ratio(fp16 / 2, ours),
+        ]);
+    }
+    p.line("");
+    Ok(())
+}
+
+/// Clustering.
+pub(super) fn clustering(p: &mut Page, target: &Target) -> Result<(), CompareError> {
+    let c = Clustering::new(target, 4096)?;
+    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
+    let mib = |bytes: u64| bytes as f64 / (1u64 << 20) as f64;
+    p.text("## Clustering of 4,096 tokens");
+    p.text(&format!(
+        "{ITERATIONS} iterations of k-means, all {HEADS} heads, keys and values (MHA). In the paper the least distance is found on the buffer die (P), so the distances of every token to every centroid go there, 16 bits each (A): {:.0} GiB an iteration, {:.0} GiB in all; \
+         at 32,768 tokens 64 GiB an iteration. In the banks nothing moves but sums of the elements and weights of every centroid (32 bits) out, the new centroids back, and the weights in: {:.0} MiB in all. \
+         We have no unit that adds tokens up by code, and no program that clusters: **all of this is arithmetic**, refresh included, but for the clocks in which one token's key and value are encoded ({}), which are a schedule's.",
+        gib(c.distance_bytes),
+        gib(c.distance_bytes * ITERATIONS),
+        mib(c.update_bytes),
+        n(c.encode_clocks),
+    ));
+    p.head(&["way", "clocks", "ms", "bytes between banks and buffer die"]);
+    let ms = |clocks: u64| format!("{:.1}", clocks as f64 * f64::from(target.timing.tck_ps) / 1e9);
+    let paper = c.bus_clocks.max(c.pass_clocks);
+    let (sent, kept) = (
+        format!("{:.0} GiB", gib(c.distance_bytes * ITERATIONS)),
+        format!("{:.0} MiB", mib(c.update_bytes)),
+    );
+    p.row(&["the paper's: bus".to_string(), n(c.bus_clocks), ms(c.bus_clocks), sent.clone()]);
+    p.row(&[
+        "the paper's: codebooks pass, a token at a time".into(),
+        n(c.pass_clocks),
+        ms(c.pass_clocks),
+        String::new(),
+    ]);
+    p.row(&["the paper's, both at once".into(), n(paper), ms(paper), sent]);
+    p.row(&[
+        "ours: Capture, Encode, InsertCode of a token".into(),
+        n(c.one_by_one),
+        ms(c.one_by_one),
+        kept.clone(),
+    ]);
+    for b in &c.batched {
+        let name = match b.tokens {
+            1 => "ours: codebooks pass for 1 token".to_string(),
+            tokens => format!("ours: for {tokens} tokens at once"),
+        };
+        p.row(&[name, n(b.clocks), ms(b.clocks), kept.clone()]);
+    }
+    p.line("");
+    p.text(&format!(
+        "Ours makes {} passes: after the last update every token is encoded once more, as the op `cluster` says. Several tokens at once are registers and multipliers for as many, which a unit has for its queries: with GQA 8 it multiplies 8 queries with a centroid at once, as mode Table does. The sums of a side take 10 KB beside a bank, where tables and buckets are otherwise.",
+        ITERATIONS + 1,
+    ));
+    Ok(())
+}
