@@ -25,6 +25,8 @@ pub const ARG_BITS: u32 = 32;
 
 /// Clocks from a beat entering the data path to its scores leaving the bank.
 pub const SCORE_LATENCY: u32 = 3;
+/// Clocks from the end of a load of bytes to a stream that takes what was loaded at its start.
+pub const LOADED_LATENCY: u32 = 2;
 /// Clocks from the scores of a beat to the largest one being known.
 pub const MAX_LATENCY: u32 = 8;
 /// Clocks from `col_soon` to `col_valid`.

@@ -80,6 +80,11 @@ impl Case {
     }
 }
 
+/// Four banks, which are built sooner.
+fn few() -> Target {
+    hbm().with(&[("pseudo_channel", "banks", "4"), ("pseudo_channel", "bank_groups", "1")]).unwrap()
+}
+
 fn wide(channels: &str) -> Target {
     hbm().with(&[("stack", "channels", channels)]).unwrap()
 }
@@ -100,9 +105,9 @@ fn caches_of_every_shape_agree_on_every_level() {
         target: hbm(),
     };
     let cases = [
-        base(),
+        Case { target: few(), ..base() },
         Case {
-            heads: (4, 1, 64),
+            heads: (2, 1, 64),
             sub: 2,
             k: 64,
             sink: 0,
@@ -138,32 +143,43 @@ fn caches_of_every_shape_agree_on_every_level() {
 }
 
 /// Functions on a cache among golden's vectors, which hold ties, equal scores, one far above the rest, and
-/// the most negative values: all of them but those that no program is made of.
+/// the most negative values: all of them but those that no program is made of. Where a beat has very many
+/// scores the Verilog takes minutes to build, and stays out.
 #[test]
 fn golden_vectors_on_a_cache_agree_on_every_level() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
-    let mut run = 0;
+    let (mut run, mut built) = (0, 0);
     for entry in folder.read_dir().unwrap() {
         let case = entry.unwrap().path();
         let model = pimc_ir::load(&case.join("model.ir")).unwrap();
         if model.module.caches.is_empty() {
             continue;
         }
-        let target = hbm();
-        if let Err(found) = pimc_lower::lower(&model, &target) {
-            assert!(found.list().iter().all(|d| d.code == Code::P0607), "{found}");
-            continue;
-        }
+        let target = few();
+        let plan = match pimc_lower::lower(&model, &target) {
+            Ok(plan) => plan,
+            Err(found) => {
+                assert!(found.list().iter().all(|d| d.code == Code::P0607), "{found}");
+                continue;
+            }
+        };
+        let attention = plan.shape.bank.attention.as_ref().unwrap();
+        let scores = attention.lanes(plan.shape.beat_bits) * attention.rows() * attention.groups;
         let dir = tempfile::tempdir().unwrap();
         let tree = dir.path().join("out");
         compile_for(&model, &target, &tree);
-        let options = options(Inputs::File(case.join("vectors.safetensors")));
+        let mut options = options(Inputs::File(case.join("vectors.safetensors")));
+        if scores > 32 {
+            options.levels.retain(|level| *level != Level::Rtl);
+        } else {
+            built += 1;
+        }
         let report = cosim(&tree, &options, &Quiet).unwrap_or_else(|e| panic!("{case:?}: {e}"));
         if let Some(d) = &report.divergence {
             panic!("{case:?}: {d}");
         }
-        assert_eq!(report.levels.len(), Level::ALL.len(), "{case:?}");
+        assert_eq!(report.levels.len(), options.levels.len(), "{case:?}");
         run += 1;
     }
-    assert!(run >= 9, "{run} functions on a cache");
+    assert!(run >= 9 && built >= 5, "{run} functions on a cache, {built} in Verilog");
 }

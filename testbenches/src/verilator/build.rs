@@ -158,6 +158,8 @@ fn verilate(tools: &Toolchain, design: &Design, work: &Path) -> Result<(), Error
         WaveFormat::Vcd => "--trace",
         WaveFormat::Fst => "--trace-fst",
     });
+    // The scores of a beat may have thousands of bits, of which the check reads the first few.
+    cmd.args(["--trace-max-width", "65536"]);
     for (name, value) in &design.params {
         cmd.arg(format!("-G{name}={value}"));
     }

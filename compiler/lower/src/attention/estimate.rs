@@ -88,7 +88,7 @@ pub(crate) fn estimate(
             if encodes && size.ahead {
                 c.rows(AttentionMode::Capture, block);
             }
-            if matches!(mode, AttentionMode::Scores | AttentionMode::Buckets) && columns > 0 {
+            if matches!(mode, AttentionMode::Scores | AttentionMode::Buckets) {
                 c.begins(exact > 0, mode);
             }
             c.rows(mode, columns);

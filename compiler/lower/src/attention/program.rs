@@ -8,8 +8,8 @@ use super::layout::CacheLayout;
 use crate::target::Target;
 use pimc_ir::Side;
 use pimc_rtl::attention::{
-    AttentionMode, AttentionParam, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, MAX_LATENCY,
-    NORMALISE_LATENCY, OUT_LATENCY, PLACE_LATENCY, SCORE_LATENCY,
+    AttentionMode, AttentionParam, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, LOADED_LATENCY,
+    MAX_LATENCY, NORMALISE_LATENCY, OUT_LATENCY, PLACE_LATENCY, SCORE_LATENCY,
 };
 use pimc_rtl::isa::{Action, Block, Instr, SetTo, Stream, VecOp, Vector};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
@@ -239,7 +239,8 @@ impl<'a> Writer<'a> {
                 self.capture(leave, self.layout.exact_row(slot, side));
             } else {
                 self.load(0, from + word);
-                self.loaded();
+                let loaded = self.b.vec_ready() + u64::from(LOADED_LATENCY);
+                self.b.busy(loaded, 0);
                 let at = self.stream(AttentionMode::Take, 1, 1);
                 self.b.busy(at, TAKE_CLOCKS);
             }

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::walk::{ProgramError, Walk};
 use bank::{BankUnit, Outcome, Streaming};
 use collect::Collecting;
-use pimc_rtl::attention::AttentionMode;
+use pimc_rtl::attention::{AttentionMode, LOADED_LATENCY};
 use pimc_rtl::isa::{Action, Instr, SetTo, Stream};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
 use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS, SEED_CLOCKS};
@@ -354,6 +354,10 @@ impl<'a> Machine<'a> {
                         .get(s.mode as usize)
                         .ok_or_else(|| fault(format!("there is no stream mode {}", s.mode)))?;
                     if let StreamMode::Attention(mode) = mode {
+                        let loaded = clocks.load + u64::from(LOADED_LATENCY);
+                        if mode == AttentionMode::Take && at.cycle < loaded {
+                            return Err(fault("what is taken is not loaded yet".into()));
+                        }
                         let banks = self.shape.banks as usize;
                         let units = self.attention().map_err(fault)?;
                         units.stream(mode, &s, at).map_err(fault)?;
