@@ -285,7 +285,7 @@ impl Unit for AttentionOutputs {
                 self._weights
             ),
             preconditions: format!(
-                "An output fits {} bits: a weight is at most 2^15 for each token.",
+                "An output fits {} bits: a weight is at most 2^18 for each token.",
                 self.out_value.ty().width
             ),
         }

@@ -92,7 +92,7 @@ impl Logic for Arguments {
 
         comment!("---- the sum, a clock later ----");
         self.setting.d.next = self.set.val();
-        self.value.next = self.add.val().into();
+        self.value.next = self.add.val();
         if self.takes.val() == 1 {
             self.value.next = self.memory.rdata.val() + self.add.val();
         }

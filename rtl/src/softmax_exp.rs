@@ -7,7 +7,7 @@ use crate::softmax_curve::{SoftmaxCurve, CURVE_LATENCY, PIECE_BITS};
 /// Clocks from a score to its probability.
 pub const EXP_LATENCY: u32 = CURVE_LATENCY + 5;
 
-/// Bits of a number of octaves that leave something of a probability: 0 to 16.
+/// Bits of a number of octaves that leave something of a probability: 0 to 19.
 const OCTAVES_BITS: u32 = 5;
 
 /// `2^-(how far the score is below the largest one)`, rounded.

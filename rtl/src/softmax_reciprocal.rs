@@ -167,10 +167,10 @@ mod tests {
         let shape = AttentionShape { tokens: 1 << 20, ..softmax(4, 1, 1) };
         let mut uut = Inst::new(SoftmaxReciprocal::new(&shape));
         let mut rng = Rng::new(11);
-        let mut sums = vec![0, 1 << 15, (1 << 16) - 1, 1 << 16, 1 << 35, (1 << 35) - 1, 0, 3 << 15];
-        sums.extend((0..512).map(|i| (1 << 15) + 64 * i));
+        let mut sums = vec![0, 1 << 18, (1 << 19) - 1, 1 << 19, 1 << 38, (1 << 38) - 1, 0, 3 << 18];
+        sums.extend((0..512).map(|i| (1 << 18) + 512 * i));
         sums.extend(
-            (0..2000).map(|i| (rng.next() as i128 & ((1 << 35) - 1)) >> (i % 20) | 1 << 15),
+            (0..2000).map(|i| (rng.next() as i128 & ((1 << 38) - 1)) >> (i % 20) | 1 << 18),
         );
         for at in 0..sums.len() + RECIPROCAL_LATENCY as usize {
             uut.sum.set(sums[at.min(sums.len() - 1)]);

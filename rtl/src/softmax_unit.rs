@@ -284,7 +284,7 @@ impl Unit for SoftmaxUnit {
             ),
             formula: "Table forgets largest scores and sums. Scores are sums over the members of a \
                       token group; of those that a row's query sees the largest is kept. Values read \
-                      the scores again: prob_o = 2^15 * 2^-y, y how far the score is below the \
+                      the scores again: prob_o = 2^18 * 2^-y, y how far the score is below the \
                       largest one, scaled; they are summed by row, each token once. Normalise divides \
                       the outputs of the banks by the sums."
                 .into(),

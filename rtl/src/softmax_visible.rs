@@ -361,7 +361,6 @@ impl Unit for SoftmaxVisible {
             throughput: "A beat every clock.".into(),
             layout: "visible_o by token group, lane, query.".into(),
             preconditions: "The ends are there in the clock behind restart_i, and held.".into(),
-            ..Contract::default()
         }
     }
 

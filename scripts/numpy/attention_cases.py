@@ -162,8 +162,8 @@ def windows():
     pairs = np.array([(x, y) for x in edge for y in edge])
     pairs = np.concatenate([pairs, np.stack([RANDOM.integers(-9999, 9999, 36)] * 2, 1)])
     pairs[36:, 1] += RANDOM.integers(-70000, 70000, 36)
-    # Where a weight is a half, 1 of 32768, and nothing.
-    pairs[36:46, 1] = pairs[36:46, 0] - [4095, 4096, 61440, 65535, 65536, 65537, 69631, 69632, -65536, -65537]
+    # Where a weight is a half, 1 of 2^18, and nothing.
+    pairs[36:46, 1] = pairs[36:46, 0] - [4095, 4096, 73728, 77823, 77824, 77825, 81919, 81920, -77824, -77825]
     rows = RANDOM.integers(-(1 << 15), 1 << 15, (2, 72, 5))
     rows[:, :12] = RANDOM.integers(-(1 << 31), 1 << 31, (2, 12, 5))
     rows[:, 12], rows[:, 13] = -(1 << 31), (1 << 31) - 1

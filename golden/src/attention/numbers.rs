@@ -1,6 +1,6 @@
 //! The numbers of the integer softmax. **Normative.** Exponents and logarithms are in octaves (base 2) with
-//! 12 fractional bits; weights have 15 (`WEIGHT_BITS`), so that 1 is 32768. Each function looks up a table of `pimc_ir::softmax_tables`
-//! at 64 steps of an octave and goes in a straight line between two entries.
+//! 12 fractional bits; weights have 18 (`WEIGHT_BITS`), so that 1 is 262144. Each function looks up a table
+//! of `pimc_ir::softmax_tables` at 64 steps of an octave and goes in a straight line between two entries.
 
 use pimc_ir::softmax_tables::{EXP, LOG, REC, WEIGHT_BITS};
 
@@ -10,7 +10,7 @@ pub const ONE: i64 = 1 << WEIGHT_BITS;
 /// The log-sum-exp of no token at all.
 pub const NOTHING: i64 = i32::MIN as i64;
 
-/// 2^-y of y >= 0 in octaves, as a weight: 0..=32768.
+/// 2^-y of y >= 0 in octaves, as a weight: 0..=2^18.
 pub fn exp2_neg(y: i64) -> i64 {
     let (i, f) = (y >> 12, y & 4095);
     // The largest part of an octave is one: rounded, nothing is left of it here.
@@ -76,33 +76,33 @@ mod tests {
     #[test]
     fn ends_are_exact() {
         assert_eq!(
-            [0, 4096, 15 << 12, 16 << 12, 17 << 12, i64::MAX].map(exp2_neg),
-            [32768, 16384, 1, 1, 0, 0]
+            [0, 4096, 18 << 12, 19 << 12, 20 << 12, i64::MAX].map(exp2_neg),
+            [1 << 18, 1 << 17, 1, 1, 0, 0]
         );
-        let one = Normal::of(1 << 15);
-        assert_eq!((one.reciprocal(), one.log2(), one.divide(-128 << 15, 8)), (65536, 0, -32768));
-        let two = Normal::of(1 << 16);
-        assert_eq!((two.e, two.m16, two.log2()), (16, 1 << 15, 4096));
-        let most = Normal::of((1 << 35) - 1);
-        assert_eq!((most.e, most.m16, most.log2()), (34, 65535, 20 << 12));
+        let one = Normal::of(1 << 18);
+        assert_eq!((one.reciprocal(), one.log2(), one.divide(-128 << 18, 8)), (65536, 0, -32768));
+        let two = Normal::of(1 << 19);
+        assert_eq!((two.e, two.m16, two.log2()), (19, 1 << 15, 4096));
+        let most = Normal::of((1 << 38) - 1);
+        assert_eq!((most.e, most.m16, most.log2()), (37, 65535, 20 << 12));
     }
 
     /// Each against floating point, over all of its range.
     #[test]
     fn errors_are_those_of_straight_lines_and_rounding() {
         let mut worst = [0f64; 3];
-        for y in 0..17i64 << 12 {
-            let exact = 32768.0 * (-(y as f64) / 4096.0).exp2();
+        for y in 0..20i64 << 12 {
+            let exact = 262_144.0 * (-(y as f64) / 4096.0).exp2();
             worst[0] = worst[0].max((exp2_neg(y) as f64 - exact).abs());
         }
         for m16 in 1i64 << 15..1 << 16 {
-            let n = Normal { e: 15, m16 };
+            let n = Normal { e: WEIGHT_BITS, m16 };
             let relative = n.reciprocal() as f64 * m16 as f64 / f64::from(1u32 << 31) - 1.0;
             worst[1] = worst[1].max(relative.abs());
             let exact = 4096.0 * (m16 as f64 / 32768.0).log2();
             worst[2] = worst[2].max((n.log2() as f64 - exact).abs());
         }
-        assert!(worst[0] < 1.6, "2^-y is off by {} of 32768", worst[0]);
+        assert!(worst[0] < 4.3, "2^-y is off by {} of 262144", worst[0]);
         assert!(worst[1] < 1e-4, "the reciprocal is off by {} of itself", worst[1]);
         assert!(worst[2] < 1.2, "the logarithm is off by {} of 4096 in an octave", worst[2]);
     }
