@@ -327,7 +327,10 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
         }
     }
     let Some((at, cache, q, limit, scale)) = attend else {
-        refuse(fit, 0, "a cache that nothing attends to", "add an attend");
+        // An attend that was refused is there.
+        if fit.found.is_empty() {
+            refuse(fit, 0, "a cache that nothing attends to", "add an attend");
+        }
         return None;
     };
     if func.result != func.value_of_op(at) {
