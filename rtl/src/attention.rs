@@ -92,6 +92,24 @@ impl AttentionMode {
         AttentionMode::Normalise,
     ];
 
+    /// Clocks from a beat entering the data path to all that it brings about. Where a codebook passes it is
+    /// the code of the nearest centroid too.
+    pub fn latency(self) -> u32 {
+        match self {
+            AttentionMode::Table => TABLE_LATENCY.max(SCORE_LATENCY).max(CODE_LATENCY),
+            AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
+            AttentionMode::ExactValues => OUT_LATENCY,
+            AttentionMode::Buckets => BUCKET_LATENCY,
+            AttentionMode::Combine => OUT_LATENCY.max(CODE_LATENCY),
+            AttentionMode::Encode => CODE_LATENCY,
+            AttentionMode::Capture
+            | AttentionMode::Take
+            | AttentionMode::InsertCode
+            | AttentionMode::InsertToken
+            | AttentionMode::Normalise => PLACE_LATENCY,
+        }
+    }
+
     /// Its name in programs.
     pub fn name(self) -> &'static str {
         match self {

@@ -150,30 +150,9 @@ pub fn reciprocal(sum: i128) -> (i128, u32) {
 
 /// Attention in `members * groups` banks of `members` banks a token, of one query and head.
 pub fn softmax(members: u32, slices: u32, groups: u32) -> AttentionShape {
-    let sub = 4;
-    AttentionShape {
-        dim: members * slices * sub,
-        sub,
-        k: 256,
-        members,
-        slices,
-        groups,
-        queries: 1,
-        query_heads: 1,
-        sink: 4,
-        recent: 8,
-        tokens: 200,
-        mul: 40000,
-        shift: 14,
-        frac: 4,
-        result_bits: 16,
-        exp_table: (0..65)
-            .map(|i| (262144.0 * (-f64::from(i) / 64.0).exp2()).round() as u32)
-            .collect(),
-        reciprocal_table: (0..65)
-            .map(|i| (2f64.powi(31) / f64::from(32768 + 512 * i)).round() as u32)
-            .collect(),
-    }
+    let one = attention(1, (1, 4, 256), (1, 1), (4, 8, 200));
+    let dim = members * slices * one.sub;
+    AttentionShape { dim, members, slices, groups, shift: 14, ..one }
 }
 
 /// A cache of `parts` sub-vectors of `sub` elements on `banks` banks, with `k` centroids and

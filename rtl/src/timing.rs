@@ -1,6 +1,7 @@
 //! Latencies of the units in clocks: facts of the hardware that the scheduler relies on. The
 //! simulation test of each unit checks them.
 
+use crate::attention::AttentionMode;
 use crate::isa::{VecOp, Vector};
 use crate::shape::{ChannelShape, StreamMode};
 
@@ -62,6 +63,11 @@ pub fn row_clocks(mode: StreamMode) -> u32 {
         StreamMode::Blocks => BLOCK_LATENCY,
         _ => UNIT_LATENCY,
     }
+}
+
+/// Clocks from the issue of a column read to the end of all that its data do in the attention units.
+pub fn attention_clocks(mode: AttentionMode, shape: &ChannelShape) -> u32 {
+    1 + shape.read_latency + shape.beats + mode.latency()
 }
 
 /// Clocks from the issue of a column read to the result of a row that ends in the column's last beat

@@ -320,17 +320,11 @@ impl Run<'_> {
             .compare_values(what, i, inputs, &run.events, &golden[i])
             .or_else(|| compiled.compare_result(what, i, &run.result, &golden[i]))
             .map(|d| self.trace_back(d, i, &run.events));
-        let state = || steps.differs(states.get(i)?);
-        found.or_else(|| {
-            state().map(|d| Divergence {
-                what: what.into(),
-                vector: Some(i),
-                signal: d.what,
-                expected: d.expected,
-                got: d.got,
-                ..Divergence::default()
-            })
-        })
+        let state = || {
+            let d = steps.differs(states.get(i)?)?;
+            Some(Divergence { what: what.into(), vector: Some(i), ..d })
+        };
+        found.or_else(state)
     }
 
     /// From a value that is wrong to the first event that was: its bank, command and cycle.
@@ -444,7 +438,7 @@ impl Run<'_> {
         let inputs: Vec<_> =
             self.vectors.iter().map(|v| self.tree.compiled.host_writes(v)).collect();
         let steps = self.steps.as_deref().unwrap_or_default();
-        let args: Vec<Vec<u32>> = steps.iter().map(|step| step.memory.clone()).collect();
+        let args: Vec<Vec<u32>> = steps.iter().map(|step| step.args.clone()).collect();
         let longest = steps.iter().map(|step| step.end).max().unwrap_or(plan.cycles);
         let job = Job {
             constants: &self.tree.constants,

@@ -148,8 +148,8 @@ impl<'a> Native<'a> {
         for (addr, word) in compiled.host_writes(&vectors[vector]) {
             self.host_write(addr, word);
         }
-        for &(addr, word) in steps.map_or(&[][..], |steps| &steps[vector].args) {
-            self.idle(&Inputs { argument: Some((addr, word)), ..Inputs::default() });
+        for (addr, &word) in steps.iter().flat_map(|steps| &steps[vector].args).enumerate() {
+            self.idle(&Inputs { argument: Some((addr as u32, word)), ..Inputs::default() });
         }
         let mut reference = PlanReference::given(compiled, vectors, steps, vector);
         let cycles = steps.map_or(compiled.plan.cycles, |steps| steps[vector].end);

@@ -2,19 +2,18 @@
 //! with what the one before has left in the banks.
 
 use crate::reference::Compiled;
+use crate::report::Divergence;
 use pimc_golden::State;
-use pimc_ir::{CacheId, Side};
+use pimc_ir::Side;
 use pimc_lower::attention::Driver;
 use pimc_lower::images::Column;
-use pimc_lower::interp::{Event, Machine};
+use pimc_lower::interp::{Event, Fault, Machine};
 
 /// One run.
 #[derive(Clone, Debug, Default)]
 pub struct StepRun {
-    /// Arguments that the host writes before it: address and word.
-    pub args: Vec<(u32, u32)>,
-    /// Argument memory then.
-    pub memory: Vec<u32>,
+    /// Argument memory, which the host writes before it.
+    pub args: Vec<u32>,
     /// Everything that happens.
     pub events: Vec<Event>,
     /// The result.
@@ -33,7 +32,7 @@ pub struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    /// Steps of a machine as `compiled` has it, or of another one that runs what files hold.
+    /// Steps of the plan's own machine.
     ///
     /// # Errors
     /// As text, what the interpreter finds wrong with the plan.
@@ -42,7 +41,7 @@ impl<'a> Steps<'a> {
         Ok(Steps::of(compiled, machine))
     }
 
-    /// The same on a machine that is given.
+    /// The same on a machine that runs what files hold.
     pub fn of(compiled: &'a Compiled, machine: Machine<'a>) -> Steps<'a> {
         Steps { compiled, machine, driver: compiled.plan.driver() }
     }
@@ -51,23 +50,15 @@ impl<'a> Steps<'a> {
     ///
     /// # Errors
     /// The clock, the instruction, and why.
-    pub fn run(&mut self, inputs: &[Vec<i64>]) -> Result<StepRun, pimc_lower::interp::Fault> {
-        let plan = &self.compiled.plan;
+    pub fn run(&mut self, inputs: &[Vec<i64>]) -> Result<StepRun, Fault> {
+        let (plan, machine) = (&self.compiled.plan, &mut self.machine);
         let mut run = StepRun::default();
-        if let Some(driver) = &mut self.driver {
-            let fault = |e: pimc_lower::attention::StepError| pimc_lower::interp::Fault {
-                cycle: 0,
-                instr: 0,
-                why: e.to_string(),
-            };
-            run.args = plan.step_args(driver, inputs).map_err(fault)?;
-            for &(addr, word) in &run.args {
-                self.machine.host_arg(addr, word)?;
-            }
-        }
-        (run.result, run.end) = plan.run_to_end(&mut self.machine, inputs, &mut run.events)?;
-        run.memory = self.machine.args().to_vec();
-        run.estimate = plan.estimate_with(&run.memory);
+        (run.result, run.end) = match &mut self.driver {
+            Some(driver) => plan.run_step(machine, driver, inputs, &mut run.events)?,
+            None => plan.run_to_end(machine, inputs, &mut run.events)?,
+        };
+        run.args = machine.args().to_vec();
+        run.estimate = plan.estimate_with(&run.args);
         Ok(run)
     }
 
@@ -76,13 +67,14 @@ impl<'a> Steps<'a> {
         self.machine.args()
     }
 
-    /// What of the cache in the banks is not as golden has it, in words.
-    pub fn differs(&self, state: &State) -> Option<Difference> {
+    /// What of the cache in the banks is not as golden has it.
+    pub fn differs(&self, state: &State) -> Option<Divergence> {
         let (cache, driver) = (self.compiled.plan.cache.as_ref()?, self.driver.as_ref()?);
-        let held = state.cache(CacheId(cache.id.0));
+        let held = state.cache(cache.id);
         let read = |bank, row, col| -> Option<Column> { self.machine.column(bank, row, col) };
-        let difference =
-            |what: String, expected: String, got: String| Some(Difference { what, expected, got });
+        let difference = |signal: String, expected: String, got: String| {
+            Some(Divergence { signal, expected, got, ..Divergence::default() })
+        };
         if driver.length() as usize != held.tokens() {
             let (tokens, length) = (held.tokens().to_string(), driver.length().to_string());
             return difference("tokens of the cache".into(), tokens, length);
@@ -110,17 +102,6 @@ impl<'a> Steps<'a> {
         }
         None
     }
-}
-
-/// Something in the banks that is not as golden has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// What.
-    pub what: String,
-    /// Golden's.
-    pub expected: String,
-    /// What the banks hold.
-    pub got: String,
 }
 
 impl Compiled {

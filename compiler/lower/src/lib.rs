@@ -12,6 +12,7 @@ pub mod interp;
 pub mod legality;
 mod mapping;
 mod packing;
+mod placing;
 pub mod plan;
 pub mod ranges;
 mod remedy;

@@ -8,14 +8,14 @@ use pimc_ir::Code;
 use pimc_lower::assembly;
 use pimc_lower::commands::{expand_with, write_csv_with, Command, Expanded};
 use pimc_lower::images::{Banks, Column};
-use pimc_lower::interp::{At, Attention, Event, Ignore, Machine};
+use pimc_lower::interp::{Event, Ignore, Machine};
 use pimc_lower::walk::{Issue, ProgramError, Walk};
 use pimc_lower::Target;
 use pimc_rtl::attention::AttentionMode;
-use pimc_rtl::isa::{Action, Instr, SetTo, Stream};
+use pimc_rtl::isa::{Action, Block, Instr, SetTo, Stream};
+use pimc_rtl::shape::{ChannelShape, StreamMode};
+use pimc_rtl::testing::{attention, attention_channel};
 use pimc_rtl::timing::IDLE_CLOCKS;
-use std::cell::RefCell;
-use std::rc::Rc;
 
 const REFI: u32 = 3900;
 
@@ -261,65 +261,69 @@ impl Banks for Plain {
     }
 }
 
-/// Writes back what it read, plus one.
-struct Counts(Vec<Column>, Rc<RefCell<Vec<(u32, u32)>>>);
-
-impl Attention for Counts {
-    fn param(&mut self, index: u32, value: u32, _: At) -> Result<(), String> {
-        self.1.borrow_mut().push((index, value));
-        Ok(())
-    }
-    fn stream(&mut self, _: AttentionMode, _: &Stream, _: At) -> Result<(), String> {
-        Ok(())
-    }
-    fn column(&mut self, _: &[Column], _: At) -> Result<(), String> {
-        Ok(())
-    }
-    fn written(&mut self, _: At) -> Result<Vec<Column>, String> {
-        self.0.iter_mut().for_each(|column| column[3] += 1);
-        Ok(self.0.clone())
-    }
-}
-
+/// Columns are read, a token is put into them, and they are written back, each behind the one before.
 #[test]
 fn the_interpreter_keeps_what_is_written() {
-    let model = random(3).build().unwrap_or_else(|d| panic!("{d}"));
-    let mut plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
-    plan.shape.arg_words = 2;
-    let program = two(&[
-        Action::Ref,
-        set(SetTo::Row, Some(0), 0),
-        Action::Act,
-        set(SetTo::Col, Some(1), 0),
-        Action::Write,
-        Action::Write,
-        Action::Pre,
-        set(SetTo::Param(3), Some(1), 5),
-        Action::End,
-    ]);
-    let mut machine = Machine::new(&plan.shape, &program, &Plain);
-    let fault = machine.run(&mut Ignore).expect_err("no units");
-    assert!(fault.why.contains("no attention units"), "{fault}");
-    let params = Rc::default();
-    let columns = vec![[1, 2, 3, 4]; plan.shape.banks as usize];
-    machine.attach(Box::new(Counts(columns, Rc::clone(&params))));
+    let cache = attention(4, (4, 2, 16), (1, 1), (4, 12, 1000));
+    let shape = ChannelShape { arg_words: 2, ..attention_channel(4, cache, 64) };
+    let insert = StreamMode::Attention(AttentionMode::InsertToken);
+    let stream = Stream {
+        mode: shape.bank.modes().iter().position(|m| *m == insert).expect("a mode") as u32,
+        columns_less_1: 0,
+        tail_beats_less_1: 3,
+        coats_less_1: 0,
+        sign_key: 0,
+        block: Block::default(),
+    };
+    // Place 0 of beat 2 is word 2, in two parts: an argument and a constant.
+    let program = [
+        at(Action::Ref, 2),
+        at(set(SetTo::Row, Some(0), 0), 2),
+        at(Action::Act, 2),
+        at(Action::Stream(stream), 2),
+        at(set(SetTo::Param(3), Some(1), 482), 2),
+        at(set(SetTo::Col, Some(1), 0), 2),
+        at(Action::Read, 90),
+        at(set(SetTo::Col, Some(1), 0), 2),
+        at(Action::Write, 2),
+        // The write has counted the column up.
+        at(Action::Read, 90),
+        at(set(SetTo::Col, Some(1), 1), 2),
+        at(Action::Write, 2),
+        at(Action::Pre, 2),
+        at(Action::End, 2),
+    ];
+    let mut machine = Machine::new(&shape, &program, &Plain);
     for (addr, word) in [(0, 6), (1, 30)] {
         machine.host_arg(addr, word).expect("there");
     }
     assert!(machine.host_arg(2, 0).is_err());
     let mut events: Vec<Event> = Vec::new();
     machine.run(&mut events).unwrap_or_else(|f| panic!("{f}"));
-    assert_eq!(*params.borrow(), [(3, 35)]);
-    let writes = events.iter().filter(|e| {
-        matches!(e, Event::Command { command: Command::Write { row: 6, col: 30 | 31 }, .. })
+    let written = events.iter().filter_map(|e| match e {
+        Event::Command { command: Command::Write { row, col }, .. } => Some((*row, *col)),
+        _ => None,
     });
-    assert_eq!(writes.count(), 2);
-    assert_eq!(machine.column(0, 6, 30), Some([1, 2, 3, 5]));
-    assert_eq!(machine.column(5, 6, 31), Some([1, 2, 3, 6]));
-    assert_eq!(machine.column(5, 6, 29), Some([5, 6, 29, 0]));
-    assert_eq!(machine.column(5, 9, 29), None);
+    assert_eq!(written.collect::<Vec<_>>(), [(6, 30), (6, 31)]);
+    // The token that nothing has loaded is 0; what lay there was the column's number.
+    assert_eq!(machine.column(0, 6, 30), Some([0, 6, 0, 0]));
+    assert_eq!(machine.column(3, 6, 31), Some([3, 6, 0, 0]));
+    assert_eq!(machine.column(3, 6, 29), Some([3, 6, 29, 0]));
+    assert_eq!(machine.column(3, 9, 29), None);
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    let why = |shape: &ChannelShape, program: &[Instr]| {
+        let mut machine = Machine::new(shape, program, &Plain);
+        machine.run(&mut Ignore).expect_err("a fault").why
+    };
+    let cache = attention(4, (4, 2, 16), (1, 1), (4, 12, 1000));
+    let shape = ChannelShape { arg_words: 2, ..attention_channel(4, cache, 64) };
     let closed = two(&[Action::Write, Action::End]);
-    let mut machine = Machine::new(&plan.shape, &closed, &Plain);
-    let fault = machine.run(&mut Ignore).expect_err("closed");
-    assert!(fault.why.contains("a write with no open row"), "{fault}");
+    assert!(why(&shape, &closed).contains("a write with no open row"));
+    let model = random(3).build().unwrap_or_else(|d| panic!("{d}"));
+    let plan = plan(&model, &Target::named("hbm3-pim").expect("built in"));
+    let opened = two(&[Action::Ref, Action::Act, Action::Write, Action::End]);
+    assert!(why(&plan.shape, &opened).contains("no attention units"));
 }

@@ -5,12 +5,10 @@
 //! row as often as there can be. What becomes possible when ([`Ready`]) is kept in those clocks; where two
 //! ways meet, the later of both holds.
 
+use crate::placing::{Placing, STEP};
 use crate::target::Target;
 use pimc_rtl::isa::{Action, Instr, SetTo, MIN_DELAY};
 
-/// Longest delay that one instruction carries.
-const MAX_DELAY: u64 = 1023;
-const STEP: u64 = MIN_DELAY as u64;
 /// Clocks by which a refresh that is due comes before its deadline, on top of what was counted.
 const SLACK: u64 = 16;
 
@@ -78,12 +76,7 @@ struct Open {
 /// A program being written.
 pub(super) struct Builder<'a> {
     target: &'a Target,
-    program: Vec<Instr>,
-    /// When the last instruction issued, and the next one can.
-    last: u64,
-    next: u64,
-    /// Whether the last instruction's delay may still grow.
-    open: bool,
+    program: Placing,
     ready: Ready,
     /// Refreshes after which none has been asked for yet.
     dues: Vec<Due>,
@@ -95,10 +88,7 @@ impl<'a> Builder<'a> {
     pub(super) fn new(target: &'a Target) -> Builder<'a> {
         let mut b = Builder {
             target,
-            program: Vec::new(),
-            last: 0,
-            next: 0,
-            open: false,
+            program: Placing::default(),
             ready: Ready::default(),
             dues: Vec::new(),
             loops: Vec::new(),
@@ -113,40 +103,14 @@ impl<'a> Builder<'a> {
         self.program.len()
     }
 
-    /// Waits until clock `at`, or a step more where only a wait of its own can do it.
+    /// Waits until clock `at`.
     pub(super) fn wait_until(&mut self, at: u64) {
-        if let Some(instr) = self.program.last_mut().filter(|_| self.open) {
-            let whole = at.saturating_sub(self.last);
-            let mut gap = whole.clamp(STEP, MAX_DELAY);
-            if whole > gap && whole - gap < STEP {
-                gap -= STEP;
-            }
-            instr.delay = gap as u32;
-            self.next = self.last + gap;
-        }
-        while at > self.next {
-            let rest = (at - self.next).max(STEP);
-            let mut gap = rest.min(MAX_DELAY);
-            if rest > gap && rest - gap < STEP {
-                gap -= STEP;
-            }
-            self.program.push(Instr { action: Action::Wait, delay: gap as u32 });
-            self.last = self.next;
-            self.next += gap;
-            self.open = false;
-        }
+        self.program.wait_until(at);
     }
 
     /// Issues an action at `at` or as soon after it as it can; the clock.
     pub(super) fn put(&mut self, action: Action, at: u64) -> u64 {
-        if at > self.next {
-            self.wait_until(at);
-        }
-        self.program.push(Instr { action, delay: MIN_DELAY });
-        self.last = self.next;
-        self.next += STEP;
-        self.open = true;
-        self.last
+        self.program.place(action, at)
     }
 
     /// Issues an action as soon as it can.
@@ -178,8 +142,7 @@ impl<'a> Builder<'a> {
         let index = self.program.len() - 1;
         // The delay is that of a refresh; without one the next instruction comes a step later, which
         // is the way that is counted. Nothing else may stretch it.
-        self.program[index].delay = self.target.timing.rfc.max(MIN_DELAY);
-        self.open = false;
+        self.program.close_at_times(self.target.timing.rfc.max(MIN_DELAY).into());
         self.asked(at);
         self.dues = vec![Due { instr: index, at }];
         for open in self.loops.iter_mut().filter(|l| l.first_due.is_none()) {
@@ -195,7 +158,7 @@ impl<'a> Builder<'a> {
     }
 
     fn within(&mut self, due: Due, at: u64) {
-        if let Action::RefreshDue { within } = &mut self.program[due.instr].action {
+        if let Some(Action::RefreshDue { within }) = self.program.action(due.instr) {
             *within = (*within).max((at - due.at + SLACK) as u32);
         }
     }
@@ -255,22 +218,21 @@ impl<'a> Builder<'a> {
             }
             return;
         }
-        let at = self.ready.read.max(self.next + STEP) - STEP;
+        let at = self.ready.read.max(self.program.next() + STEP) - STEP;
         match count {
             None => self.put(Action::Loop { count: most }, at),
             Some(arg) => self.put(Action::LoopArg { arg, end: 0 }, at),
         };
         let start = self.program.len() - 1;
         let first = self.put(Action::Read, 0);
-        let next = self.put(Action::Next, first + interval - STEP);
-        if let Action::LoopArg { end, .. } = &mut self.program[start].action {
+        self.put(Action::Next, first + interval - STEP);
+        if let Some(Action::LoopArg { end, .. }) = self.program.action(start) {
             *end = (start + 3) as u32;
         }
         // The other rounds. The loop's end keeps its delay.
         let last = first + u64::from(most - 1) * interval;
-        self.last = next + (last - first);
-        self.next = self.last + STEP;
-        self.open = false;
+        self.program.keep();
+        self.program.pass(last - first);
         if count.is_some() {
             // With one column alone what was begun before has so much less time.
             self.ready = self.ready.or(self.ready.later(last - first));
@@ -332,7 +294,7 @@ impl<'a> Builder<'a> {
         let instr = self.program.len() - 1;
         self.loops.push(Open {
             instr,
-            body: self.next,
+            body: self.program.next(),
             ready: self.ready,
             dues: self.dues.clone(),
             first_due: None,
@@ -350,17 +312,17 @@ impl<'a> Builder<'a> {
             self.wait_until(ready.saturating_sub(lead));
         }
         self.put(Action::Next, 0);
-        self.open = false;
+        self.program.keep();
         let end = self.program.len() as u32;
-        if let Action::LoopArg { end: to, .. } = &mut self.program[open.instr].action {
+        if let Some(Action::LoopArg { end: to, .. }) = self.program.action(open.instr) {
             *to = end;
         }
         if let Some(first) = open.first_due.filter(|_| again) {
-            let from = self.next + (first - open.body);
+            let from = self.program.next() + (first - open.body);
             self.dues.clone().into_iter().for_each(|due| self.within(due, from));
         }
         // The way that skips the body is shorter by it.
-        let skipped = self.next - open.body;
+        let skipped = self.program.next() - open.body;
         self.ready = self.ready.or(open.ready.later(skipped));
         let before = open.dues.iter().map(|d| Due { at: d.at + skipped, ..*d });
         self.dues.extend(before);
@@ -371,8 +333,8 @@ impl<'a> Builder<'a> {
         let r = self.ready;
         let done = r.vec.max(r.stream).max(r.act).max(r.refresh);
         self.refresh_due();
-        let at = self.put(Action::End, done.max(self.next));
+        let at = self.put(Action::End, done.max(self.program.next()));
         self.asked(at);
-        self.program
+        self.program.finish()
     }
 }

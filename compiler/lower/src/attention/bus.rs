@@ -22,9 +22,7 @@ pub(crate) fn interval(mode: AttentionMode, a: &AttentionShape, target: &Target)
     let moved = u64::from(lanes * target.beats() * a.rows() * groups) * u64::from(bits);
     let once = matches!(mode, AttentionMode::Scores | AttentionMode::ExactScores);
     let moved = if once { moved.div_ceil(a.slices.into()) } else { moved };
-    // A column access moves its bits in `bl` clocks.
-    let bus = u64::from(target.column_bits / target.timing.extra.bl.unwrap_or(2).max(1));
-    least.max(moved.div_ceil(bus.max(1)) as u32)
+    least.max(moved.div_ceil(target.bus_bits().into()) as u32)
 }
 
 /// Columns that are read while a row is open, in blocks of `block`: no more than a quarter of the time

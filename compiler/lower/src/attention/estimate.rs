@@ -5,12 +5,10 @@ use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
 use crate::estimate::Estimate;
 use crate::target::Target;
-use pimc_rtl::attention::{
-    AttentionMode, MAX_LATENCY, NORMALISE_LATENCY, OUT_LATENCY, SCORE_LATENCY,
-};
+use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
 use pimc_rtl::isa::MIN_DELAY;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::timing::{BYTES_LATENCY, COLLECT_CLOCKS};
+use pimc_rtl::timing::{attention_clocks, BYTES_LATENCY, COLLECT_CLOCKS};
 
 /// What a step does, of which its clocks depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,13 +160,13 @@ impl Clocks<'_> {
     /// stream before, longer than that one's row takes to close.
     fn begins(&mut self, exact: bool, mode: AttentionMode) {
         let t = &self.target.timing;
-        let unit = match (mode, exact) {
-            (AttentionMode::Scores, true) | (AttentionMode::Buckets, false) => {
-                SCORE_LATENCY + MAX_LATENCY
-            }
-            _ => OUT_LATENCY,
+        let before = match (mode, exact) {
+            (AttentionMode::Scores, true) => AttentionMode::ExactScores,
+            (AttentionMode::Scores, false) => AttentionMode::Table,
+            (_, true) => AttentionMode::ExactValues,
+            (_, false) => AttentionMode::Scores,
         };
-        let data = 1 + self.shape.read_latency + self.shape.beats + unit;
+        let data = attention_clocks(before, self.shape);
         let clocks = data.saturating_sub(t.rtp + t.rp) + 5 * MIN_DELAY;
         self.now += u64::from(clocks);
         self.parts.drains += u64::from(clocks);
@@ -187,7 +185,7 @@ impl Clocks<'_> {
         let t = &self.target.timing;
         let e = &t.extra;
         let or = |value: Option<u32>| value.unwrap_or_default();
-        let unit = self.shape.read_latency + self.shape.beats + 4;
+        let unit = attention_clocks(AttentionMode::InsertCode, self.shape);
         let written = or(e.cwl) + or(e.bl);
         let column = u64::from(unit + written + or(e.wtr_l).max(or(e.wtr_s)));
         let last = u64::from(unit + written + or(e.wr));

@@ -23,7 +23,7 @@ pub use estimate::StepSize;
 pub(crate) use images::CacheImages;
 pub use layout::{CacheLayout, Place};
 
-use crate::mapping::{Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
+use crate::mapping::{self, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
 use crate::target::Target;
@@ -264,28 +264,17 @@ fn channel(
         result_bits: attention.result_bits,
         attention: Some(attention),
     };
+    let buffer = BufferShape {
+        word_bits,
+        depth,
+        requant: None,
+        ops: vec![VecOp::CollectSum, VecOp::LoadBytes],
+        mul_bits: 0,
+    };
     ChannelShape {
-        banks: target.units(),
-        beats: target.beats(),
-        beat_bits: target.beat_bits,
-        read_latency: target.timing.cl,
         write_latency: target.timing.extra.cwl,
-        dram_rows: target.rows,
-        dram_cols: target.columns,
-        refi: target.timing.refi,
-        rfc: target.timing.rfc,
-        isa: IsaShape::smallest(&[], &bank, target.beats(), 2),
-        program_depth: 0,
         arg_words,
-        buffer: BufferShape {
-            word_bits,
-            // Every lane of vector memory has two words at least.
-            depth: depth.max(2 * target.units()),
-            requant: None,
-            ops: vec![VecOp::CollectSum, VecOp::LoadBytes],
-            mul_bits: 0,
-        },
-        bank,
+        ..mapping::channel(target, bank, buffer)
     }
 }
 

@@ -8,12 +8,11 @@ use super::layout::CacheLayout;
 use crate::target::Target;
 use pimc_ir::Side;
 use pimc_rtl::attention::{
-    AttentionMode, AttentionParam, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, LOADED_LATENCY,
-    MAX_LATENCY, NORMALISE_LATENCY, OUT_LATENCY, PLACE_LATENCY, SCORE_LATENCY,
+    AttentionMode, AttentionParam, AttentionShape, LOADED_LATENCY, NORMALISE_LATENCY,
 };
 use pimc_rtl::isa::{Action, Block, Instr, SetTo, Stream, VecOp, Vector};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
-use pimc_rtl::timing::{vec_clocks, COLLECT_CLOCKS};
+use pimc_rtl::timing::{attention_clocks, vec_clocks, COLLECT_CLOCKS};
 
 /// Clocks from a token being loaded to its being taken over.
 const TAKE_CLOCKS: u64 = 4;
@@ -97,16 +96,7 @@ impl<'a> Writer<'a> {
 
     /// Clocks from a read to the end of what its data do in `mode`.
     fn data(&self, mode: AttentionMode) -> u64 {
-        let unit = match mode {
-            AttentionMode::Table => SCORE_LATENCY.max(CODE_LATENCY),
-            AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
-            AttentionMode::Buckets => BUCKET_LATENCY,
-            AttentionMode::ExactValues => OUT_LATENCY,
-            AttentionMode::Combine => OUT_LATENCY.max(CODE_LATENCY),
-            AttentionMode::Encode => CODE_LATENCY,
-            _ => PLACE_LATENCY,
-        };
-        u64::from(1 + self.shape.read_latency + self.shape.beats + unit)
+        attention_clocks(mode, self.shape).into()
     }
 
     /// Clocks between two columns of `mode`: the DRAM's and the units' interval, or the time that

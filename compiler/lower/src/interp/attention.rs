@@ -2,15 +2,12 @@
 //! stream means, from [`pimc_rtl::attention`] alone.
 
 use super::softmax::Softmax;
-use super::{At, Attention};
+use super::At;
 use crate::images::Column;
-use pimc_rtl::attention::{
-    AttentionMode, AttentionParam, AttentionShape, BUCKET_LATENCY, CODE_LATENCY, MAX_LATENCY,
-    NORMALISE_LATENCY, OUT_LATENCY, PLACE_LATENCY, SCORE_LATENCY,
-};
+use pimc_rtl::attention::{AttentionMode, AttentionParam, AttentionShape, NORMALISE_LATENCY};
 use pimc_rtl::isa::Stream;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::timing::COLLECT_CLOCKS;
+use pimc_rtl::timing::{attention_clocks, COLLECT_CLOCKS};
 
 /// What one bank's unit holds. Tables and buckets are indexed by slice, centroid, row.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +45,8 @@ pub(super) struct Units {
     words: u32,
     lanes: u32,
     chunk: u32,
-    read_latency: u32,
+    /// From a read to the end of what its data do, by mode.
+    clocks: [u64; AttentionMode::ALL.len()],
     units: Vec<Unit>,
     softmax: Softmax,
     stream: Option<Streaming>,
@@ -85,7 +83,7 @@ impl Units {
             words: channel.beat_words(),
             lanes,
             chunk,
-            read_latency: channel.read_latency,
+            clocks: AttentionMode::ALL.map(|mode| attention_clocks(mode, channel).into()),
             units: vec![unit; channel.banks as usize],
             softmax: Softmax::new(channel, shape),
             stream: None,
@@ -100,10 +98,9 @@ impl Units {
             shape: shape.clone(),
         }
     }
-}
 
-impl Attention for Units {
-    fn param(&mut self, index: u32, value: u32, _: At) -> Result<(), String> {
+    /// Takes a parameter.
+    pub(super) fn param(&mut self, index: u32, value: u32) -> Result<(), String> {
         let param = AttentionParam::of(index).ok_or(format!("there is no parameter {index}"))?;
         match param {
             AttentionParam::Place => self.place = (value & 255, value >> 8 & 255, value >> 16),
@@ -114,7 +111,7 @@ impl Attention for Units {
     }
 
     /// Sub-vector `word` of a row of queries.
-    fn load(&mut self, word: u32, bytes: &[i8]) -> Result<(), String> {
+    pub(super) fn load(&mut self, word: u32, bytes: &[i8]) -> Result<(), String> {
         let (slices, sub) = (self.shape.slices, self.shape.sub as usize);
         let (member, slice) = (word / slices, word % slices);
         let at = (self.load_row * slices + slice) as usize * sub;
@@ -126,7 +123,8 @@ impl Attention for Units {
         Ok(())
     }
 
-    fn stream(&mut self, mode: AttentionMode, s: &Stream, at: At) -> Result<(), String> {
+    /// Begins a stream.
+    pub(super) fn stream(&mut self, mode: AttentionMode, s: &Stream, at: At) -> Result<(), String> {
         let cycle = at.cycle;
         if cycle < self.through {
             return Err("a stream begins while the last one's data are under way".into());
@@ -168,26 +166,31 @@ impl Attention for Units {
         Ok(())
     }
 
-    fn results(&mut self) -> Result<Vec<i64>, String> {
-        Ok(std::mem::take(&mut self.results))
+    /// The results of a stream that has begun, which are collected.
+    pub(super) fn results(&mut self) -> Vec<i64> {
+        std::mem::take(&mut self.results)
     }
 
-    fn sums(&mut self) -> Vec<Vec<i64>> {
+    /// Accumulators of each bank that the last column has brought about, beat by beat.
+    pub(super) fn sums(&mut self) -> Vec<Vec<i64>> {
         std::mem::take(&mut self.sums)
     }
 
-    fn start(&mut self) {
+    /// A run begins: clocks count from its first instruction.
+    pub(super) fn start(&mut self) {
         (self.through, self.written, self.stream) = (0, 0, None);
     }
 
-    fn through(&self) -> u64 {
+    /// The clock at which all that has begun is done.
+    pub(super) fn through(&self) -> u64 {
         self.through
     }
 
-    fn column(&mut self, columns: &[Column], at: At) -> Result<(), String> {
+    /// Takes the column that was read, of every bank.
+    pub(super) fn column(&mut self, columns: &[Column], at: At) -> Result<(), String> {
         let cycle = at.cycle;
         let mut s = self.stream.ok_or("a read outside of a stream")?;
-        self.through = cycle + self.latency(s.mode);
+        self.through = cycle + self.clocks[s.mode as usize];
         let last = s.column + 1 == s.columns;
         let beats = if last { s.tail } else { self.beats };
         match s.mode {
@@ -195,7 +198,7 @@ impl Attention for Units {
                 self.codebook(s, columns, beats)?;
             }
             AttentionMode::ExactScores | AttentionMode::Scores => self.scores(s, columns, last)?,
-            AttentionMode::ExactValues | AttentionMode::Buckets => self.values(s, columns, last)?,
+            AttentionMode::ExactValues | AttentionMode::Buckets => self.values(s, columns)?,
             AttentionMode::Capture => self.capture(s, columns),
             AttentionMode::InsertCode | AttentionMode::InsertToken => {
                 self.insert(s, columns);
@@ -213,29 +216,13 @@ impl Attention for Units {
         Ok(())
     }
 
-    fn written(&mut self, at: At) -> Result<Vec<Column>, String> {
+    /// The column that is written, of every bank.
+    pub(super) fn written(&mut self, at: At) -> Result<Vec<Column>, String> {
         if at.cycle < self.written {
             return Err("a column is written before it is ready".into());
         }
         Ok(self.units.iter().map(|unit| unit.write).collect())
     }
-}
-
-impl Units {
-    /// Clocks from a read to the end of what its data do.
-    fn latency(&self, mode: AttentionMode) -> u64 {
-        let unit = match mode {
-            AttentionMode::Table => SCORE_LATENCY.max(CODE_LATENCY),
-            AttentionMode::ExactScores | AttentionMode::Scores => SCORE_LATENCY + MAX_LATENCY,
-            AttentionMode::Buckets => BUCKET_LATENCY,
-            AttentionMode::ExactValues => OUT_LATENCY,
-            AttentionMode::Combine => OUT_LATENCY.max(CODE_LATENCY),
-            AttentionMode::Encode => CODE_LATENCY,
-            _ => PLACE_LATENCY,
-        };
-        u64::from(1 + self.read_latency + self.beats + unit)
-    }
-
     fn index(&self, slice: u32, centroid: u32, row: u32) -> usize {
         ((slice * self.shape.k + centroid) * self.shape.rows() + row) as usize
     }
@@ -348,11 +335,11 @@ impl Units {
         Ok(())
     }
 
-    fn values(&mut self, s: Streaming, columns: &[Column], _last: bool) -> Result<(), String> {
+    fn values(&mut self, s: Streaming, columns: &[Column]) -> Result<(), String> {
         let (rows, sub) = (self.shape.rows() as usize, self.shape.sub as usize);
         let used = self.used(s.mode);
         let exact = s.mode == AttentionMode::ExactValues;
-        let weights = self.softmax.weights(exact, s.row, used, s.column == 0)?;
+        let weights = self.softmax.weights(exact, s.row, s.column == 0)?;
         let (out_bits, sum_bits) = (self.shape.out_bits(), self.shape.sum_bits());
         for (bank, column) in columns.iter().enumerate() {
             let group = bank as u32 / self.shape.members;

@@ -16,10 +16,11 @@ use crate::commands::Command;
 use crate::images::{Banks, Column};
 use crate::plan::Plan;
 use crate::walk::{ProgramError, Walk};
+use attention::Units;
 use bank::{BankUnit, Outcome, Streaming};
 use collect::Collecting;
 use pimc_rtl::attention::{AttentionMode, LOADED_LATENCY};
-use pimc_rtl::isa::{Action, Instr, SetTo, Stream};
+use pimc_rtl::isa::{Action, Instr, SetTo};
 use pimc_rtl::shape::{ChannelShape, StreamMode};
 use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS, SEED_CLOCKS};
 use std::collections::BTreeMap;
@@ -113,37 +114,6 @@ pub struct Fault {
     pub why: String,
 }
 
-/// The attention units of a channel, of all banks. Every call is at the issue of its instruction.
-/// An error is what the hardware cannot do.
-pub trait Attention {
-    /// Takes a parameter.
-    fn param(&mut self, index: u32, value: u32, at: At) -> Result<(), String>;
-    /// Begins a stream.
-    fn stream(&mut self, mode: AttentionMode, fields: &Stream, at: At) -> Result<(), String>;
-    /// Takes the column that was read, of every bank.
-    fn column(&mut self, columns: &[Column], at: At) -> Result<(), String>;
-    /// The column that is written, of every bank.
-    fn written(&mut self, at: At) -> Result<Vec<Column>, String>;
-    /// Takes word `word` of a load.
-    fn load(&mut self, word: u32, bytes: &[i8]) -> Result<(), String> {
-        Err(format!("nothing takes word {word} of a load of {} bytes", bytes.len()))
-    }
-    /// The results of a stream that has begun, which are collected.
-    fn results(&mut self) -> Result<Vec<i64>, String> {
-        Ok(Vec::new())
-    }
-    /// Accumulators of each bank that the last column has brought about, beat by beat.
-    fn sums(&mut self) -> Vec<Vec<i64>> {
-        Vec::new()
-    }
-    /// A run begins: clocks count from its first instruction.
-    fn start(&mut self) {}
-    /// The clock at which all that has begun is done.
-    fn through(&self) -> u64 {
-        0
-    }
-}
-
 /// One channel with its state.
 pub struct Machine<'a> {
     shape: &'a ChannelShape,
@@ -153,7 +123,7 @@ pub struct Machine<'a> {
     memory: Vec<i64>,
     units: Vec<BankUnit>,
     args: Vec<u32>,
-    attention: Option<Box<dyn Attention + 'a>>,
+    attention: Option<Units>,
     /// Columns that were written, by bank, row and column: they hide what `banks` hold.
     written: BTreeMap<(u32, u32, u32), Column>,
 }
@@ -175,11 +145,7 @@ struct Clocks {
 impl<'a> Machine<'a> {
     /// A channel of that shape with its program, on what the banks hold. Memories are zero.
     pub fn new(shape: &'a ChannelShape, program: &'a [Instr], banks: &'a dyn Banks) -> Machine<'a> {
-        let attention = shape
-            .bank
-            .attention
-            .as_ref()
-            .map(|a| -> Box<dyn Attention> { Box::new(attention::Units::new(shape, a)) });
+        let attention = shape.bank.attention.as_ref().map(|a| Units::new(shape, a));
         Machine {
             shape,
             program,
@@ -191,11 +157,6 @@ impl<'a> Machine<'a> {
             attention,
             written: BTreeMap::new(),
         }
-    }
-
-    /// Gives the channel other attention units.
-    pub fn attach(&mut self, units: Box<dyn Attention + 'a>) {
-        self.attention = Some(units);
     }
 
     /// Writes an argument through the host port.
@@ -221,8 +182,8 @@ impl<'a> Machine<'a> {
     }
 
     /// The attention units.
-    fn attention(&mut self) -> Result<&mut (dyn Attention + 'a), String> {
-        self.attention.as_deref_mut().ok_or_else(|| "there are no attention units".into())
+    fn attention(&mut self) -> Result<&mut Units, String> {
+        self.attention.as_mut().ok_or_else(|| "there are no attention units".into())
     }
 
     /// Writes a word through the host port.
@@ -277,7 +238,7 @@ impl<'a> Machine<'a> {
                     SetTo::Col => col = issue.value,
                     SetTo::Param(index) => {
                         let units = self.attention().map_err(fault)?;
-                        units.param(index, issue.value, at).map_err(fault)?;
+                        units.param(index, issue.value).map_err(fault)?;
                     }
                     // The walk keeps the pointer.
                     SetTo::Pointer | SetTo::Advance => {}
@@ -362,7 +323,7 @@ impl<'a> Machine<'a> {
                         let units = self.attention().map_err(fault)?;
                         units.stream(mode, &s, at).map_err(fault)?;
                         clocks.data = units.through();
-                        for result in units.results().map_err(fault)? {
+                        for result in units.results() {
                             let mut results = vec![0; banks];
                             results[0] = result;
                             let to = collecting.as_mut();

@@ -104,7 +104,6 @@ impl Softmax {
         &mut self,
         exact: bool,
         block: u32,
-        _lanes: u32,
         count: bool,
     ) -> Result<Vec<i64>, String> {
         let rows = self.shape.rows() as usize;

@@ -12,7 +12,7 @@ mod streams;
 
 pub use alloc::Region;
 pub(crate) use constants::Word;
-pub(crate) use shape::{constant_words, shape, Fit, PROGRAM, ROWS, TABLES, VECTORS};
+pub(crate) use shape::{channel, constant_words, shape, Fit, PROGRAM, ROWS, TABLES, VECTORS};
 pub use split::{Choice, Split, Why};
 pub(crate) use streams::{lookup_blocks, lookup_lanes};
 pub use streams::{Content, StreamPlace};

@@ -298,6 +298,20 @@ pub(crate) fn shape(
     let requant_bits = requant.map_or(0, |r| r.constant_bits().max(r.out_bits));
     let mul_bits = if multiplies { proof.factor.bits() } else { 0 };
     let word_bits = signed_bits(proof.word.range).max(requant_bits).max(mul_bits);
+    let buffer = BufferShape {
+        // Results and factors pass through words, so none is wider.
+        word_bits: word_bits.max(bank.result_bits),
+        depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX),
+        requant,
+        ops,
+        mul_bits,
+    };
+    channel(target, bank, buffer)
+}
+
+/// A channel of a target with these units, whose banks are only read. The field widths of the program
+/// word are left at 0.
+pub(crate) fn channel(target: &Target, bank: BankShape, buffer: BufferShape) -> ChannelShape {
     ChannelShape {
         banks: target.units(),
         beats: target.beats(),
@@ -311,15 +325,8 @@ pub(crate) fn shape(
         isa: IsaShape::smallest(&[], &bank, target.beats(), 2),
         program_depth: 0,
         arg_words: 0,
-        buffer: BufferShape {
-            // Results and factors pass through words, so none is wider.
-            word_bits: word_bits.max(bank.result_bits),
-            // Every lane of vector memory has two words at least.
-            depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX).max(2 * target.units()),
-            requant,
-            ops,
-            mul_bits,
-        },
+        // Every lane of vector memory has two words at least.
+        buffer: BufferShape { depth: buffer.depth.max(2 * target.units()), ..buffer },
         bank,
     }
 }

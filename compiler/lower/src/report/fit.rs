@@ -249,7 +249,7 @@ fn chosen(choice: &Choice, ty: &WeightType) -> String {
 }
 
 /// A number with commas between groups of three digits.
-pub(super) fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {

@@ -14,6 +14,7 @@ mod timeline;
 mod trace;
 
 pub use cycles::{Cycles, Parts};
+pub(crate) use fit::grouped;
 pub use fit::MatvecPart;
 pub use html::html;
 use limit::op_limits;

@@ -1,23 +1,14 @@
 //! Writes instructions at exact clocks: the delay of an instruction is filled in when the next one
 //! is placed. Knows the bank and refresh timing, and places refreshes where something waits.
 
+use crate::placing::{Placing, STEP};
 use crate::target::{Target, REFRESH_MARGIN};
-use pimc_rtl::isa::{Action, Instr, MIN_DELAY};
-
-/// Longest delay that one instruction carries; longer ones are filled with `Wait`.
-pub(super) const MAX_DELAY: u64 = 1023;
-const STEP: u64 = MIN_DELAY as u64;
+use pimc_rtl::isa::{Action, Instr};
 
 /// A program being written, and the clocks at which things become possible.
 pub(super) struct Builder<'a> {
     target: &'a Target,
-    program: Vec<Instr>,
-    /// When the last instruction issued.
-    last: u64,
-    /// Whether the last instruction's delay is still open; a loop's `Next` has its own.
-    open: bool,
-    /// The first clock at which an instruction can issue.
-    now: u64,
+    program: Placing,
     /// First clock for an activate.
     act_ready: u64,
     /// First clock for a refresh; all banks are closed whenever the builder is asked.
@@ -63,10 +54,7 @@ impl<'a> Builder<'a> {
     pub(super) fn new(target: &'a Target) -> Builder<'a> {
         let mut builder = Builder {
             target,
-            program: Vec::new(),
-            last: 0,
-            open: false,
-            now: 0,
+            program: Placing::default(),
             act_ready: 0,
             ref_ready: 0,
             last_ref: 0,
@@ -86,52 +74,14 @@ impl<'a> Builder<'a> {
         self.program.len()
     }
 
-    /// Issues an action at `at`, or as soon after it as an instruction can.
-    fn place(&mut self, action: Action, at: u64) -> u64 {
-        let mut at = at.max(self.now);
-        // A gap is filled by the open delay first, then by waits of at least the shortest delay.
-        if self.open && at > self.now {
-            let gap = (at - self.last).min(MAX_DELAY);
-            // The rest must be nothing or long enough for a wait.
-            let rest = at - self.last - gap;
-            let gap = if rest > 0 && rest < STEP { gap - STEP } else { gap };
-            self.close(gap);
-        }
-        while at > self.now {
-            let rest = at - self.now;
-            if rest < STEP {
-                // Only after a loop's end, whose delay is fixed: one clock late is the soonest.
-                at += STEP - rest;
-                continue;
-            }
-            let gap = rest.min(MAX_DELAY);
-            let gap = if rest > gap && rest - gap < STEP { gap - STEP } else { gap };
-            self.push(Action::Wait);
-            self.close(gap);
-        }
-        self.push(action);
-        self.last
-    }
-
-    fn push(&mut self, action: Action) {
-        self.last = self.now;
-        self.program.push(Instr { action, delay: MIN_DELAY });
-        self.now = self.last + STEP;
-        self.open = true;
-    }
-
-    /// Sets the last instruction's delay.
-    fn close(&mut self, delay: u64) {
-        if let Some(instr) = self.program.last_mut() {
-            instr.delay = delay as u32;
-        }
-        self.now = self.last + delay;
-        self.open = false;
+    /// The first clock at which an instruction can issue.
+    fn now(&self) -> u64 {
+        self.program.next()
     }
 
     fn refresh(&mut self, at: u64) {
         let rfc = u64::from(self.target.timing.rfc);
-        let at = self.place(Action::Ref, at.max(self.ref_ready));
+        let at = self.program.place(Action::Ref, at.max(self.ref_ready));
         self.last_ref = at;
         self.act_ready = self.act_ready.max(at + rfc);
         self.ref_ready = at + rfc;
@@ -147,7 +97,7 @@ impl<'a> Builder<'a> {
     pub(super) fn refresh_until(&mut self, at: u64) {
         let (refi, rfc) = (u64::from(self.target.timing.refi), u64::from(self.target.timing.rfc));
         loop {
-            let soonest = self.now.max(self.ref_ready);
+            let soonest = self.now().max(self.ref_ready);
             // A refresh inside a wait that is long enough costs nothing.
             let hidden = soonest + rfc <= at && soonest >= self.last_ref + refi / 2;
             if hidden {
@@ -162,9 +112,9 @@ impl<'a> Builder<'a> {
 
     /// Issues an action that is no DRAM command, at `at` or later.
     pub(super) fn issue(&mut self, action: Action, at: u64) -> u64 {
-        let at = at.max(self.now);
+        let at = at.max(self.now());
         self.refresh_until(at);
-        self.place(action, at)
+        self.program.place(action, at)
     }
 
     /// Clocks of a row of which `columns` columns are read, `interval` apart, with so many
@@ -196,27 +146,26 @@ impl<'a> Builder<'a> {
 
     /// One row: activate at `at`, its reads, precharge. Returns the clock of the activate.
     fn row(&mut self, times: &RowTimes, at: u64) -> u64 {
-        let start = self.place(Action::Act, at);
+        let start = self.program.place(Action::Act, at);
         for (action, from) in std::mem::take(&mut self.behind) {
-            let clock = self.place(action, from);
+            let clock = self.program.place(action, from);
             self.placed.push((self.len() - 1, clock));
         }
         if looped(times.columns, times.interval) {
-            self.place(Action::Loop { count: times.columns }, start + times.read - STEP);
-            self.place(Action::Read, start + times.read);
-            self.close(times.interval - STEP);
-            self.push(Action::Next);
-            self.close(STEP);
+            self.program.place(Action::Loop { count: times.columns }, start + times.read - STEP);
+            self.program.place(Action::Read, start + times.read);
+            self.program.close(times.interval - STEP);
+            self.program.push(Action::Next);
+            self.program.close(STEP);
             // The other rounds of the loop.
             let rounds = u64::from(times.columns - 1) * times.interval;
-            self.now += rounds;
-            self.last += rounds;
+            self.program.pass(rounds);
         } else {
             for column in 0..u64::from(times.columns) {
-                self.place(Action::Read, start + times.read + column * times.interval);
+                self.program.place(Action::Read, start + times.read + column * times.interval);
             }
         }
-        self.place(Action::Pre, start + times.pre);
+        self.program.place(Action::Pre, start + times.pre);
         start
     }
 
@@ -267,9 +216,9 @@ impl<'a> Builder<'a> {
         let closed = times.next.max(times.pre + u64::from(self.target.timing.rp));
         let reads_from = reads_from.max(self.read_ready).saturating_sub(times.read);
         while left > 0 {
-            let at = self.now.max(self.act_ready).max(reads_from);
+            let at = self.now().max(self.act_ready).max(reads_from);
             self.refresh_until(at);
-            let at = at.max(self.now).max(self.act_ready);
+            let at = at.max(self.now()).max(self.act_ready);
             if at + closed > self.deadline() {
                 // The next row would not close in time.
                 let rounds = (left / window).min(u64::from(u32::MAX));
@@ -278,7 +227,7 @@ impl<'a> Builder<'a> {
                     self.rows_done(times, start, data);
                     left -= rounds * window;
                 } else {
-                    self.refresh(self.now);
+                    self.refresh(self.now());
                 }
                 continue;
             }
@@ -302,14 +251,13 @@ impl<'a> Builder<'a> {
         if count == 1 {
             return self.row(times, at);
         }
-        self.place(Action::Loop { count: count as u32 }, at.saturating_sub(STEP));
-        let start = self.row(times, self.now);
-        self.close(times.next - times.pre - STEP);
-        self.push(Action::Next);
-        self.close(STEP);
+        self.program.place(Action::Loop { count: count as u32 }, at.saturating_sub(STEP));
+        let start = self.row(times, self.now());
+        self.program.close(times.next - times.pre - STEP);
+        self.program.push(Action::Next);
+        self.program.close(STEP);
         let rounds = (count - 1) * times.next;
-        self.now += rounds;
-        self.last += rounds;
+        self.program.pass(rounds);
         start + rounds
     }
 
@@ -318,19 +266,18 @@ impl<'a> Builder<'a> {
         let lead = u64::from(self.target.timing.rfc).max(2 * STEP);
         // The activate that follows the refresh may have to wait for the last one's window.
         let begin = self.ref_ready.max(self.act_ready.saturating_sub(lead));
-        self.place(Action::Loop { count: rounds as u32 }, begin.saturating_sub(STEP));
-        self.refresh(self.now);
-        let begin = self.last;
+        self.program.place(Action::Loop { count: rounds as u32 }, begin.saturating_sub(STEP));
+        self.refresh(self.now());
+        let begin = self.program.last();
         let start = self.repeat(times, window, begin + lead);
         if window == 1 {
-            self.close(times.next - times.pre);
+            self.program.close(times.next - times.pre);
         }
-        self.push(Action::Next);
-        self.close(STEP);
+        self.program.push(Action::Next);
+        self.program.close(STEP);
         // The other rounds of the loop.
-        let others = (rounds - 1) * (self.now - begin);
-        self.now += others;
-        self.last += others;
+        let others = (rounds - 1) * (self.now() - begin);
+        self.program.pass(others);
         self.last_ref += others;
         self.ref_ready += others;
         self.act_ready += others;
@@ -344,6 +291,6 @@ impl<'a> Builder<'a> {
         // A refresh of the wait above must be over as well.
         let done = done.max(self.act_ready).max(self.ref_ready);
         let end = self.issue(Action::End, done);
-        (self.program, end)
+        (self.program.finish(), end)
     }
 }

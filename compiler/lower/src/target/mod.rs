@@ -220,6 +220,12 @@ impl Target {
         self.timing.ccd.max(self.beats()).max(MIN_DELAY)
     }
 
+    /// Bits that a pseudo-channel's bus moves in a clock: a column access moves its bits in `bl` clocks, in
+    /// 2 where the target does not say.
+    pub fn bus_bits(&self) -> u32 {
+        (self.column_bits / self.timing.extra.bl.unwrap_or(2).max(1)).max(1)
+    }
+
     /// Bytes of a row.
     pub fn row_bytes(&self) -> u64 {
         u64::from(self.columns) * u64::from(self.column_bits) / 8

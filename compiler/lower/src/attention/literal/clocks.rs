@@ -61,10 +61,9 @@ impl<'a> Clocks<'a> {
         self.step.causes[cause as usize] += clocks;
     }
 
-    /// Bytes of the bus in a clock: it takes a column's in `bl`.
+    /// Bytes of the bus in a clock.
     fn rate(&self) -> u64 {
-        u64::from(self.target.column_bits / 8 / self.target.timing.extra.bl.unwrap_or(2).max(1))
-            .max(1)
+        u64::from(self.target.bus_bits() / 8).max(1)
     }
 
     /// Notes bytes that go over a pseudo-channel's bus.

@@ -5,23 +5,12 @@ mod paper;
 use super::published::{attacc, ATTACC};
 use super::step::{measure, Measured};
 use super::CompareError;
+use crate::report::grouped as n;
 use crate::target::Target;
 use std::fmt::Write;
 
 /// Query heads that share a key/value head.
 const GROUPS: [u32; 3] = [1, 4, 8];
-/// A number with commas.
-fn n(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
 
 fn ratio(a: u64, b: u64) -> String {
     format!("{:.2}x", a as f64 / b as f64)
