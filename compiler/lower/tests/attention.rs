@@ -114,25 +114,14 @@ fn every_shape_agrees() {
     }
 }
 
-/// Every size that heads, sub-vectors, codebooks and groups of query heads are asked for, with contexts from
-/// 1 to 4,096 tokens spread over them.
 #[test]
 fn sizes_in_every_combination_agree() {
-    let sizes = [32, 64, 128].into_iter().flat_map(|dim| {
-        let of_sub = move |sub| [16, 64, 256, 512].map(|k| (dim, sub, k));
-        [2, 4, 8].into_iter().flat_map(of_sub)
-    });
-    let groups = [1, 4, 8];
-    let all: Vec<_> = sizes.flat_map(|(d, s, k)| groups.map(|g| (g, d, s, k))).collect();
+    let all = CacheModel::sizes();
     assert_eq!(all.len(), 108);
-    for (i, (group, dim, sub, k)) in all.into_iter().enumerate() {
-        // From one token, or none and the one that the first step brings, to all that there is room for.
-        let start = (i * 4093 / 107).saturating_sub(i % 2);
-        let (sink, recent) = [(8, 32), (0, 0), (4, 0), (0, 7)][i % 4];
-        let tokens = 4096;
-        let ty = CacheType { tokens, sink, recent, start, ..cache(group, 1, dim, sub, k) };
-        let lengths = (start + 1..=start + 3).map(|n| (1, vec![n as i64])).collect::<Vec<_>>();
-        agree(&function(ty), &hbm(), &lengths);
+    for f in all {
+        let start = f.ty.start;
+        let steps: Vec<_> = (start + 1..=start + 3).map(|n| (1, vec![n as i64])).collect();
+        agree(&f, &hbm(), &steps);
     }
 }
 
