@@ -212,12 +212,24 @@ pub struct AttentionShape {
     pub exp_table: Vec<u32>,
     /// round(2^31 / (2^15 + 512 i)), i = 0..=64.
     pub reciprocal_table: Vec<u32>,
+    /// round(4096 * log2(1 + i/64)), i = 0..=64; empty where rows have no log-sum-exp.
+    pub log_table: Vec<u32>,
 }
 
 impl AttentionShape {
     /// Rows of queries: of every query those of its heads.
     pub fn rows(&self) -> u32 {
         self.queries * self.query_heads
+    }
+
+    /// Whether the log-sum-exp of a row is behind its elements.
+    pub fn state(&self) -> bool {
+        !self.log_table.is_empty()
+    }
+
+    /// Results of a row.
+    pub fn row_results(&self) -> u32 {
+        self.dim + u32::from(self.state())
     }
 
     /// Sub-vectors of a head.
@@ -402,6 +414,14 @@ impl AttentionShape {
                     .all(|t| t.is_sorted_by(|a, b| a > b)),
                 "the tables of the softmax fall",
             ),
+            (
+                !self.state()
+                    || self.log_table.len() == TABLE_LEN
+                        && self.log_table.is_sorted_by(|a, b| a < b)
+                        && self.log_table.last() == Some(&(1 << OCTAVE_BITS)),
+                "the table of logarithms has 65 entries, which rise to an octave",
+            ),
+            (!self.state() || self.result_bits == 32, "a log-sum-exp has 32 bits"),
             (shape.read_latency >= PROB_AHEAD, "a read takes as long as a probability"),
             (self.result_bits <= shape.buffer.word_bits, "a word holds a result of attention"),
         ];

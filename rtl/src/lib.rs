@@ -47,7 +47,7 @@
 //! - [`softmax_scores`]: the banks' parts, summed
 //! - [`softmax_memory`]: scores between the passes
 //! - [`softmax_max`], [`softmax_sum`]: largest scores, sums of probabilities
-//! - [`softmax_exp`], [`softmax_reciprocal`]: the arithmetic, on a [`softmax_curve`]
+//! - [`softmax_exp`], [`softmax_reciprocal`], [`softmax_log`]: the arithmetic, on a [`softmax_curve`]
 //! - [`softmax_normalise`]: outputs divided by the sums
 //! - [`softmax_tree`]: adders in stages
 //!
@@ -110,6 +110,7 @@ pub mod softmax_control;
 pub mod softmax_curve;
 pub mod softmax_ends;
 pub mod softmax_exp;
+pub mod softmax_log;
 pub mod softmax_max;
 pub mod softmax_memory;
 pub mod softmax_normalise;

@@ -3,6 +3,7 @@
 use crate::attention::{AttentionShape, NORMALISE_LATENCY};
 use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape};
+use crate::softmax_log::{SoftmaxLog, LOG_LATENCY};
 use crate::softmax_reciprocal::{SoftmaxReciprocal, RECIPROCAL_LATENCY};
 use crate::softmax_tree::{SumTree, TreePlan};
 
@@ -22,6 +23,9 @@ pub struct SoftmaxNormalise {
     pub start: Signal<In, Bit>,
     /// The sum of the probabilities of every row; held while results come.
     pub sum: Vec<Wire<In>>,
+
+    /// The largest score of every row, held likewise; of shapes that give log-sum-exps.
+    pub largest_score: Vec<Wire<In>>,
 
     /// Row of the outputs that the banks are to show in the next clock.
     pub out_row: Wire<Out>,
@@ -47,6 +51,11 @@ pub struct SoftmaxNormalise {
 
     sum_row: Wire<Local>,
     reciprocal: Inst<SoftmaxReciprocal>,
+
+    log: Vec<Inst<SoftmaxLog>>,
+    is_log: Vec<Reg>,
+    log_number: Const,
+    log_last: Const,
 
     row_line: Vec<Reg>,
     element_line: Vec<Reg>,
@@ -81,6 +90,8 @@ pub struct SoftmaxNormalise {
     coarse_shift: Const,
     limit: Const,
     _shape: Option<AttentionShape>,
+    _logs: usize,
+    _log_rows: usize,
     _rows: usize,
     _one_row: usize,
     _members: usize,
@@ -125,7 +136,8 @@ impl SoftmaxNormalise {
         let line =
             (RECIPROCAL_LATENCY - SELECT_CLOCKS - TreePlan::stages(shape.groups, levels)) as usize;
         let waits = NORMALISE_LATENCY - RESULT_CLOCKS - 1;
-        let element = u(index_bits(shape.dim));
+        let element = u(index_bits(shape.row_results()));
+        let (logs, results) = (shape.state() as usize, shape.row_results());
         let row = u(index_bits(rows));
         let member = u(index_bits(shape.members));
         let tree = || {
@@ -141,13 +153,18 @@ impl SoftmaxNormalise {
             out_value: vec![Wire::new(out); channel.banks as usize],
             value: Wire::new(value),
             waits: Reg::new(u(waits)),
-            element: vec![Reg::new(element); many(shape.dim)],
+            element: vec![Reg::new(element); many(results)],
             row: vec![Reg::new(row); many(rows)],
             there: Reg::new(u(RESULT_CLOCKS)),
             sum_row: Wire::new(sum),
             reciprocal: Inst::new(reciprocal),
+            largest_score: vec![Wire::new(s(shape.score_bits())); logs * rows as usize],
+            log: (0..logs).map(|_| Inst::new(SoftmaxLog::new(shape))).collect(),
+            is_log: vec![Reg::new(u(LOG_LATENCY)); logs],
+            log_number: Const::new(shape.dim as usize),
+            log_last: Const::new(LOG_LATENCY as usize - 1),
             row_line: vec![Reg::data(row); many(rows) * line],
-            element_line: vec![Reg::data(element); many(shape.dim) * line],
+            element_line: vec![Reg::data(element); many(results) * line],
             chosen: Wire::new(element),
             member: vec![Reg::data(member); many(shape.members)],
             group_value: vec![Wire::new(out); shape.groups as usize],
@@ -165,7 +182,7 @@ impl SoftmaxNormalise {
             smallest: vec![Wire::new(value); clamps],
             s3_value: Reg::data(value),
             members: Const::new(shape.members as usize),
-            last_element: Const::new(shape.dim as usize - 1),
+            last_element: Const::new(results as usize - 1),
             last_row: Const::new(rows as usize - 1),
             waits_last: Const::new(waits as usize - 1),
             there_last: Const::new(RESULT_CLOCKS as usize - 1),
@@ -175,6 +192,8 @@ impl SoftmaxNormalise {
             coarse_shift: Const::new(coarse_shift as usize),
             limit: Const::new((1 << (value.width - 1)) - 1),
             _shape: Some(shape.clone()),
+            _logs: logs,
+            _log_rows: logs * many(rows),
             _rows: many(rows),
             _one_row: 1 - many(rows),
             _members: many(shape.members),
@@ -183,8 +202,8 @@ impl SoftmaxNormalise {
             _one_group: 1 - many(shape.groups),
             _group_count: shape.groups as usize,
             _line: line,
-            _dim: many(shape.dim),
-            _one_element: 1 - many(shape.dim),
+            _dim: many(results),
+            _one_element: 1 - many(results),
             _sub: many(shape.sub),
             _no_sub: 1 - many(shape.sub),
             _slices: many(shape.slices),
@@ -221,6 +240,10 @@ impl Logic for SoftmaxNormalise {
                 self.element_line[k].clock.next = self.clock.val();
             }
         }
+        for i in 0..self._logs {
+            self.log[i].clock.next = self.clock.val();
+            self.is_log[i].clock.next = self.clock.val();
+        }
         for i in 0..self._members {
             self.member[i].clock.next = self.clock.val();
         }
@@ -240,6 +263,11 @@ impl Logic for SoftmaxNormalise {
             self.element[i].d.next = self.element[i].q.val();
             if self.running.q.val() {
                 self.element[i].d.next = self.element[i].q.val() + 1.into();
+            }
+        }
+        for i in 0..self._logs {
+            if self.is_row_end.val() {
+                self.element[i].d.next = 0.into();
             }
         }
         self.is_end.next = self.is_row_end.val();
@@ -269,6 +297,19 @@ impl Logic for SoftmaxNormalise {
             self.sum_row.next = self.sum[self.row[i].q.val().index()].val();
         }
         self.reciprocal.sum.next = self.sum_row.val();
+
+        for i in 0..self._logs {
+            comment!("---- its log-sum-exp ----");
+            self.is_log[i].d.next = self.is_log[i].q.val() << 1
+                | (self.element[i].q.val() == self.log_number.val()).into();
+            self.log[i].largest.next = self.largest_score[0].val();
+            self.log[i].behind.next = self.reciprocal.behind[i].val();
+            self.log[i].scale.next = self.reciprocal.scale.val();
+            self.log[i].empty.next = self.reciprocal.empty.val();
+        }
+        for i in 0..self._log_rows {
+            self.log[i].largest.next = self.largest_score[self.row[i].q.val().index()].val();
+        }
 
         comment!("---- the outputs are chosen so late that they meet it ----");
         for _i in 0..self._one_row {
@@ -368,6 +409,11 @@ impl Logic for SoftmaxNormalise {
         if self.s2_empty.q.val() {
             self.s3_value.d.next = 0.into();
         }
+        for i in 0..self._logs {
+            if self.is_log[i].q.val().get_bit(self.log_last.val()) {
+                self.s3_value.d.next = self.log[i].value.val();
+            }
+        }
         self.value_valid.next = self.there.q.val().get_bit(self.there_last.val());
         self.value.next = self.s3_value.q.val();
     }
@@ -377,7 +423,7 @@ impl Unit for SoftmaxNormalise {
     fn module(&self) -> String {
         let p = self._shape.as_ref().unwrap_or_else(|| unreachable!("made by new"));
         format!(
-            "pimc_softmax_normalise_r{}_m{}_n{}_e{}_g{}_f{}_u{}_q{}_y{}",
+            "pimc_softmax_normalise_r{}_m{}_n{}_e{}_g{}_f{}_u{}_q{}_y{}{}",
             p.rows(),
             p.members,
             p.slices,
@@ -386,7 +432,8 @@ impl Unit for SoftmaxNormalise {
             1 << self._levels,
             p.sum_bits(),
             p.frac,
-            p.result_bits
+            p.result_bits,
+            if p.state() { "_log" } else { "" }
         )
     }
 
@@ -402,15 +449,16 @@ impl Unit for SoftmaxNormalise {
                 "value_o of row r and element d = clamp((o * fraction + 2^(s - 1)) >> s) to {} \
                  signed bits, where o is the output of the banks{groups}, fraction and scale are of \
                  the reciprocal of sum_i[r], and s = scale + {}, which leaves {} bits behind the \
-                 point. 0 where the sum is 0.",
+                 point. 0 where the sum is 0.{}",
                 p.result_bits,
                 31 - p.frac,
-                p.frac
+                p.frac,
+                if p.state() { " Behind the elements of a row is its log-sum-exp." } else { "" }
             ),
             latency: format!(
                 "{NORMALISE_LATENCY} clocks from start_i to the first value_o, then one a clock, {} \
                  in all.",
-                p.rows() * p.dim
+                p.rows() * p.row_results()
             ),
             layout: format!(
                 "Rows outermost. Element d is with member d / {} of a token group, at slice d / {} \

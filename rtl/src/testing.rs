@@ -148,6 +148,25 @@ pub fn reciprocal(sum: i128) -> (i128, u32) {
     (entry(piece) - (((entry(piece) - entry(piece + 1)) * along + 256) >> 9), exponent)
 }
 
+/// log2 of a sum of weights in 1/4096 octaves, 0 of 2^18. By the table's meaning.
+pub fn log2(sum: i128) -> i128 {
+    let exponent = sum.ilog2();
+    let scaled = sum >> (exponent - 15);
+    let (piece, along) = (scaled >> 9 & 63, scaled & 511);
+    let rise = log2_entry(piece + 1) - log2_entry(piece);
+    ((i128::from(exponent) - 18) << 12) + log2_entry(piece) + ((rise * along + 256) >> 9)
+}
+
+fn log2_entry(a: i128) -> i128 {
+    (4096.0 * (1.0 + a as f64 / 64.0).log2()).round() as i128
+}
+
+/// The same with the log-sum-exp behind the elements of a row.
+pub fn stated(shape: AttentionShape) -> AttentionShape {
+    let log_table = (0..=64).map(|a| log2_entry(a) as u32).collect();
+    AttentionShape { log_table, result_bits: 32, ..shape }
+}
+
 /// Attention in `members * groups` banks of `members` banks a token, of one query and head.
 pub fn softmax(members: u32, slices: u32, groups: u32) -> AttentionShape {
     let one = attention(1, (1, 4, 256), (1, 1), (4, 8, 200));
@@ -185,6 +204,7 @@ pub fn attention(
         result_bits: 16,
         exp_table: table(262144.0, &|x| (-x).exp2()),
         reciprocal_table: table(65536.0, &|x| 1.0 / (1.0 + x)),
+        log_table: Vec::new(),
     }
 }
 

@@ -94,7 +94,7 @@ pub(crate) fn estimate(
                 c.replaced(block);
             }
         }
-        let results = attention.dim * attention.rows();
+        let results = attention.row_results() * attention.rows();
         let drain = u64::from(NORMALISE_LATENCY + results + COLLECT_CLOCKS);
         c.refresh(drain);
         c.now += drain;

@@ -59,6 +59,8 @@ pub struct CachePlan {
     pub tokens: u32,
     /// Queries of a step.
     pub queries: u32,
+    /// The log-sum-exp is behind the elements of a row of the result.
+    pub state: bool,
     /// The order in which page frames are taken.
     pub frames: Vec<u32>,
     /// Argument memory of the run that is told about: the first step, with all its tokens if there
@@ -122,9 +124,10 @@ impl CachePlan {
     /// head, query, query head of it, element.
     pub fn result_at(&self, i: u32) -> u32 {
         let (dim, heads, slots) = (self.ty.dim as u32, self.ty.heads as u32, self.layout.slots);
-        let (query, head, d) = (i / dim / heads, i / dim % heads, i % dim);
+        let width = dim + u32::from(self.state);
+        let (query, head, d) = (i / width / heads, i / width % heads, i % width);
         let group = heads / slots;
-        (((head / group) * self.queries + query) * group + head % group) * dim + d
+        (((head / group) * self.queries + query) * group + head % group) * width + d
     }
 }
 
@@ -136,6 +139,7 @@ struct Found {
     q: ValueId,
     limit: ValueId,
     scale: (u32, u32, u32),
+    state: bool,
 }
 
 /// Lowers a function that begins with a cache.
@@ -158,6 +162,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         result_bits: func.result_ty.elem.bits,
         exp_table: table(&softmax_tables::EXP),
         reciprocal_table: table(&softmax_tables::REC),
+        log_table: if found.state { table(&softmax_tables::LOG) } else { Vec::new() },
         ..layout::units(&cache, queries, target)
     };
     let layout = CacheLayout::new(&cache, &attention, target);
@@ -207,6 +212,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         values: StepValues { count: n, limit: found.limit },
         tokens,
         queries,
+        state: found.state,
         frames: (0..layout.pages()).collect(),
         layout,
         arguments: map,
@@ -295,11 +301,7 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
                 }
                 append = Some((i, *cache, [*k, *v, *n]));
             }
-            OpKind::Attend { state: true, .. } => {
-                let help = "leave `state` out; golden evaluates it";
-                refuse(fit, i, "an attend with its log-sum-exp", help);
-            }
-            OpKind::Attend { cache, q, limit, mul, shift, frac, .. } if attend.is_none() => {
+            OpKind::Attend { cache, q, limit, mul, shift, frac, state } if attend.is_none() => {
                 if ![q, limit].into_iter().all(input) {
                     let what = "an attend on values that are computed";
                     refuse(fit, i, what, "give queries and limits as inputs of the function");
@@ -307,7 +309,7 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
                 if append.is_some_and(|a| a.1 != *cache) {
                     refuse(fit, i, "two caches", "use one cache in a function");
                 }
-                attend = Some((i, *cache, *q, *limit, (*mul, *shift, *frac)));
+                attend = Some((i, *cache, *q, *limit, (*mul, *shift, *frac), *state));
             }
             _ => {
                 let what = "this op beside a cache: only an append and then an attend";
@@ -315,7 +317,7 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
             }
         }
     }
-    let Some((at, cache, q, limit, scale)) = attend else {
+    let Some((at, cache, q, limit, scale, state)) = attend else {
         // An attend that was refused is there.
         if fit.found.is_empty() {
             refuse(fit, 0, "a cache that nothing attends to", "add an attend");
@@ -326,7 +328,7 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
         refuse(fit, at, "a function that does not return its attend", "return it");
     }
     let append = append.map(|(i, _, values)| (i, values));
-    let found = Found { cache, append, attend: at, q, limit, scale };
+    let found = Found { cache, append, attend: at, q, limit, scale, state };
     fit.found.is_empty().then_some(found)
 }
 

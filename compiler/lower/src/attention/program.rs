@@ -324,7 +324,7 @@ impl<'a> Writer<'a> {
         self.codebook_part(false, format!("head {slot}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
         self.part(false, format!("head {slot}: divide and collect"));
-        self.normalise(slot, dim * rows);
+        self.normalise(slot, attention.row_results() * rows);
     }
 
     /// A codebook for `mode`; on the way it encodes the token that leaves the window next.

@@ -137,15 +137,29 @@ impl Softmax {
         (e + ((1 << octave) >> 1)) >> octave
     }
 
+    /// Exponent of the sum of a row, and step of the octave and place in it; of a row that sees a token.
+    fn on_curve(&self, row: usize) -> Option<(u32, usize, i64)> {
+        let sum = self.sum[row];
+        let exponent = sum.checked_ilog2()?;
+        let scaled = if exponent >= 15 { sum >> (exponent - 15) } else { sum << (15 - exponent) };
+        Some((exponent, ((scaled >> 9) & 63) as usize, scaled & 511))
+    }
+
+    /// The log-sum-exp of a row.
+    pub(super) fn log_sum_exp(&self, row: usize) -> i64 {
+        let (Some((exponent, a, b)), Some(max)) = (self.on_curve(row), self.max[row]) else {
+            return i32::MIN.into();
+        };
+        let (mul, shift) = (i128::from(self.shape.mul), self.shape.shift);
+        let octaves = ((i128::from(max) * mul + half(shift)) >> shift) as i64;
+        let entry = |i: usize| i64::from(self.shape.log_table[i]);
+        let within = entry(a) + (((entry(a + 1) - entry(a)) * b + 256) >> 9);
+        octaves + ((i64::from(exponent) - i64::from(PROB_BITS - 1)) << OCTAVE_BITS) + within
+    }
+
     /// A result: an output of a row over its sum.
     pub(super) fn divide(&self, row: usize, out: i64) -> i64 {
-        let sum = self.sum[row];
-        if sum == 0 {
-            return 0;
-        }
-        let exponent = sum.ilog2();
-        let scaled = if exponent >= 15 { sum >> (exponent - 15) } else { sum << (15 - exponent) };
-        let (a, b) = (((scaled >> 9) & 63) as usize, scaled & 511);
+        let Some((exponent, a, b)) = self.on_curve(row) else { return 0 };
         let entry = |i: usize| i64::from(self.shape.reciprocal_table[i]);
         let r = entry(a) - (((entry(a) - entry(a + 1)) * b + 256) >> 9);
         let shift = 16 + exponent - self.shape.frac;
