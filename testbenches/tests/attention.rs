@@ -183,3 +183,29 @@ fn golden_vectors_on_a_cache_agree_on_every_level() {
     }
     assert!(run >= 9 && built >= 5, "{run} functions on a cache, {built} in Verilog");
 }
+
+/// Golden's vectors of which rows end in their log-sum-exp: equal scores, and the least there are. (The
+/// simulation of the others takes minutes to compile.)
+#[test]
+fn log_sum_exps_agree_on_every_level() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
+    let names = ["all_least", "equal_scores"];
+    for case in names.map(|name| folder.join(format!("attend_{name}"))) {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("out");
+        let model = pimc_ir::load(&case.join("model.ir")).unwrap();
+        assert!(model.source.contains(", state "), "{}", case.display());
+        compile_for(&model, &hbm(), &tree);
+        let inputs = Inputs::File(case.join("vectors.safetensors"));
+        let steps = inputs.vectors(&model.module).unwrap().len();
+        let mut options = options(inputs);
+        options.native_vectors = steps;
+        let report = cosim(&tree, &options, &Quiet);
+        let report = report.unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+        if let Some(d) = &report.divergence {
+            panic!("{}: {d}", case.display());
+        }
+        let run: Vec<(Level, usize)> = report.levels.iter().map(|l| (l.level, l.vectors)).collect();
+        assert_eq!(run, Level::ALL.map(|level| (level, steps)), "{}", case.display());
+    }
+}
