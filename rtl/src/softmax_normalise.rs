@@ -53,6 +53,8 @@ pub struct SoftmaxNormalise {
     reciprocal: Inst<SoftmaxReciprocal>,
 
     log: Vec<Inst<SoftmaxLog>>,
+    number: Wire<Local>,
+    largest_row: Vec<Wire<Local>>,
     is_log: Vec<Reg>,
     log_number: Const,
     log_last: Const,
@@ -101,6 +103,8 @@ pub struct SoftmaxNormalise {
     _group_count: usize,
     _line: usize,
     _dim: usize,
+    _chosen: usize,
+    _element_bits: u32,
     _one_element: usize,
     _sub: usize,
     _no_sub: usize,
@@ -138,6 +142,7 @@ impl SoftmaxNormalise {
         let waits = NORMALISE_LATENCY - RESULT_CLOCKS - 1;
         let element = u(index_bits(shape.row_results()));
         let (logs, results) = (shape.state() as usize, shape.row_results());
+        let chosen = u(index_bits(shape.dim));
         let row = u(index_bits(rows));
         let member = u(index_bits(shape.members));
         let tree = || {
@@ -160,12 +165,14 @@ impl SoftmaxNormalise {
             reciprocal: Inst::new(reciprocal),
             largest_score: vec![Wire::new(s(shape.score_bits())); logs * rows as usize],
             log: (0..logs).map(|_| Inst::new(SoftmaxLog::new(shape))).collect(),
+            number: Wire::new(element),
+            largest_row: vec![Wire::new(s(shape.score_bits())); logs],
             is_log: vec![Reg::new(u(LOG_LATENCY)); logs],
             log_number: Const::new(shape.dim as usize),
             log_last: Const::new(LOG_LATENCY as usize - 1),
             row_line: vec![Reg::data(row); many(rows) * line],
-            element_line: vec![Reg::data(element); many(results) * line],
-            chosen: Wire::new(element),
+            element_line: vec![Reg::data(chosen); many(shape.dim) * line],
+            chosen: Wire::new(chosen),
             member: vec![Reg::data(member); many(shape.members)],
             group_value: vec![Wire::new(out); shape.groups as usize],
             total: (0..many(shape.groups)).map(|_| tree()).collect(),
@@ -203,7 +210,9 @@ impl SoftmaxNormalise {
             _group_count: shape.groups as usize,
             _line: line,
             _dim: many(results),
-            _one_element: 1 - many(results),
+            _chosen: many(shape.dim),
+            _element_bits: chosen.width,
+            _one_element: 1 - many(shape.dim),
             _sub: many(shape.sub),
             _no_sub: 1 - many(shape.sub),
             _slices: many(shape.slices),
@@ -236,6 +245,8 @@ impl Logic for SoftmaxNormalise {
         }
         for i in 0..self._dim {
             self.element[i].clock.next = self.clock.val();
+        }
+        for _i in 0..self._chosen {
             for k in 0..self._line {
                 self.element_line[k].clock.next = self.clock.val();
             }
@@ -257,7 +268,9 @@ impl Logic for SoftmaxNormalise {
         comment!("---- the number of the result ----");
         self.waits.d.next = self.waits.q.val() << 1 | self.start.val().into();
         self.is_row_end.next = self.running.q.val();
+        self.number.next = 0.into();
         for i in 0..self._dim {
+            self.number.next = self.element[i].q.val();
             self.is_row_end.next =
                 self.running.q.val() & (self.element[i].q.val() == self.last_element.val());
             self.element[i].d.next = self.element[i].q.val();
@@ -300,15 +313,18 @@ impl Logic for SoftmaxNormalise {
 
         for i in 0..self._logs {
             comment!("---- its log-sum-exp ----");
-            self.is_log[i].d.next = self.is_log[i].q.val() << 1
-                | (self.element[i].q.val() == self.log_number.val()).into();
-            self.log[i].largest.next = self.largest_score[0].val();
+            self.is_log[i].d.next =
+                self.is_log[i].q.val() << 1 | (self.number.val() == self.log_number.val()).into();
+            self.largest_row[i].next = self.largest_score[0].val();
             self.log[i].behind.next = self.reciprocal.behind[i].val();
             self.log[i].scale.next = self.reciprocal.scale.val();
             self.log[i].empty.next = self.reciprocal.empty.val();
         }
         for i in 0..self._log_rows {
-            self.log[i].largest.next = self.largest_score[self.row[i].q.val().index()].val();
+            self.largest_row[i].next = self.largest_score[self.row[i].q.val().index()].val();
+        }
+        for i in 0..self._logs {
+            self.log[i].largest.next = self.largest_row[i].val();
         }
 
         comment!("---- the outputs are chosen so late that they meet it ----");
@@ -325,8 +341,8 @@ impl Logic for SoftmaxNormalise {
         for _i in 0..self._one_element {
             self.chosen.next = 0.into();
         }
-        for i in 0..self._dim {
-            self.element_line[0].d.next = self.element[i].q.val();
+        for _i in 0..self._chosen {
+            self.element_line[0].d.next = bit_cast(self.number.val(), self._element_bits);
             for k in 1..self._line {
                 self.element_line[k].d.next = self.element_line[k - 1].q.val();
             }
