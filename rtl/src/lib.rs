@@ -48,7 +48,7 @@
 //! - [`softmax_memory`]: scores between the passes
 //! - [`softmax_max`], [`softmax_sum`]: largest scores, sums of probabilities
 //! - [`softmax_exp`], [`softmax_reciprocal`], [`softmax_log`]: the arithmetic, on a [`softmax_curve`]
-//! - [`softmax_normalise`]: outputs divided by the sums
+//! - [`softmax_normalise`]: outputs divided by the sums, by a [`softmax_divide`]
 //! - [`softmax_tree`]: adders in stages
 //!
 //! **Buffer unit**
@@ -108,6 +108,7 @@ pub mod shape;
 pub mod sign_gen;
 pub mod softmax_control;
 pub mod softmax_curve;
+pub mod softmax_divide;
 pub mod softmax_ends;
 pub mod softmax_exp;
 pub mod softmax_log;

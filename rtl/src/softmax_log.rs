@@ -44,6 +44,7 @@ pub struct SoftmaxLog {
     s7_sum: Reg,
     s7_empty: Flop<Bit>,
     nothing: Wire<Local>,
+    most: Vec<Wire<Local>>,
     s8_value: Reg,
     mul: Const,
     half: Const,
@@ -59,19 +60,27 @@ pub struct SoftmaxLog {
     _along_bits: u32,
     _whole_bits: u32,
     _missing_bits: u32,
+    _clamps: usize,
 }
 
 impl SoftmaxLog {
     /// The unit of a shape that gives log-sum-exps.
     pub fn new(shape: &AttentionShape) -> Self {
-        let (score, shift) = (s(shape.score_bits()), shape.shift);
-        let factor = s(u32::BITS - shape.mul.leading_zeros() + 1);
+        let scale = SoftmaxReciprocal::new(shape).scale.ty();
+        let factors = (shape.mul, shape.shift);
+        SoftmaxLog::of(shape.score_bits(), factors, scale, &shape.log_table, false)
+    }
+
+    /// The unit of scores of `bits`, which times a factor and shifted are 1/4096 octaves, and of sums with
+    /// such a scale, by such a table. It may clamp what does not fit, above.
+    pub fn of(bits: u32, (mul, shift): (u32, u32), scale: Ty, table: &[u32], clamps: bool) -> Self {
+        let score = s(bits);
+        let factor = s(u32::BITS - mul.leading_zeros() + 1);
         // With the half that rounds.
         let product = s((score.width + factor.width).max(shift + 1).max(LOG_BITS) + 1);
-        let scale = SoftmaxReciprocal::new(shape).scale.ty();
         let along = FRACTION_BITS - PIECE_BITS;
         // The curve falls, the logarithm of the fraction rises: what it lacks of an octave.
-        let lacks: Vec<u32> = shape.log_table.iter().map(|x| (1 << OCTAVE_BITS) - x).collect();
+        let lacks: Vec<u32> = table.iter().map(|x| (1 << OCTAVE_BITS) - x).collect();
         let curve = SoftmaxCurve::new("log2", &lacks, along);
         let missing = curve.value.ty().width + 1;
         let whole = scale.width + OCTAVE_BITS + 1;
@@ -92,10 +101,12 @@ impl SoftmaxLog {
             s6_octaves: Reg::data(octaves),
             whole: Wire::new(s(whole)),
             missing: Wire::new(s(missing)),
-            s7_sum: Reg::data(octaves),
+            s7_sum: Reg::data(s(LOG_BITS + clamps as u32)),
+            most: vec![Wire::new(octaves); clamps as usize],
             nothing: Wire::new(octaves),
+            _clamps: clamps as usize,
             s8_value: Reg::data(octaves),
-            mul: Const::new(shape.mul as usize),
+            mul: Const::new(mul as usize),
             half: Const::new(if shift > 0 { 1 << (shift - 1) } else { 0 }),
             shift: Const::new(shift as usize),
             octave: Const::new(OCTAVE_BITS as usize),
@@ -103,7 +114,7 @@ impl SoftmaxLog {
             ahead: Const::new(((PROB_BITS - 1 - FRACTION_BITS - 1) as usize) << OCTAVE_BITS),
             piece_at: Const::new(along as usize),
             limit: Const::new((1 << (LOG_BITS - 1)) - 1),
-            _mul: shape.mul,
+            _mul: mul,
             _shift: shift,
             _value_bits: LOG_BITS,
             _piece_bits: PIECE_BITS,
@@ -148,7 +159,13 @@ impl Logic for SoftmaxLog {
 
         comment!("---- the least number where there is no token ----");
         self.nothing.next = self.limit.val().into();
-        self.s8_value.d.next = self.s7_sum.q.val();
+        self.s8_value.d.next = bit_cast(self.s7_sum.q.val(), self._value_bits);
+        for i in 0..self._clamps {
+            self.most[i].next = self.limit.val().into();
+            if self.s7_sum.q.val() > self.most[i].val() {
+                self.s8_value.d.next = self.most[i].val();
+            }
+        }
         if self.s7_empty.q.val() {
             self.s8_value.d.next = !self.nothing.val();
         }
@@ -159,7 +176,8 @@ impl Logic for SoftmaxLog {
 impl Unit for SoftmaxLog {
     fn module(&self) -> String {
         let (score, scale) = (self.largest.ty().width, self.scale.ty().width);
-        format!("pimc_softmax_log_s{score}_m{}_r{}_e{scale}", self._mul, self._shift)
+        let clamps = if self._clamps > 0 { "_clamp" } else { "" };
+        format!("pimc_softmax_log_s{score}_m{}_r{}_e{scale}{clamps}", self._mul, self._shift)
     }
 
     fn contract(&self) -> Contract {
@@ -169,17 +187,21 @@ impl Unit for SoftmaxLog {
             summary: "The log-sum-exp of a row of scores, in 1/4096 octaves.".into(),
             formula: format!(
                 "value_o = ((largest_i * {}{half}) >> {}) + (scale_i - {}) * 4096 + the logarithm of \
-                 behind_i, by a curve through 64 pieces; -2^31 where empty_i.",
+                 behind_i, by a curve through 64 pieces{}; -2^31 where empty_i.",
                 self._mul,
                 self._shift,
-                PROB_BITS - 1 - FRACTION_BITS
+                PROB_BITS - 1 - FRACTION_BITS,
+                if self._clamps > 0 { ", clamped above" } else { "" }
             ),
             latency: format!(
                 "{LOG_LATENCY} clocks from largest_i to value_o; behind_i comes 3 and scale_i \
                  {RECIPROCAL_LATENCY} clocks after it."
             ),
             throughput: "A row every clock.".into(),
-            preconditions: "The log-sum-exp fits 32 bits, above the least of them.".into(),
+            preconditions: match self._clamps {
+                0 => "The log-sum-exp fits 32 bits, above the least of them.".into(),
+                _ => String::new(),
+            },
             ..Contract::default()
         }
     }

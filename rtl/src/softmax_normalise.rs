@@ -3,12 +3,13 @@
 use crate::attention::{AttentionShape, NORMALISE_LATENCY};
 use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape};
+use crate::softmax_divide::{SoftmaxDivide, DIVIDE_LATENCY};
 use crate::softmax_log::{SoftmaxLog, LOG_LATENCY};
 use crate::softmax_reciprocal::{SoftmaxReciprocal, RECIPROCAL_LATENCY};
 use crate::softmax_tree::{SumTree, TreePlan};
 
-/// Clocks from the number of a result to it: the reciprocal, a product, a shift, a choice.
-pub const RESULT_CLOCKS: u32 = RECIPROCAL_LATENCY + 3;
+/// Clocks from the number of a result to it: the reciprocal, then the quotient.
+pub const RESULT_CLOCKS: u32 = RECIPROCAL_LATENCY + DIVIDE_LATENCY;
 
 /// Clocks from an output being chosen to all banks showing it.
 const SELECT_CLOCKS: u32 = 1;
@@ -68,18 +69,7 @@ pub struct SoftmaxNormalise {
     total_held: Vec<Reg>,
     output_total: Wire<Local>,
 
-    factor: Wire<Local>,
-    s1_product: Reg,
-    s1_scale: Reg,
-    s1_empty: Flop<Bit>,
-    coarse: Wire<Local>,
-    s2_shifted: Reg,
-    s2_empty: Flop<Bit>,
-    half_up: Wire<Local>,
-    rounded: Wire<Local>,
-    largest: Vec<Wire<Local>>,
-    smallest: Vec<Wire<Local>>,
-    s3_value: Reg,
+    divide: Inst<SoftmaxDivide>,
 
     members: Const,
     last_element: Const,
@@ -89,8 +79,6 @@ pub struct SoftmaxNormalise {
     line_last: Const,
     slice_at: Const,
     member_at: Const,
-    coarse_shift: Const,
-    limit: Const,
     _shape: Option<AttentionShape>,
     _logs: usize,
     _log_rows: usize,
@@ -110,14 +98,9 @@ pub struct SoftmaxNormalise {
     _no_sub: usize,
     _slices: usize,
     _one_slice: usize,
-    _clamps: usize,
-    _fits: usize,
     _sub_bits: u32,
     _slice_bits: u32,
     _member_bits: u32,
-    _factor_bits: u32,
-    _coarse_bits: u32,
-    _value_bits: u32,
     _levels: u32,
 }
 
@@ -127,16 +110,9 @@ impl SoftmaxNormalise {
         let rows = shape.rows();
         let (out, sum) = (s(shape.out_bits()), u(shape.sum_bits()));
         let reciprocal = SoftmaxReciprocal::new(shape);
-        let scale = reciprocal.scale.ty();
-        // The fraction with a sign.
-        let factor = s(reciprocal.fraction.ty().width + 1);
-        let product = s(out.width + factor.width - 1);
-        // The least shift, but for the bit that rounds.
-        let coarse_shift = 30 - shape.frac;
-        let coarse = s(product.width - coarse_shift);
-        let value = s(shape.result_bits);
+        let divide = SoftmaxDivide::new(out, &reciprocal, shape.frac, shape.result_bits);
+        let value = divide.value.ty();
         let many = |n: u32| (n > 1) as usize;
-        let clamps = (value.width < coarse.width) as usize;
         let line =
             (RECIPROCAL_LATENCY - SELECT_CLOCKS - TreePlan::stages(shape.groups, levels)) as usize;
         let waits = NORMALISE_LATENCY - RESULT_CLOCKS - 1;
@@ -178,16 +154,7 @@ impl SoftmaxNormalise {
             total: (0..many(shape.groups)).map(|_| tree()).collect(),
             total_held: vec![Reg::data(out); 1 - many(shape.groups)],
             output_total: Wire::new(out),
-            factor: Wire::new(factor),
-            s1_product: Reg::data(product),
-            s1_scale: Reg::data(scale),
-            coarse: Wire::new(coarse),
-            s2_shifted: Reg::data(coarse),
-            half_up: Wire::new(s(coarse.width + 1)),
-            rounded: Wire::new(coarse),
-            largest: vec![Wire::new(value); clamps],
-            smallest: vec![Wire::new(value); clamps],
-            s3_value: Reg::data(value),
+            divide: Inst::new(divide),
             members: Const::new(shape.members as usize),
             last_element: Const::new(results as usize - 1),
             last_row: Const::new(rows as usize - 1),
@@ -196,8 +163,6 @@ impl SoftmaxNormalise {
             line_last: Const::new(line - 1),
             slice_at: Const::new(log(shape.sub) as usize),
             member_at: Const::new((log(shape.sub) + log(shape.slices)) as usize),
-            coarse_shift: Const::new(coarse_shift as usize),
-            limit: Const::new((1 << (value.width - 1)) - 1),
             _shape: Some(shape.clone()),
             _logs: logs,
             _log_rows: logs * many(rows),
@@ -217,14 +182,9 @@ impl SoftmaxNormalise {
             _no_sub: 1 - many(shape.sub),
             _slices: many(shape.slices),
             _one_slice: 1 - many(shape.slices),
-            _clamps: clamps,
-            _fits: 1 - clamps,
             _sub_bits: log(shape.sub).max(1),
             _slice_bits: log(shape.slices).max(1),
             _member_bits: member.width,
-            _factor_bits: factor.width,
-            _coarse_bits: coarse.width,
-            _value_bits: value.width,
             _levels: levels,
             ..SoftmaxNormalise::default()
         }
@@ -234,9 +194,9 @@ impl SoftmaxNormalise {
 impl Logic for SoftmaxNormalise {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, waits, running, there, s1_product, s1_scale, s1_empty);
-        dff_setup!(self, clock, s2_shifted, s2_empty, s3_value);
+        dff_setup!(self, clock, waits, running, there);
         self.reciprocal.clock.next = self.clock.val();
+        self.divide.clock.next = self.clock.val();
         for i in 0..self._rows {
             self.row[i].clock.next = self.clock.val();
             for k in 0..self._line {
@@ -393,45 +353,17 @@ impl Logic for SoftmaxNormalise {
             self.output_total.next = self.total[i].sum.val();
         }
 
-        comment!("---- product ----");
-        self.factor.next = signed_cast(bit_cast(self.reciprocal.fraction.val(), self._factor_bits));
-        self.s1_product.d.next = self.output_total.val() * self.factor.val();
-        self.s1_scale.d.next = self.reciprocal.scale.val();
-        self.s1_empty.d.next = self.reciprocal.empty.val();
-
-        comment!("---- shift; half up: a bit below the result is kept, then added ----");
-        self.coarse.next =
-            bit_cast(self.s1_product.q.val() >> self.coarse_shift.val(), self._coarse_bits);
-        self.s2_shifted.d.next = self.coarse.val() >> self.s1_scale.q.val();
-        self.s2_empty.d.next = self.s1_empty.q.val();
-        self.half_up.next = self.s2_shifted.q.val() + 1.into();
-        self.rounded.next = bit_cast(self.half_up.val() >> 1, self._coarse_bits);
-
-        comment!("---- clamp; a row that sees no token is 0 ----");
-        for _i in 0..self._fits {
-            self.s3_value.d.next = self.rounded.val();
-        }
-        for i in 0..self._clamps {
-            self.largest[i].next = self.limit.val().into();
-            self.smallest[i].next = !self.largest[i].val();
-            self.s3_value.d.next = bit_cast(self.rounded.val(), self._value_bits);
-            if self.rounded.val() > self.largest[i].val() {
-                self.s3_value.d.next = self.largest[i].val();
-            }
-            if self.rounded.val() < self.smallest[i].val() {
-                self.s3_value.d.next = self.smallest[i].val();
-            }
-        }
-        if self.s2_empty.q.val() {
-            self.s3_value.d.next = 0.into();
-        }
+        comment!("---- the quotient ----");
+        self.divide.dividend.next = self.output_total.val();
+        self.divide.fraction.next = self.reciprocal.fraction.val();
+        self.divide.scale.next = self.reciprocal.scale.val();
+        self.divide.empty.next = self.reciprocal.empty.val();
         for i in 0..self._logs {
-            if self.is_log[i].q.val().get_bit(self.log_last.val()) {
-                self.s3_value.d.next = self.log[i].value.val();
-            }
+            self.divide.is_log[i].next = self.is_log[i].q.val().get_bit(self.log_last.val());
+            self.divide.log[i].next = self.log[i].value.val();
         }
         self.value_valid.next = self.there.q.val().get_bit(self.there_last.val());
-        self.value.next = self.s3_value.q.val();
+        self.value.next = self.divide.value.val();
     }
 }
 

@@ -56,12 +56,16 @@ pub struct SoftmaxReciprocal {
 impl SoftmaxReciprocal {
     /// The unit of a shape.
     pub fn new(shape: &AttentionShape) -> Self {
-        let bits = shape.sum_bits();
+        SoftmaxReciprocal::of(shape.sum_bits(), &shape.reciprocal_table, shape.state())
+    }
+
+    /// The unit of sums of `bits` by such a table, beside which there are logarithms or not.
+    pub fn of(bits: u32, table: &[u32], logs: bool) -> Self {
         // A sum that is not 0 has its first one above bit 15: the largest probability is 2^18.
         let above = bits - FRACTION_BITS;
         let scale = u(index_bits(above));
         let along = FRACTION_BITS - PIECE_BITS;
-        let curve = SoftmaxCurve::new("reciprocal", &shape.reciprocal_table, along);
+        let curve = SoftmaxCurve::new("reciprocal", table, along);
         let later = RECIPROCAL_LATENCY - 1;
         SoftmaxReciprocal {
             sum: Wire::new(u(bits)),
@@ -82,9 +86,9 @@ impl SoftmaxReciprocal {
             above_at: Const::new(FRACTION_BITS as usize),
             piece_at: Const::new(along as usize),
             last: Const::new(later as usize - 1),
-            behind: vec![Wire::new(u(FRACTION_BITS)); shape.state() as usize],
+            behind: vec![Wire::new(u(FRACTION_BITS)); logs as usize],
             _bits: bits,
-            _logs: shape.state() as usize,
+            _logs: logs as usize,
             _above: above as usize,
             _above_bits: above,
             _fraction_bits: FRACTION_BITS,

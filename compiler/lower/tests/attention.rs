@@ -14,7 +14,7 @@ fn cache(heads: usize, kv_heads: usize, dim: usize, sub: usize, k: usize) -> Cac
 }
 
 fn function(ty: CacheType) -> CacheModel {
-    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16, state: None }
 }
 
 fn plan(model: &Model, target: &Target) -> Plan {
@@ -121,6 +121,18 @@ fn every_target_with_writes_agrees() {
             CacheType { tokens: 3000, sink: 8, recent: 32, start: 2500, ..cache(2, 1, 64, 4, 64) };
         let f = CacheModel { queries: 2, ..function(ty) };
         agree(&f, &target, &some_steps(&f, 4));
+    }
+}
+
+#[test]
+fn log_sum_exps_stand_behind_their_rows() {
+    for (heads, kv_heads, dim, sub, k) in [(1, 1, 32, 2, 16), (4, 2, 64, 8, 10), (2, 2, 8, 1, 5)] {
+        for (sink, recent) in [(0, 0), (3, 8)] {
+            let ty = CacheType { sink, recent, ..cache(heads, kv_heads, dim, sub, k) };
+            let ty = CacheType { start: 200, ..ty };
+            let f = CacheModel { queries: 3, bits: 32, state: Some(0), ..function(ty) };
+            agree(&f, &hbm(), &some_steps(&f, 5));
+        }
     }
 }
 
