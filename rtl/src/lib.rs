@@ -95,6 +95,7 @@ pub mod isa;
 pub mod lookup_unit;
 pub mod lookup_word;
 pub mod mac_row;
+pub mod merge_unit;
 pub mod native;
 pub mod program;
 pub mod requantiser;
