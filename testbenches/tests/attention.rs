@@ -157,7 +157,7 @@ fn caches_of_every_shape_agree_on_every_level() {
 #[test]
 fn golden_vectors_on_a_cache_agree_on_every_level() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
-    let (mut run, mut built) = (0, 0);
+    let (mut run, mut built, mut logs) = (0, 0, 0);
     for entry in folder.read_dir().unwrap() {
         let case = entry.unwrap().path();
         let model = pimc_ir::load(&case.join("model.ir")).unwrap();
@@ -182,6 +182,7 @@ fn golden_vectors_on_a_cache_agree_on_every_level() {
             options.levels.retain(|level| *level != Level::Rtl);
         } else {
             built += 1;
+            logs += usize::from(attention.state());
         }
         let report = cosim(&tree, &options, &Quiet).unwrap_or_else(|e| panic!("{case:?}: {e}"));
         if let Some(d) = &report.divergence {
@@ -191,30 +192,26 @@ fn golden_vectors_on_a_cache_agree_on_every_level() {
         run += 1;
     }
     assert!(run >= 9 && built >= 5, "{run} functions on a cache, {built} in Verilog");
+    assert!(logs >= 3, "{logs} of them with log-sum-exps");
 }
 
-/// Golden's vectors of which rows end in their log-sum-exp: equal scores, and the least there are. (The
-/// simulation of the others takes minutes to compile.)
+/// States of a shared prefix, among them of no token, merged with what is attended to, step after step: in
+/// one token group and several, with a token and with several queries.
 #[test]
-fn log_sum_exps_agree_on_every_level() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
-    let names = ["all_least", "equal_scores"];
-    for case in names.map(|name| folder.join(format!("attend_{name}"))) {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = dir.path().join("out");
-        let model = pimc_ir::load(&case.join("model.ir")).unwrap();
-        assert!(model.source.contains(", state "), "{}", case.display());
-        compile_for(&model, &hbm(), &tree);
-        let inputs = Inputs::File(case.join("vectors.safetensors"));
-        let steps = inputs.vectors(&model.module).unwrap().len();
-        let mut options = options(inputs);
-        options.native_vectors = steps;
-        let report = cosim(&tree, &options, &Quiet);
-        let report = report.unwrap_or_else(|e| panic!("{}: {e}", case.display()));
-        if let Some(d) = &report.divergence {
-            panic!("{}: {d}", case.display());
-        }
-        let run: Vec<(Level, usize)> = report.levels.iter().map(|l| (l.level, l.vectors)).collect();
-        assert_eq!(run, Level::ALL.map(|level| (level, steps)), "{}", case.display());
+fn states_of_a_shared_prefix_agree_on_every_level() {
+    let base = Case {
+        heads: (2, 1, 32),
+        sub: 4,
+        k: 64,
+        sink: 4,
+        recent: 8,
+        start: 30,
+        queries: 2,
+        target: few(),
+    };
+    let grouped = Case { heads: (2, 2, 16), sub: 8, k: 16, queries: 1, target: few(), ..base };
+    for (case, merges) in [(base, 2), (grouped, 1)] {
+        let f = CacheModel { bits: 32, state: Some(merges), ..case.function() };
+        agree(&f, &case.target, 3);
     }
 }

@@ -117,7 +117,7 @@ element of the other state | pimc_merge_unit | s2_y_d = mean_a; ==> s2_y_d = mea
 weight of one alone | pimc_merge_unit | assign weights = one + ==> assign weights = one | 20'd0 &
 no token weighs something | pimc_softmax_exp | valid_i & (score_i != least) ==> valid_i
 log-sum-exp that wraps | pimc_softmax_log | if (s7_sum_q >  ==> if (1'b0 && s7_sum_q > 
-quotient not rounded | pimc_softmax_divide | assign half_up = ==> assign half_up = ~36'sd0 &
+quotient not rounded | pimc_softmax_divide | + 39'sd1; ==> + 39'sd0;
 ";
 
 /// The faults of a table.

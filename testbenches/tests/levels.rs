@@ -79,7 +79,14 @@ fn golden_vectors_agree_on_every_level() {
 #[test]
 fn the_oldest_verilator_agrees_too() {
     let old = tool("PIMC_VERILATOR_OLD");
-    let names = ["bqq_grid", "int_4_grouped", "network", "pq_k512_sub8", "supermask_frozen_coats"];
+    let names = [
+        "bqq_grid",
+        "int_4_grouped",
+        "merge_states",
+        "network",
+        "pq_k512_sub8",
+        "supermask_frozen_coats",
+    ];
     let mut cases = golden_cases();
     cases.retain(|c| names.contains(&c.0.as_str()));
     assert_eq!(cases.len(), names.len());

@@ -120,3 +120,16 @@ fn clocks_behind_an_attend() {
         assert_eq!(plan.estimate.buffer, clocks);
     }
 }
+
+#[test]
+fn what_is_attended_to_without_its_log_sum_exp_is_no_state() {
+    let text = "pimc 1\ntarget \"hbm3-pim\"\n\
+        cache @kv : pq_kv<heads=1, kv_heads=1, dim=4, tokens=8, sub=2, k=4, sink=0, recent=1> from \"kv\"\n\
+        func @main(%x: i8<4>, %n: i8<1>) -> i32<4> {\n  \
+        %o = attend @kv, %x, %n, mul=1, shift=0, frac=0 : i32<4>\n  \
+        %m = merge %o, %o, dim=1, frac=0 : i32<4>\n  return %m\n}\n";
+    let model = ModelBuilder::new(text).build().unwrap_or_else(|d| panic!("{}", d.render(false)));
+    let target = Target::named("hbm3-pim").expect("built in");
+    let text = lower(&model, &target).expect_err("no state").render(false);
+    assert!(text.contains("P0607") && text.contains("model.ir:6:3"), "{text}");
+}

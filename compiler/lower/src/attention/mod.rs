@@ -339,13 +339,15 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
             OpKind::Merge { a, b, .. } => {
                 let state = |id: &ValueId| match id.0.checked_sub(func.inputs) {
                     None => true,
-                    Some(op) => {
-                        matches!(func.ops[op].kind, OpKind::Attend { .. } | OpKind::Merge { .. })
-                    }
+                    // Rows of what is attended to without it need not lie in one piece.
+                    Some(op) => matches!(
+                        func.ops[op].kind,
+                        OpKind::Attend { state: true, .. } | OpKind::Merge { .. }
+                    ),
                 };
                 if ![a, b].into_iter().all(state) {
-                    let what = "a merge of what no attend and no merge computes";
-                    refuse(fit, i, what, "give states as inputs of the function");
+                    let what = "a merge of what no attend with `state` and no merge computes";
+                    refuse(fit, i, what, "write `state`, or give states as inputs of the function");
                 }
             }
             _ => {
