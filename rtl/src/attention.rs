@@ -212,12 +212,24 @@ pub struct AttentionShape {
     pub exp_table: Vec<u32>,
     /// round(2^31 / (2^15 + 512 i)), i = 0..=64.
     pub reciprocal_table: Vec<u32>,
+    /// round(4096 * log2(1 + i/64)), i = 0..=64; empty where rows have no log-sum-exp.
+    pub log_table: Vec<u32>,
 }
 
 impl AttentionShape {
     /// Rows of queries: of every query those of its heads.
     pub fn rows(&self) -> u32 {
         self.queries * self.query_heads
+    }
+
+    /// Whether the log-sum-exp of a row is behind its elements.
+    pub fn state(&self) -> bool {
+        !self.log_table.is_empty()
+    }
+
+    /// Results of a row.
+    pub fn row_results(&self) -> u32 {
+        self.dim + u32::from(self.state())
     }
 
     /// Sub-vectors of a head.
@@ -392,21 +404,52 @@ impl AttentionShape {
             (shape.beat_bits % WORD_BITS == 0, "a beat is whole words of 64 bits for attention"),
             ((1..1 << 16).contains(&self.mul) && self.shift < 32, "the softmax's scale fits"),
             (self.frac <= 8 && (1..=32).contains(&self.result_bits), "a result has 1 to 32 bits"),
-            (
-                self.exp_table.len() == TABLE_LEN && self.reciprocal_table.len() == TABLE_LEN,
-                "the tables of the softmax have 65 entries",
-            ),
-            (
-                [&self.exp_table, &self.reciprocal_table]
-                    .iter()
-                    .all(|t| t.is_sorted_by(|a, b| a > b)),
-                "the tables of the softmax fall",
-            ),
+            (falling(&self.exp_table) && falling(&self.reciprocal_table), TABLES_FALL),
+            (!self.state() || rising(&self.log_table), LOGARITHMS_RISE),
+            (!self.state() || self.result_bits == 32, "a log-sum-exp has 32 bits"),
             (shape.read_latency >= PROB_AHEAD, "a read takes as long as a probability"),
             (self.result_bits <= shape.buffer.word_bits, "a word holds a result of attention"),
         ];
         rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
     }
+}
+
+/// A merge of two states of attention in the buffer unit. The tables are those of [`AttentionShape`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MergeShape {
+    /// Bits of an element of a state (signed), at most 32. A log-sum-exp and a result have 32.
+    pub mean_bits: u32,
+    /// 2^-x of an octave.
+    pub exp_table: Vec<u32>,
+    /// 1/x.
+    pub reciprocal_table: Vec<u32>,
+    /// log2 x.
+    pub log_table: Vec<u32>,
+}
+
+impl MergeShape {
+    /// Contradictions within the shape and with its channel.
+    pub fn faults(&self, shape: &ChannelShape) -> Vec<&'static str> {
+        let rules = [
+            ((1..=32).contains(&self.mean_bits), "an element of a state has 1 to 32 bits"),
+            (shape.buffer.word_bits >= 32, "a word holds a log-sum-exp"),
+            (falling(&self.exp_table) && falling(&self.reciprocal_table), TABLES_FALL),
+            (rising(&self.log_table), LOGARITHMS_RISE),
+        ];
+        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+    }
+}
+
+const TABLES_FALL: &str = "the tables of the softmax have 65 entries, which fall";
+const LOGARITHMS_RISE: &str = "the table of logarithms has 65 entries, which rise to an octave";
+
+fn falling(table: &[u32]) -> bool {
+    table.len() == TABLE_LEN && table.is_sorted_by(|a, b| a > b)
+}
+
+fn rising(table: &[u32]) -> bool {
+    let octave = table.last() == Some(&(1 << OCTAVE_BITS));
+    table.len() == TABLE_LEN && table.is_sorted_by(|a, b| a < b) && octave
 }
 
 /// Bits of a sum of `terms` products of two bytes (signed).

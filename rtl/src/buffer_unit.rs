@@ -9,13 +9,16 @@ use crate::buffer_unit_reduce::VectorReduce;
 use crate::buffer_unit_steps::VectorSteps;
 use crate::hdl::prelude::*;
 use crate::isa::VecOp;
+use crate::merge_unit::MergeUnit;
 use crate::shape::{index_bits, ChannelShape};
+use crate::softmax_log::LOG_BITS;
 
 /// Vector memory and the pipeline of vector operations on it, as many elements wide as there are
 /// banks. Only the operations of the shape are built; optional ports are `Vec`s of none or one.
 ///
 /// Step i of an operation that starts in clock c is addressed in clock c + 1 + i (stage 0), read in
-/// stage 1, and written in stage 5, clock c + 6 + i, while the program still runs.
+/// stage 1, and written in stage 5, clock c + 6 + i, while the program still runs. The steps of a merge
+/// start later, and are written three stages later.
 #[derive(LogicBlock, Default)]
 pub struct BufferUnit {
     /// Clock.
@@ -83,6 +86,8 @@ pub struct BufferUnit {
     each: Signal<Local, Bit>,
     alu: Vec<Inst<VectorAlu>>,
     reduce: Vec<Inst<VectorReduce>>,
+    merge: Vec<Inst<MergeUnit>>,
+    merges: Vec<Signal<Local, Bit>>,
     collects: Signal<Local, Bit>,
     collect: Vec<Inst<ResultCollect>>,
     s5_we: Vec<Flop<Bit>>,
@@ -98,6 +103,7 @@ pub struct BufferUnit {
     op_table: Const,
     op_argmax: Const,
     op_sum: Const,
+    op_merge: Const,
     op_collect: Const,
     op_collect_sum: Const,
     op_load_bytes: Const,
@@ -108,7 +114,9 @@ pub struct BufferUnit {
     _table: usize,
     _argmax: usize,
     _sum: usize,
+    _merge: usize,
     _reductions: usize,
+    _lasts: usize,
     _sum_lanes: usize,
     _reduced_lanes: usize,
     _collect: usize,
@@ -121,6 +129,7 @@ pub struct BufferUnit {
     _load_planes: usize,
     _second: usize,
     _addr_bits: u32,
+    _log_bits: u32,
 }
 
 impl Logic for BufferUnit {
@@ -147,6 +156,17 @@ impl Logic for BufferUnit {
             }
         }
         self.steps.start.next = self.start.val() & !self.collects.val();
+        for i in 0..self._merge {
+            self.merges[i].next = self.op.val() == self.op_merge.val();
+            self.merge[i].clock.next = self.clock.val();
+            self.merge[i].start.next = self.start.val() & self.merges[i].val();
+            self.merge[i].a.next = self.a.val();
+            self.merge[i].b.next = self.b.val();
+            self.merge[i].len_less_1.next = self.len_less_1.val();
+            if self.merges[i].val() {
+                self.steps.start.next = self.merge[i].go.val();
+            }
+        }
         self.steps.op.next = self.op.val();
         self.steps.a.next = self.a.val();
         self.steps.a_step.next = self.a_step.val();
@@ -162,8 +182,10 @@ impl Logic for BufferUnit {
         }
         for i in 0..self._reductions {
             self.s1_first[i].clock.next = self.clock.val();
-            self.s1_last[i].clock.next = self.clock.val();
             self.s1_first[i].d.next = self.steps.first[i].val();
+        }
+        for i in 0..self._lasts {
+            self.s1_last[i].clock.next = self.clock.val();
             self.s1_last[i].d.next = self.steps.last[i].val();
         }
         for i in 0..self._split_words {
@@ -188,6 +210,12 @@ impl Logic for BufferUnit {
                     + self.table_bias.val().into();
             if self.op.val() == self.op_table.val() {
                 self.memory.b_addr.next = self.table_addr[i].q.val();
+            }
+        }
+        for i in 0..self._merge {
+            if self.merge[i].reads.val() {
+                self.memory.a_addr.next = self.merge[i].a_addr.val();
+                self.memory.b_addr.next = self.merge[i].b_addr.val();
             }
         }
         if !self.busy.val() {
@@ -216,6 +244,11 @@ impl Logic for BufferUnit {
         }
         for _i in 0..self._sum {
             if self.op.val() == self.op_sum.val() {
+                self.each.next = false;
+            }
+        }
+        for i in 0..self._merge {
+            if self.merges[i].val() {
                 self.each.next = false;
             }
         }
@@ -254,6 +287,14 @@ impl Logic for BufferUnit {
             }
         }
 
+        comment!("---- stages 1 to 8: a merge of two states of attention ----");
+        for i in 0..self._merge {
+            self.merge[i].step.next = self.s1_step.q.val() & self.merges[i].val();
+            self.merge[i].last.next = self.s1_last[i].q.val();
+            self.merge[i].x_a.next = bit_cast(self.operand_a[0].val(), self._log_bits);
+            self.merge[i].x_b.next = bit_cast(self.operand_b[0].val(), self._log_bits);
+        }
+
         comment!("---- results of the banks, as they come ----");
         for i in 0..self._collect {
             self.collect[i].clock.next = self.clock.val();
@@ -290,9 +331,20 @@ impl Logic for BufferUnit {
                 self.s5_data[0].d.next = self.reduce[i].y.val();
             }
         }
+        for i in 0..self._merge {
+            if self.merge[i].we.val() {
+                self.s5_we[0].d.next = true;
+                self.s5_data[0].d.next = self.merge[i].y.val();
+            }
+        }
         self.write_next.next = self.s5_addr.q.val() + self.lanes.val().into();
         for _i in 0..self._table {
             if self.op.val() == self.op_table.val() {
+                self.write_next.next = self.s5_addr.q.val() + 1.into();
+            }
+        }
+        for i in 0..self._merge {
+            if self.merges[i].val() {
                 self.write_next.next = self.s5_addr.q.val() + 1.into();
             }
         }
@@ -388,7 +440,7 @@ impl BufferUnit {
         let (steps, reduce) = (VectorSteps::new(shape), VectorReduce::new(shape));
         let collect = ResultCollect::new(shape);
         let (packer, split) = (BytePacker::new(shape), steps.word_ends.len());
-        let reductions = reduce.iter().len();
+        let (reductions, lasts) = (reduce.iter().len(), steps.last.len());
         let reduced = reduce.as_ref().map_or(0, VectorReduce::lanes);
         BufferUnit {
             host_addr: Wire::new(addr),
@@ -412,7 +464,7 @@ impl BufferUnit {
             steps: Inst::new(steps),
             s1_there: vec![Flop::default(); lanes],
             s1_first: vec![Flop::default(); reductions],
-            s1_last: vec![Flop::default(); reductions],
+            s1_last: vec![Flop::default(); lasts],
             s1_word_ends: vec![Flop::default(); split],
             memory: Inst::new(VectorMemory::new(shape)),
             operand_a: vec![Wire::new(word); lanes],
@@ -421,6 +473,8 @@ impl BufferUnit {
             table_word: vec![Reg::data(word); has(VecOp::Table)],
             alu: (0..lanes).map(|_| Inst::new(VectorAlu::new(shape))).collect(),
             reduce: reduce.into_iter().map(Inst::new).collect(),
+            merges: vec![Signal::default(); has(VecOp::Merge)],
+            merge: MergeUnit::new(shape).into_iter().map(Inst::new).collect(),
             s5_we: vec![Flop::default(); lanes],
             s5_addr: Reg::new(addr),
             s5_data: vec![Reg::data(word); lanes],
@@ -436,6 +490,7 @@ impl BufferUnit {
             op_table: code(VecOp::Table),
             op_argmax: code(VecOp::Argmax),
             op_sum: code(VecOp::Sum),
+            op_merge: code(VecOp::Merge),
             op_collect: code(VecOp::Collect),
             op_collect_sum: code(VecOp::CollectSum),
             op_load_bytes: code(VecOp::LoadBytes),
@@ -446,7 +501,10 @@ impl BufferUnit {
             _table: has(VecOp::Table),
             _argmax: has(VecOp::Argmax),
             _sum: has(VecOp::Sum),
+            _merge: has(VecOp::Merge),
+            _log_bits: LOG_BITS,
             _reductions: reductions,
+            _lasts: lasts,
             _sum_lanes: lanes * has(VecOp::Sum),
             _reduced_lanes: reduced,
             _collect: collect.iter().len(),

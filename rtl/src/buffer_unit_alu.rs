@@ -193,7 +193,7 @@ fn formula(op: VecOp) -> Option<&'static str> {
         VecOp::Requant => "A requantised with the constants in B",
         VecOp::Table | VecOp::Argmax | VecOp::Sum => return None,
         VecOp::Collect | VecOp::CollectSum => return None,
-        VecOp::LoadBytes | VecOp::LoadPlanes => return None,
+        VecOp::LoadBytes | VecOp::LoadPlanes | VecOp::Merge => return None,
     })
 }
 

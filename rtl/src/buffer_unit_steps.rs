@@ -6,7 +6,7 @@ use crate::isa::VecOp;
 use crate::shape::{index_bits, ChannelShape};
 
 /// Takes an operation apart into steps. A step takes as many elements as there are lanes; one for
-/// tables and the index of the largest, the bytes of a word (or what of them the lanes can take) for
+/// tables, merges and the index of the largest, the bytes of a word (or what of them the lanes can take) for
 /// byte loads. Optional ports are `Vec`s of none or one.
 #[derive(LogicBlock, Default)]
 pub struct VectorSteps {
@@ -40,7 +40,7 @@ pub struct VectorSteps {
     pub there: Vec<Signal<Out, Bit>>,
     /// It is the operation's first; only when there are reductions.
     pub first: Vec<Signal<Out, Bit>>,
-    /// It is the operation's last; only when there are reductions.
+    /// It is the operation's last; only when there are reductions or merges.
     pub last: Vec<Signal<Out, Bit>>,
     /// It ends a word of bytes; only when a word has more bytes than there are lanes.
     pub word_ends: Vec<Signal<Out, Bit>>,
@@ -66,6 +66,7 @@ pub struct VectorSteps {
 
     op_table: Const,
     op_argmax: Const,
+    op_merge: Const,
     op_load_bytes: Const,
     op_load_planes: Const,
     lanes: Const,
@@ -75,7 +76,9 @@ pub struct VectorSteps {
     _lanes: usize,
     _table: usize,
     _argmax: usize,
+    _merge: usize,
     _reductions: usize,
+    _lasts: usize,
     _loads: usize,
     _load_bytes: usize,
     _whole_words: usize,
@@ -122,6 +125,11 @@ impl Logic for VectorSteps {
         }
         for _i in 0..self._argmax {
             if self.op.val() == self.op_argmax.val() {
+                self.advance.next = 1.into();
+            }
+        }
+        for _i in 0..self._merge {
+            if self.op.val() == self.op_merge.val() {
                 self.advance.next = 1.into();
             }
         }
@@ -235,6 +243,8 @@ impl Logic for VectorSteps {
         self.b_addr.next = self.b_at.q.val();
         for i in 0..self._reductions {
             self.first[i].next = self.starting[i].q.val();
+        }
+        for i in 0..self._lasts {
             self.last[i].next = self.taken.val() & self.ends.val();
         }
         self.full.next = self.taken.val();
@@ -262,11 +272,13 @@ impl VectorSteps {
         let split = bytes * (lanes < word_bytes(shape)) as usize;
         let loads = bytes.max(has(VecOp::LoadPlanes));
         let reductions = has(VecOp::Argmax).max(has(VecOp::Sum));
+        let lasts = reductions.max(has(VecOp::Merge));
         let (steps, period) = (shape.group_steps(), shape.group_clocks());
         let phases = has(VecOp::LoadPlanes) * (period > 1) as usize;
         let rest = phases * (period > steps) as usize;
         // Without these, every step is the same.
-        let looks = has(VecOp::Table) + has(VecOp::Argmax) + bytes + phases > 0;
+        let single = has(VecOp::Table) + has(VecOp::Argmax) + has(VecOp::Merge);
+        let looks = single + bytes + phases > 0;
         let unused_op = vec![Unused::new(VecOp::bits()); 1 - looks as usize];
         VectorSteps {
             _unused_op: unused_op.len(),
@@ -282,7 +294,7 @@ impl VectorSteps {
             b_addr: Wire::new(addr),
             there: vec![Signal::default(); lanes],
             first: vec![Signal::default(); reductions],
-            last: vec![Signal::default(); reductions],
+            last: vec![Signal::default(); lasts],
             word_ends: vec![Signal::default(); split],
             left: Reg::new(addr),
             a_at: Reg::new(addr),
@@ -298,6 +310,7 @@ impl VectorSteps {
             resting: vec![Signal::default(); rest],
             op_table: code(VecOp::Table),
             op_argmax: code(VecOp::Argmax),
+            op_merge: code(VecOp::Merge),
             op_load_bytes: code(VecOp::LoadBytes),
             op_load_planes: code(VecOp::LoadPlanes),
             lanes: Const::new(lanes),
@@ -306,7 +319,9 @@ impl VectorSteps {
             _lanes: lanes,
             _table: has(VecOp::Table),
             _argmax: has(VecOp::Argmax),
+            _merge: has(VecOp::Merge),
             _reductions: reductions,
+            _lasts: lasts,
             _loads: loads,
             _load_bytes: bytes,
             _whole_words: bytes - split,
@@ -329,6 +344,7 @@ impl Unit for VectorSteps {
         for (built, text) in [
             (self._table, ", of 1 for a table"),
             (self._argmax, ", of 1 for the index of the largest"),
+            (self._merge, ", of 1 for a merge"),
             (self._whole_words, ", of the bytes of a word for a load of bytes"),
             (self._split_words, ", of what is left of a word's bytes for a load of bytes"),
         ] {

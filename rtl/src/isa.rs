@@ -220,11 +220,14 @@ pub enum VecOp {
     /// A to every bank's plane memory (or to those of some banks) from group `d`: beat_bits inputs to a group,
     /// the last one filled up with zeros.
     LoadPlanes,
+    /// Rows A and B of states of attention, a log-sum-exp behind `len - 1` elements, to one row: the
+    /// attention over the tokens of both. Steps are 1.
+    Merge,
 }
 
 impl VecOp {
     /// Every operation; its number in the program is its index here.
-    pub const ALL: [VecOp; 12] = [
+    pub const ALL: [VecOp; 13] = [
         VecOp::Copy,
         VecOp::Add,
         VecOp::Mul,
@@ -237,6 +240,7 @@ impl VecOp {
         VecOp::CollectSum,
         VecOp::LoadBytes,
         VecOp::LoadPlanes,
+        VecOp::Merge,
     ];
 
     /// Bits of its number in the program.

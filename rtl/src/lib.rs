@@ -47,8 +47,8 @@
 //! - [`softmax_scores`]: the banks' parts, summed
 //! - [`softmax_memory`]: scores between the passes
 //! - [`softmax_max`], [`softmax_sum`]: largest scores, sums of probabilities
-//! - [`softmax_exp`], [`softmax_reciprocal`]: the arithmetic, on a [`softmax_curve`]
-//! - [`softmax_normalise`]: outputs divided by the sums
+//! - [`softmax_exp`], [`softmax_reciprocal`], [`softmax_log`]: the arithmetic, on a [`softmax_curve`]
+//! - [`softmax_normalise`]: outputs divided by the sums, by a [`softmax_divide`]
 //! - [`softmax_tree`]: adders in stages
 //!
 //! **Buffer unit**
@@ -95,6 +95,7 @@ pub mod isa;
 pub mod lookup_unit;
 pub mod lookup_word;
 pub mod mac_row;
+pub mod merge_unit;
 pub mod native;
 pub mod program;
 pub mod requantiser;
@@ -108,8 +109,10 @@ pub mod shape;
 pub mod sign_gen;
 pub mod softmax_control;
 pub mod softmax_curve;
+pub mod softmax_divide;
 pub mod softmax_ends;
 pub mod softmax_exp;
+pub mod softmax_log;
 pub mod softmax_max;
 pub mod softmax_memory;
 pub mod softmax_normalise;

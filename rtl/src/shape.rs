@@ -1,7 +1,7 @@
 //! Shapes: every number that decides what hardware is built. Lowering fills them in from proven
 //! ranges; the units take them as run-time widths. Nothing here knows a model, a file or a cycle.
 
-use crate::attention::{AttentionMode, AttentionShape, ARG_BITS};
+use crate::attention::{AttentionMode, AttentionShape, MergeShape, ARG_BITS};
 use crate::isa::{IsaShape, VecOp};
 use crate::program::MAX_WORD_BITS;
 
@@ -222,6 +222,9 @@ impl ChannelShape {
             buffer.requant.is_some() == has(VecOp::Requant),
             "the requantiser has a shape where it is used",
         );
+        want(buffer.merge.is_some() == has(VecOp::Merge), "a merge has a shape where it is used");
+        let merge = buffer.merge.iter().flat_map(|m| m.faults(self));
+        merge.for_each(|fault| want(false, fault));
         if let Some(r) = buffer.requant {
             want(r.in_bits <= buffer.word_bits, "a word holds the requantiser's input");
             want(r.out_bits <= buffer.word_bits, "a word holds the requantiser's result");
@@ -545,6 +548,8 @@ pub struct BufferShape {
     pub requant: Option<RequantShape>,
     /// Width of multiplier operands when `Mul` is built.
     pub mul_bits: u32,
+    /// The merge unit, when `Merge` is built.
+    pub merge: Option<MergeShape>,
 }
 
 /// Requantiser: (x*mul + 2^(shift-1)) >> shift, clamped to the result's width.

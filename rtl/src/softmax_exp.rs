@@ -68,14 +68,18 @@ pub struct SoftmaxExp {
 impl SoftmaxExp {
     /// The unit of a shape.
     pub fn new(shape: &AttentionShape) -> Self {
-        let (bits, shift) = (shape.score_bits(), shape.shift);
-        let product = bits + (u32::BITS - shape.mul.leading_zeros()).max(1);
+        SoftmaxExp::of(shape.score_bits(), (shape.mul, shape.shift), &shape.exp_table)
+    }
+
+    /// The unit of scores of `bits`, which times a factor and shifted are 1/4096 octaves, by such a table.
+    pub fn of(bits: u32, (mul, shift): (u32, u32), table: &[u32]) -> Self {
+        let product = bits + (u32::BITS - mul.leading_zeros()).max(1);
         // With the half that rounds.
         let rounded = product.max(shift) + 1;
         let near = OCTAVES_BITS + OCTAVE_BITS;
         let distance = (rounded - shift).max(near);
         let along = OCTAVE_BITS - PIECE_BITS;
-        let curve = SoftmaxCurve::new("exp2", &shape.exp_table, along);
+        let curve = SoftmaxCurve::new("exp2", table, along);
         let value = curve.value.ty().width;
         // The last of the flags is in the clock of the shifted value.
         let flags = EXP_LATENCY - 1 - 2;
@@ -100,7 +104,7 @@ impl SoftmaxExp {
             seen: Reg::new(u(2)),
             near: Reg::new(u(flags)),
             limit: Const::new((1 << (bits - 1)) - 1),
-            mul: Const::named(rounded, shape.mul as usize),
+            mul: Const::named(rounded, mul as usize),
             half: Const::new(if shift > 0 { 1 << (shift - 1) } else { 0 }),
             shift: Const::new(shift as usize),
             beyond: Const::new((PROB_BITS as usize + 1) << OCTAVE_BITS),
@@ -110,7 +114,7 @@ impl SoftmaxExp {
             near_last: Const::new(flags as usize - 1),
             _rounds: (shift > 0) as usize,
             _plain: (shift == 0) as usize,
-            _mul: shape.mul,
+            _mul: mul,
             _shift: shift,
             _distance_bits: distance,
             _near_bits: near,

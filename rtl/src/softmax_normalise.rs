@@ -3,11 +3,13 @@
 use crate::attention::{AttentionShape, NORMALISE_LATENCY};
 use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape};
+use crate::softmax_divide::{SoftmaxDivide, DIVIDE_LATENCY};
+use crate::softmax_log::{SoftmaxLog, LOG_LATENCY};
 use crate::softmax_reciprocal::{SoftmaxReciprocal, RECIPROCAL_LATENCY};
 use crate::softmax_tree::{SumTree, TreePlan};
 
-/// Clocks from the number of a result to it: the reciprocal, a product, a shift, a choice.
-pub const RESULT_CLOCKS: u32 = RECIPROCAL_LATENCY + 3;
+/// Clocks from the number of a result to it: the reciprocal, then the quotient.
+pub const RESULT_CLOCKS: u32 = RECIPROCAL_LATENCY + DIVIDE_LATENCY;
 
 /// Clocks from an output being chosen to all banks showing it.
 const SELECT_CLOCKS: u32 = 1;
@@ -22,6 +24,9 @@ pub struct SoftmaxNormalise {
     pub start: Signal<In, Bit>,
     /// The sum of the probabilities of every row; held while results come.
     pub sum: Vec<Wire<In>>,
+
+    /// The largest score of every row, held likewise; of shapes that give log-sum-exps.
+    pub largest_score: Vec<Wire<In>>,
 
     /// Row of the outputs that the banks are to show in the next clock.
     pub out_row: Wire<Out>,
@@ -48,6 +53,13 @@ pub struct SoftmaxNormalise {
     sum_row: Wire<Local>,
     reciprocal: Inst<SoftmaxReciprocal>,
 
+    log: Vec<Inst<SoftmaxLog>>,
+    number: Wire<Local>,
+    largest_row: Vec<Wire<Local>>,
+    is_log: Vec<Reg>,
+    log_number: Const,
+    log_last: Const,
+
     row_line: Vec<Reg>,
     element_line: Vec<Reg>,
     chosen: Wire<Local>,
@@ -57,18 +69,7 @@ pub struct SoftmaxNormalise {
     total_held: Vec<Reg>,
     output_total: Wire<Local>,
 
-    factor: Wire<Local>,
-    s1_product: Reg,
-    s1_scale: Reg,
-    s1_empty: Flop<Bit>,
-    coarse: Wire<Local>,
-    s2_shifted: Reg,
-    s2_empty: Flop<Bit>,
-    half_up: Wire<Local>,
-    rounded: Wire<Local>,
-    largest: Vec<Wire<Local>>,
-    smallest: Vec<Wire<Local>>,
-    s3_value: Reg,
+    divide: Inst<SoftmaxDivide>,
 
     members: Const,
     last_element: Const,
@@ -78,9 +79,9 @@ pub struct SoftmaxNormalise {
     line_last: Const,
     slice_at: Const,
     member_at: Const,
-    coarse_shift: Const,
-    limit: Const,
     _shape: Option<AttentionShape>,
+    _logs: usize,
+    _log_rows: usize,
     _rows: usize,
     _one_row: usize,
     _members: usize,
@@ -90,19 +91,16 @@ pub struct SoftmaxNormalise {
     _group_count: usize,
     _line: usize,
     _dim: usize,
+    _chosen: usize,
+    _element_bits: u32,
     _one_element: usize,
     _sub: usize,
     _no_sub: usize,
     _slices: usize,
     _one_slice: usize,
-    _clamps: usize,
-    _fits: usize,
     _sub_bits: u32,
     _slice_bits: u32,
     _member_bits: u32,
-    _factor_bits: u32,
-    _coarse_bits: u32,
-    _value_bits: u32,
     _levels: u32,
 }
 
@@ -112,20 +110,15 @@ impl SoftmaxNormalise {
         let rows = shape.rows();
         let (out, sum) = (s(shape.out_bits()), u(shape.sum_bits()));
         let reciprocal = SoftmaxReciprocal::new(shape);
-        let scale = reciprocal.scale.ty();
-        // The fraction with a sign.
-        let factor = s(reciprocal.fraction.ty().width + 1);
-        let product = s(out.width + factor.width - 1);
-        // The least shift, but for the bit that rounds.
-        let coarse_shift = 30 - shape.frac;
-        let coarse = s(product.width - coarse_shift);
-        let value = s(shape.result_bits);
+        let divide = SoftmaxDivide::new(out, &reciprocal, shape.frac, shape.result_bits);
+        let value = divide.value.ty();
         let many = |n: u32| (n > 1) as usize;
-        let clamps = (value.width < coarse.width) as usize;
         let line =
             (RECIPROCAL_LATENCY - SELECT_CLOCKS - TreePlan::stages(shape.groups, levels)) as usize;
         let waits = NORMALISE_LATENCY - RESULT_CLOCKS - 1;
-        let element = u(index_bits(shape.dim));
+        let element = u(index_bits(shape.row_results()));
+        let (logs, results) = (shape.state() as usize, shape.row_results());
+        let chosen = u(index_bits(shape.dim));
         let row = u(index_bits(rows));
         let member = u(index_bits(shape.members));
         let tree = || {
@@ -141,40 +134,38 @@ impl SoftmaxNormalise {
             out_value: vec![Wire::new(out); channel.banks as usize],
             value: Wire::new(value),
             waits: Reg::new(u(waits)),
-            element: vec![Reg::new(element); many(shape.dim)],
+            element: vec![Reg::new(element); many(results)],
             row: vec![Reg::new(row); many(rows)],
             there: Reg::new(u(RESULT_CLOCKS)),
             sum_row: Wire::new(sum),
             reciprocal: Inst::new(reciprocal),
+            largest_score: vec![Wire::new(s(shape.score_bits())); logs * rows as usize],
+            log: (0..logs).map(|_| Inst::new(SoftmaxLog::new(shape))).collect(),
+            number: Wire::new(element),
+            largest_row: vec![Wire::new(s(shape.score_bits())); logs],
+            is_log: vec![Reg::new(u(LOG_LATENCY)); logs],
+            log_number: Const::new(shape.dim as usize),
+            log_last: Const::new(LOG_LATENCY as usize - 1),
             row_line: vec![Reg::data(row); many(rows) * line],
-            element_line: vec![Reg::data(element); many(shape.dim) * line],
-            chosen: Wire::new(element),
+            element_line: vec![Reg::data(chosen); many(shape.dim) * line],
+            chosen: Wire::new(chosen),
             member: vec![Reg::data(member); many(shape.members)],
             group_value: vec![Wire::new(out); shape.groups as usize],
             total: (0..many(shape.groups)).map(|_| tree()).collect(),
             total_held: vec![Reg::data(out); 1 - many(shape.groups)],
             output_total: Wire::new(out),
-            factor: Wire::new(factor),
-            s1_product: Reg::data(product),
-            s1_scale: Reg::data(scale),
-            coarse: Wire::new(coarse),
-            s2_shifted: Reg::data(coarse),
-            half_up: Wire::new(s(coarse.width + 1)),
-            rounded: Wire::new(coarse),
-            largest: vec![Wire::new(value); clamps],
-            smallest: vec![Wire::new(value); clamps],
-            s3_value: Reg::data(value),
+            divide: Inst::new(divide),
             members: Const::new(shape.members as usize),
-            last_element: Const::new(shape.dim as usize - 1),
+            last_element: Const::new(results as usize - 1),
             last_row: Const::new(rows as usize - 1),
             waits_last: Const::new(waits as usize - 1),
             there_last: Const::new(RESULT_CLOCKS as usize - 1),
             line_last: Const::new(line - 1),
             slice_at: Const::new(log(shape.sub) as usize),
             member_at: Const::new((log(shape.sub) + log(shape.slices)) as usize),
-            coarse_shift: Const::new(coarse_shift as usize),
-            limit: Const::new((1 << (value.width - 1)) - 1),
             _shape: Some(shape.clone()),
+            _logs: logs,
+            _log_rows: logs * many(rows),
             _rows: many(rows),
             _one_row: 1 - many(rows),
             _members: many(shape.members),
@@ -183,20 +174,17 @@ impl SoftmaxNormalise {
             _one_group: 1 - many(shape.groups),
             _group_count: shape.groups as usize,
             _line: line,
-            _dim: many(shape.dim),
+            _dim: many(results),
+            _chosen: many(shape.dim),
+            _element_bits: chosen.width,
             _one_element: 1 - many(shape.dim),
             _sub: many(shape.sub),
             _no_sub: 1 - many(shape.sub),
             _slices: many(shape.slices),
             _one_slice: 1 - many(shape.slices),
-            _clamps: clamps,
-            _fits: 1 - clamps,
             _sub_bits: log(shape.sub).max(1),
             _slice_bits: log(shape.slices).max(1),
             _member_bits: member.width,
-            _factor_bits: factor.width,
-            _coarse_bits: coarse.width,
-            _value_bits: value.width,
             _levels: levels,
             ..SoftmaxNormalise::default()
         }
@@ -206,9 +194,9 @@ impl SoftmaxNormalise {
 impl Logic for SoftmaxNormalise {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, waits, running, there, s1_product, s1_scale, s1_empty);
-        dff_setup!(self, clock, s2_shifted, s2_empty, s3_value);
+        dff_setup!(self, clock, waits, running, there);
         self.reciprocal.clock.next = self.clock.val();
+        self.divide.clock.next = self.clock.val();
         for i in 0..self._rows {
             self.row[i].clock.next = self.clock.val();
             for k in 0..self._line {
@@ -217,9 +205,15 @@ impl Logic for SoftmaxNormalise {
         }
         for i in 0..self._dim {
             self.element[i].clock.next = self.clock.val();
+        }
+        for _i in 0..self._chosen {
             for k in 0..self._line {
                 self.element_line[k].clock.next = self.clock.val();
             }
+        }
+        for i in 0..self._logs {
+            self.log[i].clock.next = self.clock.val();
+            self.is_log[i].clock.next = self.clock.val();
         }
         for i in 0..self._members {
             self.member[i].clock.next = self.clock.val();
@@ -234,12 +228,19 @@ impl Logic for SoftmaxNormalise {
         comment!("---- the number of the result ----");
         self.waits.d.next = self.waits.q.val() << 1 | self.start.val().into();
         self.is_row_end.next = self.running.q.val();
+        self.number.next = 0.into();
         for i in 0..self._dim {
+            self.number.next = self.element[i].q.val();
             self.is_row_end.next =
                 self.running.q.val() & (self.element[i].q.val() == self.last_element.val());
             self.element[i].d.next = self.element[i].q.val();
             if self.running.q.val() {
                 self.element[i].d.next = self.element[i].q.val() + 1.into();
+            }
+        }
+        for i in 0..self._logs {
+            if self.is_row_end.val() {
+                self.element[i].d.next = 0.into();
             }
         }
         self.is_end.next = self.is_row_end.val();
@@ -270,6 +271,22 @@ impl Logic for SoftmaxNormalise {
         }
         self.reciprocal.sum.next = self.sum_row.val();
 
+        for i in 0..self._logs {
+            comment!("---- its log-sum-exp ----");
+            self.is_log[i].d.next =
+                self.is_log[i].q.val() << 1 | (self.number.val() == self.log_number.val()).into();
+            self.largest_row[i].next = self.largest_score[0].val();
+            self.log[i].behind.next = self.reciprocal.behind[i].val();
+            self.log[i].scale.next = self.reciprocal.scale.val();
+            self.log[i].empty.next = self.reciprocal.empty.val();
+        }
+        for i in 0..self._log_rows {
+            self.largest_row[i].next = self.largest_score[self.row[i].q.val().index()].val();
+        }
+        for i in 0..self._logs {
+            self.log[i].largest.next = self.largest_row[i].val();
+        }
+
         comment!("---- the outputs are chosen so late that they meet it ----");
         for _i in 0..self._one_row {
             self.out_row.next = 0.into();
@@ -284,8 +301,8 @@ impl Logic for SoftmaxNormalise {
         for _i in 0..self._one_element {
             self.chosen.next = 0.into();
         }
-        for i in 0..self._dim {
-            self.element_line[0].d.next = self.element[i].q.val();
+        for _i in 0..self._chosen {
+            self.element_line[0].d.next = bit_cast(self.number.val(), self._element_bits);
             for k in 1..self._line {
                 self.element_line[k].d.next = self.element_line[k - 1].q.val();
             }
@@ -336,40 +353,17 @@ impl Logic for SoftmaxNormalise {
             self.output_total.next = self.total[i].sum.val();
         }
 
-        comment!("---- product ----");
-        self.factor.next = signed_cast(bit_cast(self.reciprocal.fraction.val(), self._factor_bits));
-        self.s1_product.d.next = self.output_total.val() * self.factor.val();
-        self.s1_scale.d.next = self.reciprocal.scale.val();
-        self.s1_empty.d.next = self.reciprocal.empty.val();
-
-        comment!("---- shift; half up: a bit below the result is kept, then added ----");
-        self.coarse.next =
-            bit_cast(self.s1_product.q.val() >> self.coarse_shift.val(), self._coarse_bits);
-        self.s2_shifted.d.next = self.coarse.val() >> self.s1_scale.q.val();
-        self.s2_empty.d.next = self.s1_empty.q.val();
-        self.half_up.next = self.s2_shifted.q.val() + 1.into();
-        self.rounded.next = bit_cast(self.half_up.val() >> 1, self._coarse_bits);
-
-        comment!("---- clamp; a row that sees no token is 0 ----");
-        for _i in 0..self._fits {
-            self.s3_value.d.next = self.rounded.val();
-        }
-        for i in 0..self._clamps {
-            self.largest[i].next = self.limit.val().into();
-            self.smallest[i].next = !self.largest[i].val();
-            self.s3_value.d.next = bit_cast(self.rounded.val(), self._value_bits);
-            if self.rounded.val() > self.largest[i].val() {
-                self.s3_value.d.next = self.largest[i].val();
-            }
-            if self.rounded.val() < self.smallest[i].val() {
-                self.s3_value.d.next = self.smallest[i].val();
-            }
-        }
-        if self.s2_empty.q.val() {
-            self.s3_value.d.next = 0.into();
+        comment!("---- the quotient ----");
+        self.divide.dividend.next = self.output_total.val();
+        self.divide.fraction.next = self.reciprocal.fraction.val();
+        self.divide.scale.next = self.reciprocal.scale.val();
+        self.divide.empty.next = self.reciprocal.empty.val();
+        for i in 0..self._logs {
+            self.divide.is_log[i].next = self.is_log[i].q.val().get_bit(self.log_last.val());
+            self.divide.log[i].next = self.log[i].value.val();
         }
         self.value_valid.next = self.there.q.val().get_bit(self.there_last.val());
-        self.value.next = self.s3_value.q.val();
+        self.value.next = self.divide.value.val();
     }
 }
 
@@ -377,7 +371,7 @@ impl Unit for SoftmaxNormalise {
     fn module(&self) -> String {
         let p = self._shape.as_ref().unwrap_or_else(|| unreachable!("made by new"));
         format!(
-            "pimc_softmax_normalise_r{}_m{}_n{}_e{}_g{}_f{}_u{}_q{}_y{}",
+            "pimc_softmax_normalise_r{}_m{}_n{}_e{}_g{}_f{}_u{}_q{}_y{}{}",
             p.rows(),
             p.members,
             p.slices,
@@ -386,7 +380,8 @@ impl Unit for SoftmaxNormalise {
             1 << self._levels,
             p.sum_bits(),
             p.frac,
-            p.result_bits
+            p.result_bits,
+            if p.state() { "_log" } else { "" }
         )
     }
 
@@ -402,15 +397,16 @@ impl Unit for SoftmaxNormalise {
                 "value_o of row r and element d = clamp((o * fraction + 2^(s - 1)) >> s) to {} \
                  signed bits, where o is the output of the banks{groups}, fraction and scale are of \
                  the reciprocal of sum_i[r], and s = scale + {}, which leaves {} bits behind the \
-                 point. 0 where the sum is 0.",
+                 point. 0 where the sum is 0.{}",
                 p.result_bits,
                 31 - p.frac,
-                p.frac
+                p.frac,
+                if p.state() { " Behind the elements of a row is its log-sum-exp." } else { "" }
             ),
             latency: format!(
                 "{NORMALISE_LATENCY} clocks from start_i to the first value_o, then one a clock, {} \
                  in all.",
-                p.rows() * p.dim
+                p.rows() * p.row_results()
             ),
             layout: format!(
                 "Rows outermost. Element d is with member d / {} of a token group, at slice d / {} \

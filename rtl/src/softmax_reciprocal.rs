@@ -9,7 +9,7 @@ use crate::softmax_curve::{SoftmaxCurve, CURVE_LATENCY, PIECE_BITS};
 pub const RECIPROCAL_LATENCY: u32 = CURVE_LATENCY + 3;
 
 /// Bits of a sum's fraction: what follows its first one.
-const FRACTION_BITS: u32 = 15;
+pub const FRACTION_BITS: u32 = 15;
 
 /// `1 / sum`: a fraction, and how far it is to be shifted.
 #[derive(LogicBlock, Default)]
@@ -24,6 +24,8 @@ pub struct SoftmaxReciprocal {
     pub fraction: Wire<Out>,
     /// The sum has so many bits more than 16.
     pub scale: Wire<Out>,
+    /// What follows the first one of the sum, 3 clocks before; of shapes that give log-sum-exps.
+    pub behind: Vec<Wire<Out>>,
     /// The sum is 0.
     pub empty: Signal<Out, Bit>,
 
@@ -43,6 +45,7 @@ pub struct SoftmaxReciprocal {
     piece_at: Const,
     last: Const,
     _bits: u32,
+    _logs: usize,
     _above: usize,
     _above_bits: u32,
     _fraction_bits: u32,
@@ -53,12 +56,16 @@ pub struct SoftmaxReciprocal {
 impl SoftmaxReciprocal {
     /// The unit of a shape.
     pub fn new(shape: &AttentionShape) -> Self {
-        let bits = shape.sum_bits();
+        SoftmaxReciprocal::of(shape.sum_bits(), &shape.reciprocal_table, shape.state())
+    }
+
+    /// The unit of sums of `bits` by such a table, beside which there are logarithms or not.
+    pub fn of(bits: u32, table: &[u32], logs: bool) -> Self {
         // A sum that is not 0 has its first one above bit 15: the largest probability is 2^18.
         let above = bits - FRACTION_BITS;
         let scale = u(index_bits(above));
         let along = FRACTION_BITS - PIECE_BITS;
-        let curve = SoftmaxCurve::new("reciprocal", &shape.reciprocal_table, along);
+        let curve = SoftmaxCurve::new("reciprocal", table, along);
         let later = RECIPROCAL_LATENCY - 1;
         SoftmaxReciprocal {
             sum: Wire::new(u(bits)),
@@ -79,7 +86,9 @@ impl SoftmaxReciprocal {
             above_at: Const::new(FRACTION_BITS as usize),
             piece_at: Const::new(along as usize),
             last: Const::new(later as usize - 1),
+            behind: vec![Wire::new(u(FRACTION_BITS)); logs as usize],
             _bits: bits,
+            _logs: logs as usize,
             _above: above as usize,
             _above_bits: above,
             _fraction_bits: FRACTION_BITS,
@@ -120,6 +129,9 @@ impl Logic for SoftmaxReciprocal {
         self.s4_scale.d.next = self.s3_scale.q.val();
         self.s5_scale.d.next = self.s4_scale.q.val();
         self.s6_scale.d.next = self.s5_scale.q.val();
+        for i in 0..self._logs {
+            self.behind[i].next = self.s3_fraction.q.val();
+        }
         self.fraction.next = self.curve.value.val();
         self.scale.next = self.s6_scale.q.val();
         self.empty.next = self.empties.q.val().get_bit(self.last.val());
@@ -128,7 +140,8 @@ impl Logic for SoftmaxReciprocal {
 
 impl Unit for SoftmaxReciprocal {
     fn module(&self) -> String {
-        format!("pimc_softmax_reciprocal_u{}", self._bits)
+        let logs = if self._logs > 0 { "_log" } else { "" };
+        format!("pimc_softmax_reciprocal_u{}{logs}", self._bits)
     }
 
     fn contract(&self) -> Contract {

@@ -77,6 +77,7 @@ pub struct SoftmaxUnit {
     _recent: usize,
     _queries: usize,
     _rows: usize,
+    _logs: usize,
     _lanes: usize,
     _flags: usize,
     _parts: usize,
@@ -139,6 +140,7 @@ impl SoftmaxUnit {
             _recent: (shape.recent > 0) as usize,
             _queries: shape.queries as usize,
             _rows: rows,
+            _logs: if shape.state() { rows } else { 0 },
             _lanes: lanes,
             _flags: lanes * shape.queries as usize,
             _parts: parts,
@@ -253,6 +255,9 @@ impl Logic for SoftmaxUnit {
         for r in 0..self._rows {
             self.results.sum[r].next = self.row_sum[r].sum.val();
         }
+        for r in 0..self._logs {
+            self.results.largest_score[r].next = self.row_largest[r].largest.val();
+        }
         for b in 0..self._banks {
             self.results.out_value[b].next = self.out_value[b].val();
         }
@@ -293,7 +298,7 @@ impl Unit for SoftmaxUnit {
                  beat q is there {} + q clocks after col_soon_i. The first value_o comes \
                  {NORMALISE_LATENCY} clocks after the start of Normalise, then one a clock, {} in all.",
                 PROB_AHEAD + 1,
-                rows * p.dim
+                rows * p.row_results()
             ),
             throughput: "A beat every clock.".into(),
             layout: format!(

@@ -1,6 +1,6 @@
 //! What the tests of the units share: random numbers, small shapes, the rule of the signs.
 
-use crate::attention::{AttentionShape, PROB_AHEAD};
+use crate::attention::{AttentionShape, MergeShape, PROB_AHEAD};
 use crate::isa::{DynamicIsa, IsaShape};
 use crate::shape::{index_bits, BankShape, BlockShape, BufferShape, ChannelShape, LookupShape};
 
@@ -90,7 +90,14 @@ pub fn channel(bank: BankShape) -> ChannelShape {
         program_depth: 64,
         arg_words: if bank.attention.is_some() { 16 } else { 0 },
         bank,
-        buffer: BufferShape { word_bits: 32, depth: 64, ops: vec![], requant: None, mul_bits: 16 },
+        buffer: BufferShape {
+            word_bits: 32,
+            depth: 64,
+            ops: vec![],
+            requant: None,
+            mul_bits: 16,
+            merge: None,
+        },
     }
 }
 
@@ -148,6 +155,49 @@ pub fn reciprocal(sum: i128) -> (i128, u32) {
     (entry(piece) - (((entry(piece) - entry(piece + 1)) * along + 256) >> 9), exponent)
 }
 
+/// log2 of a sum of weights in 1/4096 octaves, 0 of 2^18. By the table's meaning.
+pub fn log2(sum: i128) -> i128 {
+    let exponent = sum.ilog2();
+    let scaled = sum >> (exponent - 15);
+    let (piece, along) = (scaled >> 9 & 63, scaled & 511);
+    let rise = log2_entry(piece + 1) - log2_entry(piece);
+    ((i128::from(exponent) - 18) << 12) + log2_entry(piece) + ((rise * along + 256) >> 9)
+}
+
+fn log2_entry(a: i128) -> i128 {
+    (4096.0 * (1.0 + a as f64 / 64.0).log2()).round() as i128
+}
+
+/// The attention over the tokens of two states together, rows whose last element is their log-sum-exp. By
+/// the meaning of `merge`.
+pub fn merged(a: &[i64], b: &[i64]) -> Vec<i64> {
+    let end = a.len() - 1;
+    let (x, y) = if b[end] > a[end] { (b, a) } else { (a, b) };
+    let (lx, ly) = (i128::from(x[end]), i128::from(y[end]));
+    let w = if ly == -(1 << 31) { 0 } else { exp2_neg(lx - ly) };
+    let (r, e) = reciprocal((1 << 18) + w);
+    let clamp = |z: i128| z.clamp(-(1 << 31), (1 << 31) - 1) as i64;
+    let element = |(&x, &y): (&i64, &i64)| {
+        let sum = (i128::from(x) << 18) + i128::from(y) * w;
+        clamp((sum * r + (1 << (15 + e))) >> (16 + e))
+    };
+    let mut row: Vec<i64> = x[..end].iter().zip(y).map(element).collect();
+    row.push(clamp(lx + log2((1 << 18) + w)));
+    row
+}
+
+/// The same with the log-sum-exp behind the elements of a row.
+pub fn stated(shape: AttentionShape) -> AttentionShape {
+    let log_table = (0..=64).map(|a| log2_entry(a) as u32).collect();
+    AttentionShape { log_table, result_bits: 32, ..shape }
+}
+
+/// A merge of states with elements of `mean_bits`.
+pub fn merge(mean_bits: u32) -> MergeShape {
+    let AttentionShape { exp_table, reciprocal_table, log_table, .. } = stated(softmax(1, 1, 1));
+    MergeShape { mean_bits, exp_table, reciprocal_table, log_table }
+}
+
 /// Attention in `members * groups` banks of `members` banks a token, of one query and head.
 pub fn softmax(members: u32, slices: u32, groups: u32) -> AttentionShape {
     let one = attention(1, (1, 4, 256), (1, 1), (4, 8, 200));
@@ -185,6 +235,7 @@ pub fn attention(
         result_bits: 16,
         exp_table: table(262144.0, &|x| (-x).exp2()),
         reciprocal_table: table(65536.0, &|x| 1.0 / (1.0 + x)),
+        log_table: Vec::new(),
     }
 }
 

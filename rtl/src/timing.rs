@@ -12,6 +12,8 @@ pub const VEC_LATENCY: u32 = 6;
 pub const BYTES_LATENCY: u32 = 2;
 /// The same of a load of planes, on top of the clocks of its groups and of the last one's planes.
 pub const PLANES_LATENCY: u32 = 1;
+/// The same of a merge, which takes an element a step: its weights come before the first one.
+pub const MERGE_LATENCY: u32 = 22;
 /// From the last beat of a matrix row entering the data path to its result leaving the bank unit;
 /// for a row of a block, see [`BLOCK_LATENCY`].
 pub const UNIT_LATENCY: u32 = 2;
@@ -33,7 +35,7 @@ pub const IDLE_CLOCKS: u32 = 2;
 /// groups.
 fn vec_steps(v: &Vector, shape: &ChannelShape) -> u32 {
     match v.op {
-        VecOp::Table | VecOp::Argmax => v.len,
+        VecOp::Table | VecOp::Argmax | VecOp::Merge => v.len,
         // B is the bytes of a block, of which the last one is filled up, D those of a word.
         VecOp::LoadBytes => {
             let words = v.len.next_multiple_of(v.b.max(1)).div_ceil(v.d.max(1));
@@ -48,6 +50,7 @@ fn vec_steps(v: &Vector, shape: &ChannelShape) -> u32 {
 pub fn vec_clocks(v: &Vector, shape: &ChannelShape) -> u32 {
     match v.op {
         VecOp::LoadBytes => vec_steps(v, shape) + BYTES_LATENCY,
+        VecOp::Merge => vec_steps(v, shape) + MERGE_LATENCY,
         VecOp::LoadPlanes => {
             let before = v.len.div_ceil(shape.beat_bits) - 1;
             let last = shape.group_steps() + shape.plane_clocks();

@@ -71,6 +71,11 @@ fn plain_weights_alone_in_two_banks() {
 }
 
 #[test]
+fn merges_alone() {
+    lint("merges_alone", &shapes::merging());
+}
+
+#[test]
 fn every_block_on_beats_of_128_bits() {
     lint("every_block_on_beats_of_128_bits", &shapes::wide_beats(shapes::everything()));
 }

@@ -138,10 +138,7 @@ impl Compiled {
             let region = self.plan.regions[v];
             let elements = golden.value(ValueId(v)).iter().take(region.len as usize);
             for (i, &expected) in elements.enumerate() {
-                let at = match func.result == ValueId(v) {
-                    true => self.plan.result_at(i as u32),
-                    false => region.addr + i as u32,
-                };
+                let at = self.plan.element_at(region, i as u32);
                 let got = memory.get(at as usize).copied();
                 if got != Some(expected) {
                     return Some(Divergence {

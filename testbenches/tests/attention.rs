@@ -76,7 +76,16 @@ impl Case {
         let &Case { sub, k, sink, recent, start, queries, .. } = self;
         let tokens = (start + 40).next_power_of_two();
         let ty = CacheType { heads, kv_heads, dim, tokens, sub, k, sink, recent, start };
-        CacheModel { ty, queries, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+        CacheModel {
+            ty,
+            queries,
+            append: true,
+            mul: 3000,
+            shift: 12,
+            frac: 8,
+            bits: 16,
+            state: None,
+        }
     }
 }
 
@@ -148,7 +157,7 @@ fn caches_of_every_shape_agree_on_every_level() {
 #[test]
 fn golden_vectors_on_a_cache_agree_on_every_level() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
-    let (mut run, mut built) = (0, 0);
+    let (mut run, mut built, mut logs) = (0, 0, 0);
     for entry in folder.read_dir().unwrap() {
         let case = entry.unwrap().path();
         let model = pimc_ir::load(&case.join("model.ir")).unwrap();
@@ -173,6 +182,7 @@ fn golden_vectors_on_a_cache_agree_on_every_level() {
             options.levels.retain(|level| *level != Level::Rtl);
         } else {
             built += 1;
+            logs += usize::from(attention.state());
         }
         let report = cosim(&tree, &options, &Quiet).unwrap_or_else(|e| panic!("{case:?}: {e}"));
         if let Some(d) = &report.divergence {
@@ -182,4 +192,26 @@ fn golden_vectors_on_a_cache_agree_on_every_level() {
         run += 1;
     }
     assert!(run >= 9 && built >= 5, "{run} functions on a cache, {built} in Verilog");
+    assert!(logs >= 3, "{logs} of them with log-sum-exps");
+}
+
+/// States of a shared prefix, among them of no token, merged with what is attended to, step after step: in
+/// one token group and several, with a token and with several queries.
+#[test]
+fn states_of_a_shared_prefix_agree_on_every_level() {
+    let base = Case {
+        heads: (2, 1, 32),
+        sub: 4,
+        k: 64,
+        sink: 4,
+        recent: 8,
+        start: 30,
+        queries: 2,
+        target: few(),
+    };
+    let grouped = Case { heads: (2, 2, 16), sub: 8, k: 16, queries: 1, target: few(), ..base };
+    for (case, merges) in [(base, 2), (grouped, 1)] {
+        let f = CacheModel { bits: 32, state: Some(merges), ..case.function() };
+        agree(&f, &case.target, 3);
+    }
 }

@@ -41,6 +41,8 @@ enum Case {
     Network,
     /// Two supermasks of other keys, one after the other, several rows to a bank, on dense inputs.
     Seeds,
+    /// Golden's states of attention to be merged.
+    States,
 }
 
 const FILES: &[Level] = &[Level::Schedule, Level::Native, Level::Rtl];
@@ -104,6 +106,18 @@ lost start | pimc_bank_unit | .start_i   (sign_start_i) ==> .start_i   (sign_sta
 lost seed | pimc_sign_gen | if (step_q == 2'd3) begin ==> if (step_q == 2'd3 & row_hash_q[7]) begin
 wrong bank in the seed | pimc_channel | .bank_i         (4'(i)) ==> .bank_i         (4'(i ^ 1))
 rows counted on from the layer before | pimc_bank_unit | .restart_i (stream_start_i) ==> .restart_i (1'b0)
+";
+
+/// The same, in the states.
+const STATES: &str = r"
+states the wrong way round | pimc_merge_unit | is_b_larger = log_b_q > ==> is_b_larger = log_b_q <
+the last element for a log-sum-exp | pimc_merge_unit | b_end_q <= b_i + len_less_1_i; ==> b_end_q <= b_i + len_less_1_i - 1'b1;
+elements before their weights | pimc_merge_unit | assign go_o = phases_q[12]; ==> assign go_o = phases_q[11];
+element of the other state | pimc_merge_unit | s2_y_d = mean_a; ==> s2_y_d = mean_b;
+weight of one alone | pimc_merge_unit | assign weights = one + ==> assign weights = one | 20'd0 &
+no token weighs something | pimc_softmax_exp | valid_i & (score_i != least) ==> valid_i
+log-sum-exp that wraps | pimc_softmax_log | if (s7_sum_q >  ==> if (1'b0 && s7_sum_q > 
+quotient not rounded | pimc_softmax_divide | + 39'sd1; ==> + 39'sd0;
 ";
 
 /// The faults of a table.
@@ -235,11 +249,12 @@ fn plant(tree: &Path, edit: &Edit) -> Result<(), String> {
 /// The model of a case, and what it is run on; `folder` is where it is written if it is no file yet.
 fn model_of(case: Case, folder: &Path) -> (Model, Inputs) {
     match case {
-        Case::Network => {
+        Case::Network | Case::States => {
             let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
-            let network = vectors.join("network");
-            let model = pimc_ir::load(&network.join("model.ir")).unwrap();
-            (model, Inputs::File(network.join("vectors.safetensors")))
+            let name = if matches!(case, Case::States) { "merge_states" } else { "network" };
+            let folder = vectors.join(name);
+            let model = pimc_ir::load(&folder.join("model.ir")).unwrap();
+            (model, Inputs::File(folder.join("vectors.safetensors")))
         }
         Case::Seeds => {
             let text = "pimc 1\ntarget \"hbm3-pim\"\n\
@@ -314,13 +329,18 @@ fn every_fault_planted_in_the_seeds_is_caught() {
 }
 
 #[test]
+fn every_fault_planted_in_the_states_is_caught() {
+    all_caught(&in_rtl(Case::States, STATES));
+}
+
+#[test]
 fn every_fault_planted_in_a_file_is_caught() {
     all_caught(&files());
 }
 
 #[test]
 fn without_a_fault_nothing_is_found() {
-    let cases = [Case::Network, Case::Seeds];
+    let cases = [Case::Network, Case::Seeds, Case::States];
     for (case, level) in cases.into_iter().flat_map(|c| FILES.iter().map(move |l| (c, *l))) {
         let found = find(case, None, level).expect("a verdict");
         assert!(found.is_none(), "{found:?}");

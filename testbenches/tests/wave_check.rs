@@ -57,6 +57,7 @@ fn shape() -> ChannelShape {
             ops: Vec::new(),
             requant: None,
             mul_bits: 0,
+            merge: None,
         },
     }
 }

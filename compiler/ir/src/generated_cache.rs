@@ -24,6 +24,9 @@ pub struct CacheModel {
     pub frac: u32,
     /// Bits of the result.
     pub bits: u32,
+    /// Whether rows end in their log-sum-exp, which takes 32 bits; and how many states that come as inputs
+    /// the result is then merged with, one after the other.
+    pub state: Option<usize>,
 }
 
 impl CacheModel {
@@ -61,6 +64,16 @@ impl CacheModel {
         let (ty, t) = (&self.ty, self.queries);
         let (q, kv) = (t * ty.heads * ty.dim, t * ty.token_len());
         let CacheModel { mul, shift, frac, bits, .. } = self;
+        let (dim, shared) = (ty.dim, self.state.unwrap_or(0));
+        let (state, y) = self.state.map_or(("", q), |_| (", state", q / dim * (dim + 1)));
+        let shares: String = (0..shared).map(|i| format!(", %s{i}: i32<{y}>")).collect();
+        let name = |i: usize| if i == 0 { "%o".to_string() } else { format!("%o{i}") };
+        let merge = |i: usize| {
+            let (o, s) = (name(i), format!("%s{i}"));
+            let of = if i % 2 == 0 { format!("{o}, {s}") } else { format!("{s}, {o}") };
+            format!("  {} = merge {of}, dim={dim}, frac={frac} : i32<{y}>\n", name(i + 1))
+        };
+        let merges: String = (0..shared).map(merge).collect();
         let (inputs, append) = if self.append {
             (
                 format!("%k: i8<{kv}>, %v: i8<{kv}>, %n: i32<1>, "),
@@ -71,9 +84,10 @@ impl CacheModel {
         };
         format!(
             "pimc 1\n\ntarget \"{target}\"\n\ncache @kv : {ty} from \"kv.safetensors\"\n\n\
-             func @main(%q: i8<{q}>, {inputs}%limit: i32<{t}>) -> i{bits}<{q}> {{\n{append}  \
-             %o = attend @kv, %q, %limit, mul={mul}, shift={shift}, frac={frac} : i{bits}<{q}>\n  \
-             return %o\n}}\n"
+             func @main(%q: i8<{q}>, {inputs}%limit: i32<{t}>{shares}) -> i{bits}<{y}> {{\n{append}  \
+             %o = attend @kv, %q, %limit, mul={mul}, shift={shift}, frac={frac}{state} : i{bits}<{y}>\n\
+             {merges}  return {}\n}}\n",
+            name(shared)
         )
     }
 
@@ -112,6 +126,17 @@ impl CacheModel {
             inputs.extend([vector(len), vector(len), vec![count as i64]]);
         }
         inputs.push(limits.to_vec());
+        let rows = self.queries * ty.heads;
+        for _ in 0..self.state.unwrap_or(0) {
+            let mut state = Vec::with_capacity(rows * (ty.dim + 1));
+            for _ in 0..rows {
+                state.extend((0..ty.dim).map(|_| i64::from(noise.word() as i16)));
+                // Of every size, some as large as those of the cache, some of no token at all.
+                let log = noise.word() as i32;
+                state.push(i64::from(if log & 7 == 0 { i32::MIN } else { log >> (log & 15) }));
+            }
+            inputs.push(state);
+        }
         inputs
     }
 }

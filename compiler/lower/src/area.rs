@@ -19,7 +19,7 @@
 
 mod attention;
 
-use attention::{attention_unit, softmax_unit};
+use attention::{attention_unit, merge_unit, softmax_unit};
 use pimc_rtl::isa::VecOp;
 use pimc_rtl::shape::{BankShape, BlockShape, BufferShape, ChannelShape, LookupShape};
 use serde::{Deserialize, Serialize};
@@ -217,7 +217,7 @@ fn vector_memory(shape: &ChannelShape) -> f64 {
 
 /// Everything of the buffer unit but its memory.
 pub fn buffer_parts(shape: &ChannelShape) -> Vec<Part> {
-    let BufferShape { word_bits: word, requant, mul_bits, ops, .. } = &shape.buffer;
+    let BufferShape { word_bits: word, requant, mul_bits, ops, merge, .. } = &shape.buffer;
     let (word, lanes) = (*word, shape.lanes());
     let each = f64::from(lanes);
     let has = |op: VecOp| ops.contains(&op);
@@ -245,6 +245,9 @@ pub fn buffer_parts(shape: &ChannelShape) -> Vec<Part> {
     }
     if has(VecOp::Argmax) {
         parts.push(("argmax", adder(word) + 2.0 * kept(word)));
+    }
+    if let Some(m) = merge {
+        parts.push(("merge unit", merge_unit(m, shape.isa.addr_bits)));
     }
     let mut collect = 0.0;
     if has(VecOp::Collect) || has(VecOp::CollectSum) {

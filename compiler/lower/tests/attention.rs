@@ -14,7 +14,16 @@ fn cache(heads: usize, kv_heads: usize, dim: usize, sub: usize, k: usize) -> Cac
 }
 
 fn function(ty: CacheType) -> CacheModel {
-    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    CacheModel {
+        ty,
+        queries: 1,
+        append: true,
+        mul: 3000,
+        shift: 12,
+        frac: 8,
+        bits: 16,
+        state: None,
+    }
 }
 
 fn plan(model: &Model, target: &Target) -> Plan {
@@ -132,6 +141,32 @@ fn every_target_with_writes_agrees() {
             CacheType { tokens: 3000, sink: 8, recent: 32, start: 2500, ..cache(2, 1, 64, 4, 64) };
         let f = CacheModel { queries: 2, ..function(ty) };
         agree(&f, &target, &some_steps(&f, 4));
+    }
+}
+
+#[test]
+fn log_sum_exps_stand_behind_their_rows() {
+    for (heads, kv_heads, dim, sub, k) in [(1, 1, 32, 2, 16), (4, 2, 64, 8, 10), (2, 2, 8, 1, 5)] {
+        for (sink, recent) in [(0, 0), (3, 8)] {
+            let ty = CacheType { sink, recent, ..cache(heads, kv_heads, dim, sub, k) };
+            let ty = CacheType { start: 200, ..ty };
+            for merges in [0, 1, 3] {
+                let state = Some(merges);
+                let f = CacheModel { queries: 3, bits: 32, state, ..function(ty) };
+                agree(&f, &hbm(), &some_steps(&f, 5));
+            }
+        }
+    }
+}
+
+/// States of a shared prefix, of so many heads that refreshes come while they are merged.
+#[test]
+fn long_merges_keep_the_refresh() {
+    let ty = CacheType { start: 100, ..cache(32, 8, 128, 8, 16) };
+    let f = CacheModel { bits: 32, state: Some(2), ..function(ty) };
+    agree(&f, &hbm(), &some_steps(&f, 4));
+    for target in Target::built_in() {
+        agree(&f, &target, &some_steps(&f, 2));
     }
 }
 

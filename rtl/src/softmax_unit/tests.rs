@@ -4,7 +4,7 @@
 use super::*;
 use crate::attention::{AttentionMode, AttentionParam, OUT_LATENCY, SCORE_LATENCY};
 use crate::shape::{choice_bits, BankShape, StreamMode};
-use crate::testing::{channel, exp2_neg, reciprocal, softmax, Rng};
+use crate::testing::{channel, exp2_neg, log2, reciprocal, softmax, stated, Rng};
 use std::collections::BTreeMap;
 
 /// The channel around a shape.
@@ -370,11 +370,16 @@ impl Bench {
                     let s = 16 + e - p.frac;
                     ((o * r + (1 << (s - 1))) >> s).clamp(-limit, limit - 1)
                 };
-                self.values.insert(first + (row * p.dim as usize + d) as u64, value);
+                self.values.insert(first + (row * p.row_results() as usize + d) as u64, value);
+            }
+            if p.state() {
+                let octaves = |m: i128| (m * i128::from(p.mul) + half) >> p.shift;
+                let lse = largest[row].map_or(-(1 << 31), |m| octaves(m) + log2(sum));
+                self.values.insert(first + ((row + 1) * p.row_results() as usize - 1) as u64, lse);
             }
         }
         self.start(AttentionMode::Normalise);
-        self.clocks(u64::from(NORMALISE_LATENCY + p.rows() * p.dim));
+        self.clocks(u64::from(NORMALISE_LATENCY + p.rows() * p.row_results()));
         assert!(self.probs.is_empty() && self.values.is_empty(), "all was checked");
     }
 
@@ -499,6 +504,15 @@ fn columns_of_one_beat() {
 fn everything_is_exact() {
     let shape = AttentionShape { sink: 10, recent: 30, tokens: 40, ..softmax(2, 1, 2) };
     check(&shape, 4, 64);
+}
+
+#[test]
+fn log_sum_exps_behind_the_rows() {
+    check(&stated(softmax(2, 1, 2)), 4, 64);
+    let heads = AttentionShape { queries: 2, query_heads: 2, ..softmax(2, 2, 1) };
+    check(&stated(heads), 2, 64);
+    check(&stated(AttentionShape { dim: 1, sub: 1, k: 16, ..softmax(1, 1, 1) }), 4, 64);
+    check(&stated(AttentionShape { mul: 3, shift: 0, query_heads: 3, ..softmax(2, 1, 1) }), 4, 64);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use pimc_rtl::buffer_unit::BufferUnit;
 use pimc_rtl::hdl::{clock, settle, Inst};
 use pimc_rtl::isa::{VecOp, Vector};
 use pimc_rtl::shape::ChannelShape;
+use pimc_rtl::testing::merged;
 use pimc_rtl::timing::vec_clocks;
 use std::collections::BTreeMap;
 
@@ -128,6 +129,17 @@ fn model(v: Vector, shape: &ChannelShape, memory: &mut [i64]) {
         };
         return;
     }
+    if v.op == VecOp::Merge {
+        // Of a wider word, elements and log-sum-exps are the low bits.
+        let mean_bits = buffer.merge.as_ref().unwrap().mean_bits;
+        let row = |at: u32| -> Vec<i64> {
+            let bits = |i| if i == v.len - 1 { 32 } else { mean_bits };
+            (0..v.len).map(|i| wrap(memory[(at + i) as usize].into(), bits(i))).collect()
+        };
+        let merged = merged(&row(v.a), &row(v.b));
+        memory[v.d as usize..][..merged.len()].copy_from_slice(&merged);
+        return;
+    }
     for i in 0..v.len {
         let a = memory[at_a(i)];
         let b = memory.get(at_b(i)).copied().unwrap_or(0);
@@ -232,7 +244,7 @@ fn every_operation_does_what_it_says_at_every_length_and_place() {
                 let (a, d) = (at(0), at(120));
                 let b = if op == VecOp::Table { 240 } else { at(240) };
                 // Steps of 1 as a rule.
-                let steps = [3, 1, 3, 2, 3, 0][n % 6];
+                let steps = if op == VecOp::Merge { 3 } else { [3, 1, 3, 2, 3, 0][n % 6] };
                 let v = Vector {
                     op,
                     a,
@@ -276,7 +288,7 @@ fn every_operation_does_what_it_says_at_every_length_and_place() {
 fn results_may_replace_their_operands() {
     for lanes in LANES {
         let mut bench = Bench::new(wide(lanes), 3);
-        for op in [VecOp::Add, VecOp::Relu, VecOp::Mul] {
+        for op in [VecOp::Add, VecOp::Relu, VecOp::Mul, VecOp::Merge] {
             for (a, b, len) in [(10, 203, 80), (13, 200, 79), (31, 219, 33), (7, 240, 1)] {
                 bench.run_both(Vector {
                     op,

@@ -138,6 +138,7 @@ fn a_unit_of_few_operations_still_does_them() {
         ops: vec![VecOp::Collect, VecOp::LoadPlanes],
         requant: None,
         mul_bits: 0,
+        merge: None,
         ..shape.buffer
     };
     let mut bench = Bench::new(shape.clone(), 12);

@@ -4,6 +4,7 @@ mod arguments;
 mod buffer;
 mod collect;
 mod dram;
+mod merge;
 mod sequencer;
 mod shapes;
 mod whole;

@@ -5,6 +5,7 @@ use pimc_rtl::shape::{
     BankShape, BlockShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
     RequantShape,
 };
+use pimc_rtl::testing::merge;
 
 /// SplitMix64: the same numbers every time.
 pub struct Rng(pub u64);
@@ -102,9 +103,11 @@ pub fn everything() -> ChannelShape {
             result_bits: 27,
         },
         buffer: BufferShape {
-            word_bits: 28,
+            // Wider than a log-sum-exp.
+            word_bits: 33,
             depth: 500,
             ops: VecOp::ALL.to_vec(),
+            merge: Some(merge(20)),
             requant: Some(RequantShape {
                 in_bits: 20,
                 mul_bits: 16,
@@ -162,7 +165,11 @@ pub fn attention_alone() -> ChannelShape {
         rfc: 20,
         arg_words: 20,
         isa: IsaShape { coats_bits: 0, key_bits: 0, addr_bits: 6, ..shape.isa },
-        buffer: BufferShape { ops: vec![VecOp::CollectSum, VecOp::LoadBytes], ..shape.buffer },
+        buffer: BufferShape {
+            ops: vec![VecOp::CollectSum, VecOp::LoadBytes],
+            merge: None,
+            ..shape.buffer
+        },
         ..shape
     }
 }
@@ -226,6 +233,7 @@ pub fn product_quantized() -> ChannelShape {
                 narrow_bits: 0,
             }),
             mul_bits: 0,
+            merge: None,
         },
     }
 }
@@ -248,7 +256,7 @@ fn only_gated(
             byte_words: 0,
             ..all.bank
         },
-        buffer: BufferShape { ops: ops.to_vec(), requant: None, ..all.buffer },
+        buffer: BufferShape { ops: ops.to_vec(), requant: None, merge: None, ..all.buffer },
         ..all
     }
 }
@@ -281,6 +289,21 @@ pub fn plain() -> ChannelShape {
         buffer: BufferShape {
             ops: vec![VecOp::Copy, VecOp::Argmax, VecOp::Collect, VecOp::LoadBytes],
             requant: None,
+            merge: None,
+            ..all.buffer
+        },
+        ..all
+    }
+}
+
+/// Merges of states of attention, and nothing beside them but what a channel has.
+pub fn merging() -> ChannelShape {
+    let all = plain();
+    ChannelShape {
+        buffer: BufferShape {
+            word_bits: 32,
+            ops: vec![VecOp::Collect, VecOp::LoadBytes, VecOp::Merge],
+            merge: Some(merge(32)),
             ..all.buffer
         },
         ..all

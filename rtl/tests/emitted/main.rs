@@ -15,7 +15,8 @@ use pimc_rtl::block_unit::BlockUnit;
 use pimc_rtl::gated_sum::GatedSum;
 use pimc_rtl::hdl::{Inst, Unit};
 use pimc_rtl::mac_row::MacRow;
-use pimc_rtl::shape::{ChannelShape, LookupShape, MacShape};
+use pimc_rtl::merge_unit::MergeUnit;
+use pimc_rtl::shape::{BufferShape, ChannelShape, LookupShape, MacShape};
 use pimc_rtl::sign_gen::SignGen;
 use pimc_rtl::softmax_unit::SoftmaxUnit;
 use pimc_rtl::sv::{emit, Provenance, SvFile};
@@ -31,6 +32,12 @@ fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
 
 fn attention(shape: &ChannelShape) -> AttentionUnit {
     AttentionUnit::new(shape).expect("a channel with a cache")
+}
+
+fn merge_unit(mean_bits: u32) -> MergeUnit {
+    let shape = channel(banks().swap_remove(0).1);
+    let buffer = BufferShape { merge: Some(testing::merge(mean_bits)), ..shape.buffer };
+    MergeUnit::new(&ChannelShape { buffer, ..shape }).expect("a channel that merges")
 }
 
 type Design = (&'static str, Vec<SvFile>);
@@ -96,6 +103,15 @@ fn the_tools_have_nothing_to_say_of_caches() {
 fn the_tools_have_nothing_to_say_of_a_softmax() {
     for (name, files) in softmaxes() {
         tools::lint(&format!("softmax/{name}"), top(&files), &files);
+    }
+}
+
+/// Of elements that need a clamp, that need none, and of a bit.
+#[test]
+fn the_tools_have_nothing_to_say_of_a_merge() {
+    for bits in [1, 20, 26, 27, 32] {
+        let files = printed(merge_unit(bits));
+        tools::lint(&format!("merge/{bits}"), top(&files), &files);
     }
 }
 
@@ -170,6 +186,7 @@ fn small_shapes_read_as_committed() {
     snapshot(BlockRows::new(&blocks(130)));
     snapshot(SignGen::new(16, 64));
     snapshot(MacRow::new(&MacShape { acc_bits: 20 }, 64));
+    snapshot(merge_unit(12));
     for part in small_cache() {
         insta::assert_snapshot!(part.name.trim_end_matches(".sv"), part.text);
     }

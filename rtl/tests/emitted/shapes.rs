@@ -222,6 +222,10 @@ pub fn attentions() -> Vec<(&'static str, (AttentionShape, ChannelShape))> {
     let broad = AttentionShape { k: 16, ..softmax(1, 1, 8) };
     vec![
         ("broad", attending(broad, 2, 64)),
+        (
+            "log",
+            attending(testing::stated(AttentionShape { queries: 2, ..softmax(2, 2, 1) }), 2, 64),
+        ),
         ("small", attending(softmax(2, 1, 2), 4, 64)),
         ("least", attending(least, 1, 64)),
         ("odd", attending(odd, 3, 64)),

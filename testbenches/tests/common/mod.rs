@@ -41,19 +41,23 @@ pub fn compile_for(model: &Model, target: &Target, dir: &Path) {
     write_tree(&tree, dir).unwrap_or_else(|d| panic!("{}", d.render(false)));
 }
 
-/// Golden's test vectors of models that have a matrix, and so hardware: name and folder.
+/// Golden's test vectors of models that have a matrix, and so hardware, or merge: name and folder.
 pub fn golden_cases() -> Vec<(String, PathBuf)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tests/vectors");
     let mut cases: Vec<(String, PathBuf)> = folder
         .read_dir()
         .unwrap()
         .map(|e| e.unwrap().path())
-        .filter(|p| std::fs::read_to_string(p.join("model.ir")).is_ok_and(|t| t.contains("matvec")))
+        .filter(|p| std::fs::read_to_string(p.join("model.ir")).is_ok_and(|t| built(&t)))
         .map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), p))
         .collect();
     cases.sort();
     assert!(cases.len() > 30, "golden's vectors were not found");
     cases
+}
+
+fn built(text: &str) -> bool {
+    text.contains("matvec") || text.contains("merge") && !text.contains("cache")
 }
 
 /// Those of the golden cases that between them have every kind of unit, each with codes or sums of

@@ -44,9 +44,18 @@ pub(super) fn attend_range(
     row.iter().copied().cycle().take(row.len() * queries * ty.heads).collect()
 }
 
-/// A merge clamps to i32.
-pub(super) fn merge_range(a: &[Interval]) -> Vec<Wide> {
-    vec![(i32::MIN.into(), i32::MAX.into()); a.len()]
+/// Rows of two states merged. An element is a mean of two, times a reciprocal that is at most 2^-12 too
+/// large; the logarithm of both weights is that of the larger one and at most an octave.
+pub(super) fn merge_range(a: &[Interval], b: &[Interval], dim: usize) -> Vec<Wide> {
+    let element = |i: usize, (&a, &b): (&Interval, &Interval)| -> Wide {
+        let (lo, hi) = (i128::from(a.0.min(b.0)), i128::from(a.1.max(b.1)));
+        if i % (dim + 1) == dim {
+            return (a.0.max(b.0).into(), hi + 4096);
+        }
+        let (lo, hi) = (lo.min(0), hi.max(0));
+        (lo + (lo >> 12) - 1, hi + (hi >> 12) + 1)
+    };
+    a.iter().zip(b).enumerate().map(|(i, pair)| element(i, pair)).collect()
 }
 
 #[cfg(test)]

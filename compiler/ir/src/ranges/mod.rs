@@ -109,7 +109,7 @@ pub fn op_range(model: &Model, kind: &OpKind, values: &[Vec<Interval>]) -> Vec<W
             let (ty, queries) = (&model.module.caches[cache.0].ty, values[limit.0].len());
             attention::attend_range(ty, queries, (*mul, *shift, *frac), *state)
         }
-        OpKind::Merge { a, .. } => attention::merge_range(&values[a.0]),
+        OpKind::Merge { a, b, dim, .. } => attention::merge_range(&values[a.0], &values[b.0], *dim),
     }
 }
 

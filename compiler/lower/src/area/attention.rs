@@ -1,7 +1,7 @@
 //! Attention units and the softmax unit, by what they are made of.
 
 use super::{accumulator, adder, choice, kept, multiplier, register, tree, Part};
-use pimc_rtl::attention::{AttentionShape, PROB_BITS};
+use pimc_rtl::attention::{AttentionShape, MergeShape, PROB_BITS};
 use pimc_rtl::shape::ChannelShape;
 
 /// Everything of an attention unit but its memories.
@@ -45,11 +45,39 @@ pub(super) fn softmax_unit(a: &AttentionShape, shape: &ChannelShape) -> f64 {
     let (score, sum) = (a.score_bits(), a.sum_bits());
     let reduced = tree(a.members, score) + register(score);
     let scale = multiplier(score, 32 - a.mul.leading_zeros()) + register(score);
-    // A straight line between two entries of a table of 64, shifted by up to 19.
-    let table = choice(PROB_BITS + 12, 64) + multiplier(14, 6) + adder(PROB_BITS);
-    let shift = 5.0 * choice(PROB_BITS, 2) + 3.0 * register(PROB_BITS);
-    let lane = reduced + scale + table + shift + 2.0 * adder(score) + adder(sum);
-    let divide = multiplier(a.out_bits(), 17) + 6.0 * choice(a.out_bits(), 2) + table;
+    let lane = reduced + scale + exp2() + 2.0 * adder(score) + adder(sum);
+    // The logarithm has the same form, behind a product with the largest score.
+    let log = if a.state() { scale + curve() + 4.0 * register(32) + adder(32) } else { 0.0 };
+    let divide = multiplier(a.out_bits(), 17) + 6.0 * choice(a.out_bits(), 2) + curve() + log;
     let rows = f64::from(a.rows()) * (accumulator(sum) + kept(score));
     f64::from(lanes) * lane + rows + divide + tree(a.groups, a.out_bits())
+}
+
+/// A straight line between two entries of a table of 64.
+fn curve() -> f64 {
+    choice(PROB_BITS + 12, 64) + multiplier(14, 6) + adder(PROB_BITS)
+}
+
+/// A power of two: a curve, shifted by up to 19.
+fn exp2() -> f64 {
+    curve() + 5.0 * choice(PROB_BITS, 2) + 3.0 * register(PROB_BITS)
+}
+
+/// The merge unit: two log-sum-exps in order, their weight, its reciprocal and logarithm; of an element a
+/// weighted sum, divided.
+pub(super) fn merge_unit(m: &MergeShape, addr_bits: u32) -> f64 {
+    let sum = m.mean_bits + PROB_BITS;
+    let logs = 2.0 * kept(32) + 2.0 * (register(32) + choice(32, 2)) + 3.0 * adder(32);
+    let octaves = exp2() + 2.0 * curve() + 8.0 * register(32);
+    let means = 2.0 * choice(m.mean_bits, 2) + 3.0 * register(m.mean_bits);
+    let weighted = multiplier(m.mean_bits, PROB_BITS) + adder(sum) + 2.0 * register(sum);
+    let product = sum + 17;
+    let shift = register(product) + 3.0 * choice(product - 30, 2) + register(product - 30);
+    let divide = multiplier(sum, 17) + shift + adder(product - 30) + 3.0 * choice(32, 2);
+    logs + octaves
+        + means
+        + weighted
+        + divide
+        + register(32)
+        + 2.0 * (adder(addr_bits) + register(addr_bits))
 }

@@ -26,7 +26,7 @@ use pimc_rtl::shape::{ChannelShape, StreamMode};
 use std::io::{self, Write};
 
 /// The operations' names, in the order of [`VecOp::ALL`].
-const VEC_OPS: [(VecOp, &str); 12] = [
+const VEC_OPS: [(VecOp, &str); 13] = [
     (VecOp::Copy, "copy"),
     (VecOp::Add, "add"),
     (VecOp::Mul, "mul"),
@@ -39,6 +39,7 @@ const VEC_OPS: [(VecOp, &str); 12] = [
     (VecOp::CollectSum, "collect_sum"),
     (VecOp::LoadBytes, "load_bytes"),
     (VecOp::LoadPlanes, "load_planes"),
+    (VecOp::Merge, "merge"),
 ];
 
 /// The name of an operation in the text.

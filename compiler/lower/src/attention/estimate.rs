@@ -3,12 +3,13 @@
 
 use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
+use super::CachePlan;
 use crate::estimate::Estimate;
 use crate::target::Target;
 use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
 use pimc_rtl::isa::MIN_DELAY;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::timing::{attention_clocks, BYTES_LATENCY, COLLECT_CLOCKS};
+use pimc_rtl::timing::{attention_clocks, vec_clocks, BYTES_LATENCY, COLLECT_CLOCKS};
 
 /// What a step does, of which its clocks depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +41,14 @@ struct Clocks<'a> {
     parts: Estimate,
 }
 
-/// The estimate of a step; behind it the clocks of the append and of the attend.
+/// The estimate of a step; behind it the clocks of the append, of the attend and of every merge.
 pub(crate) fn estimate(
     target: &Target,
     shape: &ChannelShape,
-    layout: &CacheLayout,
+    plan: &CachePlan,
     size: StepSize,
-) -> (Estimate, [u64; 2]) {
+) -> (Estimate, Vec<u64>) {
+    let layout = &plan.layout;
     let Some(attention) = &shape.bank.attention else { return Default::default() };
     // Every program begins with a refresh.
     let rfc = u64::from(target.timing.rfc);
@@ -94,14 +96,24 @@ pub(crate) fn estimate(
                 c.replaced(block);
             }
         }
-        let results = attention.dim * attention.rows();
+        let results = attention.row_results() * attention.rows();
         let drain = u64::from(NORMALISE_LATENCY + results + COLLECT_CLOCKS);
         c.refresh(drain);
         c.now += drain;
         c.parts.drains += drain;
     }
+    let mut ops = vec![append, c.now - append];
+    for merge in &plan.merges {
+        let before = c.now;
+        for vector in merge.vectors() {
+            let clocks = u64::from(vec_clocks(&vector, shape));
+            c.refresh(clocks);
+            c.now += clocks;
+            c.parts.buffer += clocks;
+        }
+        ops.push(c.now - before);
+    }
     c.parts.cycles = c.now;
-    let ops = [append, c.now - append];
     (c.parts, ops)
 }
 

@@ -1,4 +1,4 @@
-//! Lowering of a function on a key/value cache: `append`, then `attend`.
+//! Lowering of a function on a key/value cache: `append`, then `attend`, then merges of states.
 //!
 //! The cache lies in the banks ([`layout`]); a program that is the same for every length takes
 //! tokens in and attends to them; what depends on lengths the driver gives it as arguments
@@ -13,6 +13,7 @@ mod estimate;
 mod images;
 mod layout;
 pub mod literal;
+mod merges;
 mod program;
 mod run;
 
@@ -22,15 +23,18 @@ pub use contents::ReadColumn;
 pub use estimate::StepSize;
 pub(crate) use images::CacheImages;
 pub use layout::{CacheLayout, Place};
+pub use merges::Merge;
 
-use crate::mapping::{self, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
+use crate::mapping::{self, softmax_table, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
 use crate::target::Target;
+use merges::merged_values;
 use pimc_ir::{softmax_tables, CacheId, CacheType, Code, Model, OpKind, ValueId};
-use pimc_rtl::attention::AttentionShape;
+use pimc_rtl::attention::{AttentionShape, MergeShape};
 use pimc_rtl::isa::{IsaShape, VecOp};
 use pimc_rtl::shape::{BankShape, BufferShape, ChannelShape};
+use pimc_rtl::softmax_log::LOG_BITS;
 use program::Vectors;
 
 /// Where the function's values of a step go to and come from.
@@ -59,6 +63,12 @@ pub struct CachePlan {
     pub tokens: u32,
     /// Queries of a step.
     pub queries: u32,
+    /// The value that the attend defines.
+    pub attended: ValueId,
+    /// The log-sum-exp is behind the elements of a row of it.
+    pub state: bool,
+    /// Merges of states.
+    pub merges: Vec<Merge>,
     /// The order in which page frames are taken.
     pub frames: Vec<u32>,
     /// Argument memory of the run that is told about: the first step, with all its tokens if there
@@ -118,13 +128,14 @@ impl CachePlan {
         driver.step(count, value(self.values.limit))
     }
 
-    /// Where element `i` of the result, which is query, head, element, lies among the results: key/value
-    /// head, query, query head of it, element.
-    pub fn result_at(&self, i: u32) -> u32 {
+    /// Where element `i` of what was attended, which is query, head, element, lies among the results:
+    /// key/value head, query, query head of it, element. Other values lie in their order.
+    pub fn attended_at(&self, i: u32) -> u32 {
         let (dim, heads, slots) = (self.ty.dim as u32, self.ty.heads as u32, self.layout.slots);
-        let (query, head, d) = (i / dim / heads, i / dim % heads, i % dim);
+        let width = dim + u32::from(self.state);
+        let (query, head, d) = (i / width / heads, i / width % heads, i % width);
         let group = heads / slots;
-        (((head / group) * self.queries + query) * group + head % group) * dim + d
+        (((head / group) * self.queries + query) * group + head % group) * width + d
     }
 }
 
@@ -136,6 +147,7 @@ struct Found {
     q: ValueId,
     limit: ValueId,
     scale: (u32, u32, u32),
+    state: bool,
 }
 
 /// Lowers a function that begins with a cache.
@@ -150,14 +162,14 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         return Err(fit.refused());
     }
     let (mul, shift, frac) = found.scale;
-    let table = |t: &[i64; 65]| t.iter().map(|&x| x as u32).collect();
     let attention = AttentionShape {
         mul,
         shift,
         frac,
         result_bits: func.result_ty.elem.bits,
-        exp_table: table(&softmax_tables::EXP),
-        reciprocal_table: table(&softmax_tables::REC),
+        exp_table: softmax_table(&softmax_tables::EXP),
+        reciprocal_table: softmax_table(&softmax_tables::REC),
+        log_table: if found.state { softmax_table(&softmax_tables::LOG) } else { Vec::new() },
         ..layout::units(&cache, queries, target)
     };
     let layout = CacheLayout::new(&cache, &attention, target);
@@ -167,21 +179,25 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         .map_or(0, |(_, [k, ..])| (func.values[k.0].ty.len / cache.token_len()) as u32);
     let map = ArgumentMap::new(&layout, tokens, queries);
 
-    // Vector memory: the vectors among the inputs, then the results.
+    // Vector memory: the vectors of append and attend among the inputs, the results, states.
     let mut regions = vec![Region { addr: 0, len: 0 }; func.values.len()];
     let mut depth = 0;
     let [k, v, n] = found.append.map_or([None; 3], |a| a.1.map(Some));
     let results = func.value_of_op(found.attend);
-    for id in [Some(found.q), k, v, Some(results)].into_iter().flatten() {
+    let states = merged_values(func, results);
+    let values = [Some(found.q), k, v, Some(results)].into_iter().flatten();
+    for id in values.chain(states.iter().copied()) {
         let len = func.values[id.0].ty.len as u32;
         regions[id.0] = Region { addr: depth, len };
         depth += len;
     }
     fit.memory(found.attend, ROWS, layout.rows().into(), target.rows.into());
-    let word_bits = attention.result_bits.max(8);
+    let merge = mapping::merge_shape(model);
+    let log_bits = if merge.is_some() { LOG_BITS } else { 0 };
+    let word_bits = attention.result_bits.max(8).max(log_bits);
     let bytes = (u128::from(depth) * u128::from(word_bits)).div_ceil(8);
     fit.memory(found.attend, VECTORS, bytes, target.vector_bytes.into());
-    let mut shape = channel(target, attention, depth, word_bits, map.words());
+    let mut shape = channel(target, attention, (depth, word_bits, merge), map.words());
     let tables = shape.bank.attention.as_ref().map_or(0, |a| a.memory_bits(&shape));
     fit.memory(found.attend, TABLES, tables.div_ceil(8).into(), target.table_bytes.into());
     if !fit.found.is_empty() {
@@ -193,7 +209,23 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         v: v.map(|id| regions[id.0].addr),
         result: regions[results.0].addr,
     };
-    let (program, parts) = program::program(target, &shape, &layout, &map, (tokens, &vectors));
+    let mut plan = CachePlan {
+        id: found.cache,
+        ty: cache,
+        values: StepValues { count: n, limit: found.limit },
+        tokens,
+        queries,
+        attended: results,
+        state: found.state,
+        merges: Vec::new(),
+        frames: (0..layout.pages()).collect(),
+        layout,
+        arguments: map,
+        args: vec![0; map.words() as usize],
+    };
+    plan.merges = merges::merges(func, &plan, &|v| regions[v.0].addr);
+    let step = (tokens, &vectors, (found.attend, plan.merges.as_slice()));
+    let (program, parts) = program::program(target, &shape, &plan.layout, &map, step);
     fit.memory(found.attend, PROGRAM, program.len() as u128, target.program_words.into());
     shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, shape.buffer.depth);
     shape.program_depth = program.len() as u32;
@@ -201,25 +233,21 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     if !fit.found.is_empty() {
         return Err(fit.refused());
     }
-    let mut plan = CachePlan {
-        id: found.cache,
-        ty: cache,
-        values: StepValues { count: n, limit: found.limit },
-        tokens,
-        queries,
-        frames: (0..layout.pages()).collect(),
-        layout,
-        arguments: map,
-        args: vec![0; map.words() as usize],
-    };
     let size = plan.first_step(found.append.is_some());
-    let (mut estimate, ops) = estimate::estimate(target, &shape, &plan.layout, size);
+    let (mut estimate, ops) = estimate::estimate(target, &shape, &plan, size);
     estimate.ops = vec![0; func.ops.len()];
     estimate.ops[found.attend] = ops[1];
+    for (merge, clocks) in plan.merges.iter().zip(&ops[2..]) {
+        estimate.ops[merge.op] = *clocks;
+    }
     // The first refresh belongs to what comes first.
     estimate.ops[found.append.as_ref().map_or(found.attend, |a| a.0)] += ops[0];
     let steps = parts.into_iter().map(|part| Step {
-        op: if part.append { found.append.map(|a| a.0) } else { Some(found.attend) },
+        op: match part.merge {
+            Some(merge) => Some(merge),
+            None if part.append => found.append.map(|a| a.0),
+            None => Some(found.attend),
+        },
         first: part.first,
         cycle: 0,
         stream: None,
@@ -232,7 +260,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         program,
         steps: steps.collect(),
         inputs: regions[..func.inputs].to_vec(),
-        result: regions[results.0],
+        result: regions[func.result.0],
         regions,
         constants: Vec::new(),
         streams: Vec::new(),
@@ -251,8 +279,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
 fn channel(
     target: &Target,
     attention: AttentionShape,
-    depth: u32,
-    word_bits: u32,
+    (depth, word_bits, merge): (u32, u32, Option<MergeShape>),
     arg_words: u32,
 ) -> ChannelShape {
     let bank = BankShape {
@@ -268,8 +295,12 @@ fn channel(
         word_bits,
         depth,
         requant: None,
-        ops: vec![VecOp::CollectSum, VecOp::LoadBytes],
+        ops: [VecOp::CollectSum, VecOp::LoadBytes]
+            .into_iter()
+            .chain(merge.as_ref().map(|_| VecOp::Merge))
+            .collect(),
         mul_bits: 0,
+        merge,
     };
     ChannelShape {
         write_latency: target.timing.extra.cwl,
@@ -295,11 +326,7 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
                 }
                 append = Some((i, *cache, [*k, *v, *n]));
             }
-            OpKind::Attend { state: true, .. } => {
-                let help = "leave `state` out; golden evaluates it";
-                refuse(fit, i, "an attend with its log-sum-exp", help);
-            }
-            OpKind::Attend { cache, q, limit, mul, shift, frac, .. } if attend.is_none() => {
+            OpKind::Attend { cache, q, limit, mul, shift, frac, state } if attend.is_none() => {
                 if ![q, limit].into_iter().all(input) {
                     let what = "an attend on values that are computed";
                     refuse(fit, i, what, "give queries and limits as inputs of the function");
@@ -307,26 +334,42 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
                 if append.is_some_and(|a| a.1 != *cache) {
                     refuse(fit, i, "two caches", "use one cache in a function");
                 }
-                attend = Some((i, *cache, *q, *limit, (*mul, *shift, *frac)));
+                attend = Some((i, *cache, *q, *limit, (*mul, *shift, *frac), *state));
+            }
+            OpKind::Merge { a, b, .. } => {
+                let state = |id: &ValueId| match id.0.checked_sub(func.inputs) {
+                    None => true,
+                    // Rows of what is attended to without it need not lie in one piece.
+                    Some(op) => matches!(
+                        func.ops[op].kind,
+                        OpKind::Attend { state: true, .. } | OpKind::Merge { .. }
+                    ),
+                };
+                if ![a, b].into_iter().all(state) {
+                    let what = "a merge of what no attend with `state` and no merge computes";
+                    refuse(fit, i, what, "write `state`, or give states as inputs of the function");
+                }
             }
             _ => {
-                let what = "this op beside a cache: only an append and then an attend";
+                let what = "this op beside a cache: only an append, then an attend, and merges";
                 refuse(fit, i, what, "put other ops into a function of their own");
             }
         }
     }
-    let Some((at, cache, q, limit, scale)) = attend else {
+    let Some((at, cache, q, limit, scale, state)) = attend else {
         // An attend that was refused is there.
         if fit.found.is_empty() {
             refuse(fit, 0, "a cache that nothing attends to", "add an attend");
         }
         return None;
     };
-    if func.result != func.value_of_op(at) {
-        refuse(fit, at, "a function that does not return its attend", "return it");
+    let returned = func.result.0.checked_sub(func.inputs).map(|op| &func.ops[op].kind);
+    if !matches!(returned, Some(OpKind::Attend { .. } | OpKind::Merge { .. })) {
+        let what = "a function that returns neither its attend nor a merge";
+        refuse(fit, at, what, "return one of them");
     }
     let append = append.map(|(i, _, values)| (i, values));
-    let found = Found { cache, append, attend: at, q, limit, scale };
+    let found = Found { cache, append, attend: at, q, limit, scale, state };
     fit.found.is_empty().then_some(found)
 }
 

@@ -5,6 +5,7 @@ use super::arguments::{ArgumentMap, TokenWord};
 use super::builder::Builder;
 use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
+use super::merges::Merge;
 use crate::target::Target;
 use pimc_ir::Side;
 use pimc_rtl::attention::{
@@ -37,19 +38,22 @@ pub(crate) struct Part {
     pub(crate) first: usize,
     /// Whether it belongs to the taking in of tokens.
     pub(crate) append: bool,
+    /// The op of the merge that it is.
+    pub(crate) merge: Option<usize>,
     /// Whether it reads codebooks, for the most part.
     pub(crate) codebook: bool,
     /// What it does.
     pub(crate) what: String,
 }
 
-/// Writes the program. A shape without attention units has none.
+/// Writes the program: of a step on so many tokens with its vectors; of an attend of that number, and
+/// merges, of which some may stand before it. A shape without attention units has none.
 pub(crate) fn program(
     target: &Target,
     shape: &ChannelShape,
     layout: &CacheLayout,
     map: &ArgumentMap,
-    (tokens, vectors): (u32, &Vectors),
+    (tokens, vectors, (attend, merges)): (u32, &Vectors, (usize, &[Merge])),
 ) -> (Vec<Instr>, Vec<Part>) {
     let Some(attention) = &shape.bank.attention else { return (Vec::new(), Vec::new()) };
     let b = Builder::new(target);
@@ -58,6 +62,8 @@ pub(crate) fn program(
     w.b.set(SetTo::Pointer, None, 0);
     // What is skipped shall not have waited for the first refresh.
     w.b.refreshed_wait();
+    let (before, behind) = merges.split_at(merges.partition_point(|m| m.op < attend));
+    before.iter().for_each(|merge| w.merge(merge));
     if let (Some(k), Some(v)) = (vectors.k, vectors.v) {
         for i in 0..tokens {
             for slot in 0..slots {
@@ -70,6 +76,7 @@ pub(crate) fn program(
     for slot in 0..slots {
         w.attend(slot, ahead);
     }
+    behind.iter().for_each(|merge| w.merge(merge));
     (w.b.finish(), w.parts)
 }
 
@@ -86,12 +93,12 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn part(&mut self, append: bool, what: String) {
-        self.parts.push(Part { first: self.b.len(), append, codebook: false, what });
+        self.parts.push(Part { first: self.b.len(), append, merge: None, codebook: false, what });
     }
 
     /// A part that reads a codebook.
     fn codebook_part(&mut self, append: bool, what: String) {
-        self.parts.push(Part { first: self.b.len(), append, codebook: true, what });
+        self.parts.push(Part { first: self.b.len(), append, merge: None, codebook: true, what });
     }
 
     /// Clocks from a read to the end of what its data do in `mode`.
@@ -285,6 +292,18 @@ impl<'a> Writer<'a> {
         self.b.pre();
     }
 
+    /// Merges two states, row by row; refreshes come while the buffer unit works.
+    fn merge(&mut self, merge: &Merge) {
+        let (first, what) = (self.b.len(), format!("merge {} rows", merge.rows.len()));
+        let op = Some(merge.op);
+        self.parts.push(Part { first, append: false, merge: op, codebook: false, what });
+        for vector in merge.vectors() {
+            self.b.refresh_due();
+            let clocks = vec_clocks(&vector, self.shape).into();
+            self.b.vec(Action::Vec(vector), clocks);
+        }
+    }
+
     /// Gives the units what depends on the length.
     fn parameters(&mut self, queries: u32) {
         self.part(false, "lengths and limits".into());
@@ -324,7 +343,7 @@ impl<'a> Writer<'a> {
         self.codebook_part(false, format!("head {slot}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
         self.part(false, format!("head {slot}: divide and collect"));
-        self.normalise(slot, dim * rows);
+        self.normalise(slot, attention.row_results() * rows);
     }
 
     /// A codebook for `mode`; on the way it encodes the token that leaves the window next.

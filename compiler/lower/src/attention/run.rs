@@ -1,10 +1,11 @@
 //! Running steps of a plan with a cache.
 
 use super::estimate::estimate;
-use super::{Driver, StepError};
+use super::{CachePlan, Driver, StepError};
 use crate::commands::{expand_with, Expanded};
 use crate::interp::{Fault, Machine, Sink};
 use crate::legality::{Checker, Violation};
+use crate::mapping::Region;
 use crate::plan::Plan;
 use crate::walk::ProgramError;
 
@@ -27,9 +28,16 @@ impl Plan {
         self.cache.as_ref().map_or(Ok(Vec::new()), |cache| cache.step(driver, inputs))
     }
 
+    /// Where element `i` of the value in a region lies in vector memory.
+    pub fn element_at(&self, region: Region, i: u32) -> u32 {
+        let attended = |cache: &&CachePlan| self.regions.get(cache.attended.0) == Some(&region);
+        let cache = self.cache.as_ref().filter(attended);
+        region.addr + cache.map_or(i, |cache| cache.attended_at(i))
+    }
+
     /// Where element `i` of the result lies in vector memory.
     pub fn result_at(&self, i: u32) -> u32 {
-        self.result.addr + self.cache.as_ref().map_or(i, |cache| cache.result_at(i))
+        self.element_at(self.result, i)
     }
 
     /// The result in the order of its elements, from how it lies in vector memory.
@@ -74,6 +82,6 @@ impl Plan {
     /// Clocks that the cost model expects of a run with these arguments.
     pub fn estimate_with(&self, args: &[u32]) -> u64 {
         let Some(cache) = &self.cache else { return self.estimate.cycles };
-        estimate(&self.target, &self.shape, &cache.layout, cache.size_of(args)).0.cycles
+        estimate(&self.target, &self.shape, cache, cache.size_of(args)).0.cycles
     }
 }

@@ -436,6 +436,9 @@ impl Units {
                 }
                 results.push(self.softmax.divide(row, out));
             }
+            if self.shape.state() {
+                results.push(self.softmax.log_sum_exp(row));
+            }
         }
         Ok(results)
     }

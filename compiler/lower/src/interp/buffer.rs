@@ -41,6 +41,12 @@ impl Machine<'_> {
                 }
                 return self.write(v.d, sum, at, sink);
             }
+            VecOp::Merge => {
+                for (i, word) in self.merge(v)?.into_iter().enumerate() {
+                    self.write(v.d.saturating_add(i as u32), word, at, sink)?;
+                }
+                return Ok(());
+            }
             _ => {}
         }
         for i in 0..v.len {

@@ -10,6 +10,7 @@ mod bank;
 mod blocks;
 mod buffer;
 mod collect;
+mod merge;
 mod softmax;
 
 use crate::commands::Command;

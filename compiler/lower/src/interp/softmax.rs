@@ -125,33 +125,67 @@ impl Softmax {
     /// 2^18 * 2^-y of the distance from the largest score.
     fn weight(&self, distance: i64) -> i64 {
         let (mul, shift) = (i128::from(self.shape.mul), self.shape.shift);
-        let y = (i128::from(distance) * mul + half(shift)) >> shift;
-        let octave = y >> OCTAVE_BITS;
-        if octave > i128::from(PROB_BITS) {
-            return 0;
-        }
-        let fraction = (y & ((1 << OCTAVE_BITS) - 1)) as usize;
-        let (a, b) = (fraction >> 6, (fraction & 63) as i64);
-        let entry = |i: usize| i64::from(self.shape.exp_table[i]);
-        let e = entry(a) - (((entry(a) - entry(a + 1)) * b + 32) >> 6);
-        (e + ((1 << octave) >> 1)) >> octave
+        exp2_neg(&self.shape.exp_table, (i128::from(distance) * mul + half(shift)) >> shift)
+    }
+
+    /// The log-sum-exp of a row.
+    pub(super) fn log_sum_exp(&self, row: usize) -> i64 {
+        let (Some(sum), Some(max)) = (Sum::of(self.sum[row]), self.max[row]) else {
+            return i32::MIN.into();
+        };
+        let (mul, shift) = (i128::from(self.shape.mul), self.shape.shift);
+        let octaves = ((i128::from(max) * mul + half(shift)) >> shift) as i64;
+        octaves + sum.log2(&self.shape.log_table)
     }
 
     /// A result: an output of a row over its sum.
     pub(super) fn divide(&self, row: usize, out: i64) -> i64 {
-        let sum = self.sum[row];
-        if sum == 0 {
-            return 0;
-        }
-        let exponent = sum.ilog2();
-        let scaled = if exponent >= 15 { sum >> (exponent - 15) } else { sum << (15 - exponent) };
-        let (a, b) = (((scaled >> 9) & 63) as usize, scaled & 511);
-        let entry = |i: usize| i64::from(self.shape.reciprocal_table[i]);
-        let r = entry(a) - (((entry(a) - entry(a + 1)) * b + 256) >> 9);
-        let shift = 16 + exponent - self.shape.frac;
-        let result = (i128::from(out) * i128::from(r) + half(shift)) >> shift;
+        let Some(sum) = Sum::of(self.sum[row]) else { return 0 };
+        let result = sum.divide(&self.shape.reciprocal_table, out.into(), self.shape.frac);
         let limit = 1i128 << (self.shape.result_bits - 1);
         result.clamp(-limit, limit - 1) as i64
+    }
+}
+
+/// 2^18 * 2^-y.
+pub(super) fn exp2_neg(table: &[u32], y: i128) -> i64 {
+    let octave = y >> OCTAVE_BITS;
+    if octave > i128::from(PROB_BITS) {
+        return 0;
+    }
+    let fraction = (y & ((1 << OCTAVE_BITS) - 1)) as usize;
+    let (a, b) = (fraction >> 6, (fraction & 63) as i64);
+    let entry = |i: usize| i64::from(table[i]);
+    let e = entry(a) - (((entry(a) - entry(a + 1)) * b + 32) >> 6);
+    (e + ((1 << octave) >> 1)) >> octave
+}
+
+/// A sum of weights: its exponent, and step of the octave and place in it.
+pub(super) struct Sum(u32, usize, i64);
+
+impl Sum {
+    /// Of a sum that is not 0.
+    pub(super) fn of(sum: i64) -> Option<Sum> {
+        let exponent = sum.checked_ilog2()?;
+        let scaled = if exponent >= 15 { sum >> (exponent - 15) } else { sum << (15 - exponent) };
+        Some(Sum(exponent, ((scaled >> 9) & 63) as usize, scaled & 511))
+    }
+
+    /// Its logarithm in 1/4096 octaves: 0 of a weight of 1 alone.
+    pub(super) fn log2(&self, table: &[u32]) -> i64 {
+        let &Sum(exponent, a, b) = self;
+        let entry = |i: usize| i64::from(table[i]);
+        let within = entry(a) + (((entry(a + 1) - entry(a)) * b + 256) >> 9);
+        ((i64::from(exponent) - i64::from(PROB_BITS - 1)) << OCTAVE_BITS) + within
+    }
+
+    /// What was weighted over it, with `frac` fractional bits.
+    pub(super) fn divide(&self, table: &[u32], out: i128, frac: u32) -> i128 {
+        let &Sum(exponent, a, b) = self;
+        let entry = |i: usize| i64::from(table[i]);
+        let r = entry(a) - (((entry(a) - entry(a + 1)) * b + 256) >> 9);
+        let shift = 16 + exponent - frac;
+        (out * i128::from(r) + half(shift)) >> shift
     }
 }
 

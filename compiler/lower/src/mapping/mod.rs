@@ -12,7 +12,9 @@ mod streams;
 
 pub use alloc::Region;
 pub(crate) use constants::Word;
-pub(crate) use shape::{channel, constant_words, shape, Fit, PROGRAM, ROWS, TABLES, VECTORS};
+pub(crate) use shape::{
+    channel, constant_words, merge_shape, shape, softmax_table, Fit, PROGRAM, ROWS, TABLES, VECTORS,
+};
 pub use split::{Choice, Split, Why};
 pub(crate) use streams::{lookup_blocks, lookup_lanes};
 pub use streams::{Content, StreamPlace};
@@ -58,6 +60,8 @@ pub(crate) enum Known {
     Nothing,
     /// The words are that value's elements, whose ranges the model proves.
     Elements(ValueId),
+    /// The words are that value's elements from that one on.
+    From(ValueId, usize),
 }
 
 /// A model's mapping.

@@ -45,11 +45,19 @@ impl Mapper<'_> {
                     to = to.saturating_add(n as u32);
                 }
             }
-            // A slice is an address. Attention is refused before anything is mapped (`Fit::types`).
+            OpKind::Merge { a, b, dim, .. } => {
+                let (a, b, row) = (at(self, *a), at(self, *b), dim + 1);
+                for first in (0..len).step_by(row) {
+                    let at = |base: u32| base.saturating_add(first as u32);
+                    let what = format!("merge row {}", first / row);
+                    let v = vector(VecOp::Merge, at(a), at(b), at(d), row);
+                    self.vec_known(what, v, Known::From(value, first));
+                }
+            }
+            // A slice is an address. The others are on a cache, of which programs are made elsewhere.
             OpKind::Slice { .. }
             | OpKind::Append { .. }
             | OpKind::Attend { .. }
-            | OpKind::Merge { .. }
             | OpKind::Cluster { .. } => {}
         }
     }

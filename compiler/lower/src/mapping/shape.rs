@@ -8,12 +8,14 @@ use crate::plan::Refused;
 use crate::ranges::{signed_bits, BlockProof, Proof};
 use crate::remedy::Need;
 use crate::target::Target;
-use pimc_ir::{Code, Diagnostics, Model, OpKind, WeightType};
+use pimc_ir::{softmax_tables, Code, Diagnostics, Model, Op, OpKind, ValueId, WeightType};
+use pimc_rtl::attention::MergeShape;
 use pimc_rtl::isa::{Block, IsaShape, VecOp};
 use pimc_rtl::shape::{
     BankShape, BlockShape, BufferShape, ChannelShape, GatedShape, LookupShape, MacShape,
     RequantShape,
 };
+use pimc_rtl::softmax_log::LOG_BITS;
 
 /// Reports what of a model does not fit its target.
 pub(crate) struct Fit<'a> {
@@ -114,10 +116,8 @@ impl<'a> Fit<'a> {
         let func = &self.model.module.func;
         let mut tasks = 0u128;
         for (i, op) in func.ops.iter().enumerate() {
-            if matches!(op.kind, OpKind::Merge { .. }) {
-                let message = "no program is made of a merge".to_string();
-                let help = "golden evaluates it; leave the op out to build the rest";
-                self.report(i, Code::P0607, message, "no unit does this".to_string(), help);
+            if let OpKind::Merge { a, dim, .. } = op.kind {
+                tasks += 8 * (func.values[a.0].ty.len / (dim + 1)) as u128;
                 continue;
             }
             let OpKind::Matvec { weight, .. } = op.kind else {
@@ -297,12 +297,15 @@ pub(crate) fn shape(
     let requant = requantiser(mapping, proof);
     let requant_bits = requant.map_or(0, |r| r.constant_bits().max(r.out_bits));
     let mul_bits = if multiplies { proof.factor.bits() } else { 0 };
-    let word_bits = signed_bits(proof.word.range).max(requant_bits).max(mul_bits);
+    let merge = merge_shape(model);
+    let merge_bits = if merge.is_some() { LOG_BITS } else { 0 };
+    let word_bits = signed_bits(proof.word.range).max(requant_bits).max(mul_bits).max(merge_bits);
     let buffer = BufferShape {
         // Results and factors pass through words, so none is wider.
         word_bits: word_bits.max(bank.result_bits),
         depth: u32::try_from(mapping.depth).unwrap_or(u32::MAX),
         requant,
+        merge,
         ops,
         mul_bits,
     };
@@ -361,6 +364,30 @@ fn block_shape(p: &BlockProof, most: Block, x_bits: u32) -> BlockShape {
             .max(shape.constant_bits);
     }
     shape
+}
+
+/// A table of the softmax, as shapes have it.
+pub(crate) fn softmax_table(table: &[i64; 65]) -> Vec<u32> {
+    table.iter().map(|&x| x as u32).collect()
+}
+
+/// The narrowest merge unit that does every merge of a model, if there is one.
+pub(crate) fn merge_shape(model: &Model) -> Option<MergeShape> {
+    let means = |x: ValueId, dim: usize| {
+        let means = model.range(x).chunks(dim + 1).flat_map(move |row| &row[..dim]);
+        means.map(|r| signed_bits((r.0.into(), r.1.into()))).max().unwrap_or(1)
+    };
+    let bits = |op: &Op| match op.kind {
+        OpKind::Merge { a, b, dim, .. } => Some(means(a, dim).max(means(b, dim))),
+        _ => None,
+    };
+    let mean_bits = model.module.func.ops.iter().filter_map(bits).max()?;
+    Some(MergeShape {
+        mean_bits,
+        exp_table: softmax_table(&softmax_tables::EXP),
+        reciprocal_table: softmax_table(&softmax_tables::REC),
+        log_table: softmax_table(&softmax_tables::LOG),
+    })
 }
 
 /// The narrowest requantiser that does every requant of a model.

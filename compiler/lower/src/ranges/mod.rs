@@ -9,7 +9,7 @@ mod blocks;
 mod streams;
 
 use crate::mapping::{Content, Known, Mapping, Split, Task, TaskKind, Word};
-use pimc_ir::{Model, WeightType, WeightView};
+use pimc_ir::{Model, ValueId, WeightType, WeightView};
 use pimc_rtl::isa::{VecOp, Vector};
 use std::collections::BTreeMap;
 
@@ -256,6 +256,8 @@ impl<'a> Prover<'a> {
                     let entries = &self.memory[b + lo as usize..=b + hi as usize];
                     entries.iter().copied().reduce(join).unwrap_or((0, 0))
                 }
+                // It clamps, and the model knows it better.
+                VecOp::Merge => (i32::MIN.into(), i32::MAX.into()),
                 // Copy; the others have returned.
                 _ => x(),
             };
@@ -284,13 +286,17 @@ impl<'a> Prover<'a> {
         *words = Some(words.map_or(range, |w| join(w, range)));
     }
 
+    /// What a word of that range can be if it is an element of a value.
+    fn met(&self, word: Wide, value: ValueId, i: usize) -> Wide {
+        let proven = self.model.range(value)[i];
+        // Both are sound, so the truth is in what they have in common.
+        (word.0.max(proven.0.into()), word.1.min(proven.1.into()))
+    }
+
     fn write(&mut self, task: &Task, addr: usize, word: Wide, known: Known, i: usize) {
         let word = match known {
-            Known::Elements(value) => {
-                let proven = self.model.range(value)[i];
-                // Both are sound, so the truth is in what they have in common.
-                (word.0.max(proven.0.into()), word.1.min(proven.1.into()))
-            }
+            Known::Elements(value) => self.met(word, value, i),
+            Known::From(value, first) => self.met(word, value, first + i),
             Known::Nothing => word,
         };
         self.running(task.op, word);

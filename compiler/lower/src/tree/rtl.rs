@@ -66,7 +66,8 @@ fn unit_sources(plan: &Plan, model: &Model) -> Vec<UnitSource> {
         units.push(("pimc_mac_row".into(), vec![mac]));
     }
     units.push(("pimc_bank_unit".into(), sums));
-    for module in ["pimc_sign_gen", "pimc_requantiser", "pimc_byte_packer", "pimc_result_collect"] {
+    let plain = ["pimc_sign_gen", "pimc_requantiser", "pimc_byte_packer", "pimc_result_collect"];
+    for module in plain.into_iter().chain(["pimc_merge_unit"]) {
         units.push((module.into(), vec![]));
     }
     for module in ["pimc_vector_alu", "pimc_buffer_unit"] {
@@ -171,6 +172,8 @@ pub fn unit_ops(module: &str, model: &Model) -> Vec<usize> {
             weight.is_some()
         } else if is(&["requant"]) {
             matches!(kind, OpKind::Requant { .. })
+        } else if is(&["merge"]) {
+            matches!(kind, OpKind::Merge { .. })
         } else {
             true
         }
