@@ -10,7 +10,7 @@ mod bank;
 mod blocks;
 mod buffer;
 mod collect;
-mod softmax;
+pub(crate) mod softmax;
 
 use crate::commands::Command;
 use crate::images::{Banks, Column};

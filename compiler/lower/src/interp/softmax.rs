@@ -110,7 +110,7 @@ impl Softmax {
         let scores = self.scores[usize::from(exact)].get(block as usize);
         let scores = scores.ok_or("values of a block whose scores were not taken")?;
         let weight = |(i, score): (usize, &Option<i64>)| match (score, self.max[i % rows]) {
-            (Some(score), Some(max)) => self.weight(max - score),
+            (Some(score), Some(max)) => weight(&self.shape, max - score),
             _ => 0,
         };
         let weights: Vec<i64> = scores.iter().enumerate().map(weight).collect();
@@ -122,37 +122,41 @@ impl Softmax {
         Ok(weights)
     }
 
-    /// 2^18 * 2^-y of the distance from the largest score.
-    fn weight(&self, distance: i64) -> i64 {
-        let (mul, shift) = (i128::from(self.shape.mul), self.shape.shift);
-        let y = (i128::from(distance) * mul + half(shift)) >> shift;
-        let octave = y >> OCTAVE_BITS;
-        if octave > i128::from(PROB_BITS) {
-            return 0;
-        }
-        let fraction = (y & ((1 << OCTAVE_BITS) - 1)) as usize;
-        let (a, b) = (fraction >> 6, (fraction & 63) as i64);
-        let entry = |i: usize| i64::from(self.shape.exp_table[i]);
-        let e = entry(a) - (((entry(a) - entry(a + 1)) * b + 32) >> 6);
-        (e + ((1 << octave) >> 1)) >> octave
-    }
-
     /// A result: an output of a row over its sum.
     pub(super) fn divide(&self, row: usize, out: i64) -> i64 {
-        let sum = self.sum[row];
-        if sum == 0 {
-            return 0;
-        }
-        let exponent = sum.ilog2();
-        let scaled = if exponent >= 15 { sum >> (exponent - 15) } else { sum << (15 - exponent) };
-        let (a, b) = (((scaled >> 9) & 63) as usize, scaled & 511);
-        let entry = |i: usize| i64::from(self.shape.reciprocal_table[i]);
-        let r = entry(a) - (((entry(a) - entry(a + 1)) * b + 256) >> 9);
-        let shift = 16 + exponent - self.shape.frac;
-        let result = (i128::from(out) * i128::from(r) + half(shift)) >> shift;
-        let limit = 1i128 << (self.shape.result_bits - 1);
-        result.clamp(-limit, limit - 1) as i64
+        divide(&self.shape, self.sum[row], out)
     }
+}
+
+/// 2^18 * 2^-y of the distance from the largest score.
+pub(crate) fn weight(shape: &AttentionShape, distance: i64) -> i64 {
+    let (mul, shift) = (i128::from(shape.mul), shape.shift);
+    let y = (i128::from(distance) * mul + half(shift)) >> shift;
+    let octave = y >> OCTAVE_BITS;
+    if octave > i128::from(PROB_BITS) {
+        return 0;
+    }
+    let fraction = (y & ((1 << OCTAVE_BITS) - 1)) as usize;
+    let (a, b) = (fraction >> 6, (fraction & 63) as i64);
+    let entry = |i: usize| i64::from(shape.exp_table[i]);
+    let e = entry(a) - (((entry(a) - entry(a + 1)) * b + 32) >> 6);
+    (e + ((1 << octave) >> 1)) >> octave
+}
+
+/// An output over a sum of weights, 0 where there is none.
+pub(crate) fn divide(shape: &AttentionShape, sum: i64, out: i64) -> i64 {
+    if sum == 0 {
+        return 0;
+    }
+    let exponent = sum.ilog2();
+    let scaled = if exponent >= 15 { sum >> (exponent - 15) } else { sum << (15 - exponent) };
+    let (a, b) = (((scaled >> 9) & 63) as usize, scaled & 511);
+    let entry = |i: usize| i64::from(shape.reciprocal_table[i]);
+    let r = entry(a) - (((entry(a) - entry(a + 1)) * b + 256) >> 9);
+    let shift = 16 + exponent - shape.frac;
+    let result = (i128::from(out) * i128::from(r) + half(shift)) >> shift;
+    let limit = 1i128 << (shape.result_bits - 1);
+    result.clamp(-limit, limit - 1) as i64
 }
 
 /// Half of the last bit that a shift keeps.
