@@ -26,7 +26,7 @@ pub use layout::{CacheLayout, Place};
 use crate::mapping::{self, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
-use crate::target::Target;
+use crate::target::{Attention, Target};
 use pimc_ir::{softmax_tables, CacheId, CacheType, Code, Model, OpKind, ValueId};
 use pimc_rtl::attention::AttentionShape;
 use pimc_rtl::isa::{IsaShape, VecOp};
@@ -141,6 +141,10 @@ struct Found {
 /// Lowers a function that begins with a cache.
 pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let mut fit = Fit::new(model, target);
+    if target.attention != Attention::Resident {
+        literal::no_hardware(&mut fit);
+        return Err(fit.refused());
+    }
     let Some(found) = find(model, &mut fit) else { return Err(fit.refused()) };
     let func = &model.module.func;
     let cache = model.module.caches[found.cache.0].ty;

@@ -3,7 +3,8 @@
 //!
 //! [`run`] makes a step, in one order for all who follow it: the clocks and where they go, the DRAM commands,
 //! and [`FormMachine`], which executes them on what the banks hold and comes to golden's result.
-//! [`FormPlan`] does so for a function on a cache. No unit of ours does this: it ends at the schedule.
+//! As a mapping it is [`FormPlan`] (`attention = "indirect"` of a target). It ends at the schedule, since no
+//! unit of ours does this.
 //!
 //! What the paper prints (P): a sub-vector to a bank; 512 values of 16 bits, a sub-vector's table, fill a
 //! row of 1 KB; codes of 9 bits are held in the unit's registers and drive the column decoder; adders and
@@ -47,7 +48,8 @@ pub use driver::FormDriver;
 pub use images::FormImages;
 pub use layout::FormLayout;
 pub use machine::{FormMachine, Numbers, StepInputs};
-pub use plan::FormPlan;
+pub(crate) use plan::no_hardware;
+pub use plan::{Checked, FormPlan};
 pub use work::{Follow, Work};
 pub use writer::{run, Appended, FormStep, Leaves};
 

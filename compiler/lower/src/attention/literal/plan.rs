@@ -6,9 +6,11 @@ use super::images::FormImages;
 use super::layout::FormLayout;
 use super::machine::{FormMachine, Numbers, StepInputs};
 use super::writer::{run, FormStep};
-use super::{Follow, Form, Gather, LiteralStep};
+use super::{Follow, Form, Gather, LiteralStep, Work};
 use crate::attention::{find, layout, Found, StepError};
+use crate::commands::Timed;
 use crate::images::Banks;
+use crate::legality::{Checker, Violation};
 use crate::mapping::{Fit, ROWS};
 use crate::plan::Refused;
 use crate::target::Target;
@@ -123,6 +125,13 @@ impl FormPlan {
         run(&self.target, &self.layout, self.form, step, follow)
     }
 
+    /// The first rule that the first step's commands break, and its clocks.
+    pub fn violation(&self) -> (Option<Violation>, u64) {
+        let mut checked = Checked(Checker::new(&self.target));
+        let made = self.run(&self.first_step(), &mut checked);
+        (checked.0.end(made.cycles).into_iter().next(), made.cycles)
+    }
+
     /// What of the function's inputs a step takes.
     pub fn inputs<'a>(&self, inputs: &'a [Vec<i64>]) -> StepInputs<'a> {
         let of = |id: ValueId| inputs.get(id.0).map_or(&[][..], Vec::as_slice);
@@ -139,6 +148,32 @@ impl FormPlan {
     pub fn machine<'a>(&'a self, image: &'a dyn Banks) -> FormMachine<'a> {
         FormMachine::new(&self.layout, &self.numbers, self.ty, image)
     }
+}
+
+/// Commands as they come, shown to the checker of legality.
+pub struct Checked<'a>(
+    /// The checker.
+    pub Checker<'a>,
+);
+
+impl Follow for Checked<'_> {
+    fn command(&mut self, timed: Timed, _: Option<Work>) {
+        if !self.0.is_full() {
+            self.0.command(&timed);
+        }
+    }
+
+    fn between(&mut self, _: Work) {}
+}
+
+/// Says that a target which asks for this form gets no hardware.
+pub(crate) fn no_hardware(fit: &mut Fit<'_>) {
+    let func = &fit.model.module.func;
+    let attends = func.ops.iter().position(|op| matches!(op.kind, OpKind::Attend { .. }));
+    let message = "`attention = \"indirect\"` ends at the schedule: there is no hardware for it";
+    let help = "for hardware write `attention = \"resident\"` under [mapping] of the target; `pimc cosim` \
+                runs golden and schedule as it is";
+    fit.report(attends.unwrap_or(0), Code::P0607, message.into(), "this op".into(), help);
 }
 
 /// Reports the ops that this form has no commands for.

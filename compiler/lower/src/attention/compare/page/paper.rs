@@ -65,7 +65,7 @@ pub(super) fn paper(
     p.text("## The paper's form");
     p.text(
         "Tables and centroids stay in DRAM rows, and the unit looks up with a column access a code: `pimc_lower::attention::literal` makes the DRAM commands of a step in that form on the same target, legal by the same checker, elements of \
-         16 bits (P), no append. The literal form and that with a row for each element are executed as well, command by command on what the banks hold, and their results are golden's bit for bit; \
+         16 bits (P), no append. The literal form and that with a row for each element are executed as well, command by command on what the banks hold, and their results are golden's bit for bit (`attention = \"indirect\"` under `[mapping]` of a [target](targets.md), on any model with a cache; a report of ours sets the same step in that form beside it); \
          whole columns and reduced sums are what-ifs in clocks alone. Assumed, in its favour where two ways are open (A): 512 bytes of registers for codes and of buffer for the table (an AttAcc buffer, S), 28 codes of 9 bits a column, lookups at the all-bank \
          interval, units and softmax that keep up with anything, transfers hidden behind the next lookups, refresh at the last clock possible, and all 512 centroids of a sub-vector of values in reach of one open row, though they take four rows. \
          **Width:** values take 16 bits in rows and on the bus, and clocks and bytes are those; what is executed are exact integers, of up to 19 bits in a table, which FP16 would round, and slots of 32 bits would put a table into two rows.",
