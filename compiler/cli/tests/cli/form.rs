@@ -136,3 +136,39 @@ fn its_commands_and_its_report_are_read() {
         assert!(said.contains(part), "no `{part}` in\n{said}");
     }
 }
+
+/// A sweep sets both mappings side by side; the one without hardware has clocks, and no area and no front.
+#[test]
+fn a_sweep_has_both_mappings() {
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = "targets = [\"hbm3-pim\", \"hbm3-pim-uncapped\"]\n[target]\nmapping.attention = \
+                 [\"resident\", \"indirect\"]\nstack.channels = [1, 2]\n";
+    let (sweep, found) = (write(folder.path(), "s.toml", sweep), folder.path().join("sweep"));
+    let output = run(&["explore", text(&example()), "-o", text(&found), "--sweep", text(&sweep)]);
+    let said = out(&output);
+    assert_eq!(exit(&output), 0, "{}", err(&output));
+    assert!(said.contains("8 points, 4 fit"), "{said}");
+    assert!(said.contains("4 are schedules for comparison: no hardware"), "{said}");
+    let points = std::fs::read_to_string(found.join("points.json")).unwrap();
+    let points: serde_json::Value = serde_json::from_str(&points).unwrap();
+    let tree = compiled(folder.path(), "centroid");
+    let report = object(&run(&["report", text(&tree), "--json"]));
+    let mut alone = 0;
+    for point in points["points"].as_array().unwrap() {
+        assert!(point["cycles"].as_u64().is_some_and(|cycles| cycles > 500), "{point}");
+        let built = point["mapping.attention"] == "resident";
+        assert_eq!(point["fits"], built, "{point}");
+        for column in ["area_gates", "error", "bank_mm2"] {
+            assert_eq!(point.get(column).is_some(), built, "{column} in {point}");
+        }
+        if !built {
+            alone += 1;
+            assert_eq!(point["pareto"], false);
+            assert!(point["why"].as_str().unwrap().contains("no hardware"), "{point}");
+            if point["target"] == "hbm3-pim" && point["stack.channels"] == "1" {
+                assert_eq!(point["cycles"], report["report"]["run"]["cycles"]);
+            }
+        }
+    }
+    assert_eq!(alone, 4);
+}

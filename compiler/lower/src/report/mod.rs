@@ -178,6 +178,14 @@ impl Report {
     }
 }
 
+impl RunPart {
+    /// One run of a plan's program.
+    pub fn of(plan: &Plan) -> RunPart {
+        let activity = Activity::of(plan);
+        run(plan, &activity, &Cycles::of(plan, &activity))
+    }
+}
+
 fn target(t: &Target) -> TargetPart {
     let limits = t.limits();
     TargetPart {
