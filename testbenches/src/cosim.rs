@@ -6,6 +6,7 @@
 
 use crate::dram::DramTiming;
 use crate::error::Error;
+use crate::form;
 use crate::inputs::Inputs;
 use crate::native_level::Native;
 use crate::progress::Progress;
@@ -19,10 +20,11 @@ use crate::wave::expect::Reference;
 use crate::wave::{check, WaveResult};
 use itertools::Itertools;
 use pimc_golden::{State, Trace};
+use pimc_ir::Model;
 use pimc_lower::commands::{expand_with, Expanded};
 use pimc_lower::interp::{Event, Fault};
 use pimc_lower::legality;
-use pimc_lower::tree::{read_tree, FileBanks, TreeFiles};
+use pimc_lower::tree::{read_any, read_tree, FileBanks, ReadTree, TreeFiles};
 use pimc_rtl::isa::Instr;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,9 @@ pub struct Options {
     pub inputs: Inputs,
     /// The levels to run; golden is always evaluated, since all others are compared with it.
     pub levels: Vec<Level>,
+    /// Whether the levels were named one by one. All levels are what a tree has, unless they were; any
+    /// that it does not have is refused if it was named.
+    pub named: bool,
     /// Vectors that the level native runs, at most: it is some hundred times slower than the
     /// others. The report says how many were run.
     pub native_vectors: usize,
@@ -59,6 +64,7 @@ impl Options {
         Options {
             inputs,
             levels: Level::ALL.to_vec(),
+            named: false,
             native_vectors: 2,
             verilator: None,
             wave: None,
@@ -89,7 +95,10 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn read(dir: &Path) -> Result<Tree, Error> {
-        let tree = read_tree(dir)?;
+        Tree::of(read_tree(dir)?)
+    }
+
+    fn of(tree: TreeFiles) -> Result<Tree, Error> {
         let TreeFiles { dir, model, plan, program, banks, constants, rtl, changed } = tree;
         let mut texts = Vec::new();
         for name in rtl {
@@ -110,22 +119,30 @@ impl Tree {
 /// differ is an answer: [`Report::divergence`].
 pub fn cosim(dir: &Path, options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     progress.stage("reading the output tree");
-    let tree = Tree::read(dir)?;
+    let tree = match read_any(dir)? {
+        ReadTree::Hardware(tree) => Tree::of(*tree)?,
+        ReadTree::Form(tree) => return form::cosim(*tree, options, progress),
+    };
     let vectors = options.inputs.vectors(&tree.compiled.model.module)?;
     let mut report = Report::new(&tree.compiled, vectors.len(), tree.changed.clone());
     let compiled = &tree.compiled;
     // Steps on a cache: each one's reference follows from those before.
     let steps = compiled.plan.cache.as_ref().map(|_| compiled.runs(&vectors)).transpose();
-    let steps = steps.map_err(|(i, why)| Error::Usage {
-        what: format!("step {i} cannot be run: {why}"),
-        help: "append as many tokens as the step and the cache have room for".into(),
-    })?;
+    let steps = steps.map_err(|(i, why)| no_step(i, why))?;
     if let Some(steps) = &steps {
         report.set_steps(steps);
     }
     let run = Run { tree: &tree, vectors: &vectors, steps, options, progress };
     report.divergence = run.levels(&mut report)?;
     Ok(report)
+}
+
+/// A step that is not one of this cache.
+pub(crate) fn no_step(step: usize, why: impl std::fmt::Display) -> Error {
+    Error::Usage {
+        what: format!("step {step} cannot be run: {why}"),
+        help: "append as many tokens as the step and the cache have room for".into(),
+    }
 }
 
 /// Checks the waveform `wave`, made by any simulator from the tree in `dir`. The inputs of each run
@@ -209,24 +226,8 @@ impl Run<'_> {
 
     /// Golden's traces, and what caches hold after each step.
     fn golden(&self, report: &mut Report) -> Result<(Vec<Trace>, Vec<State>), Error> {
-        self.progress.stage("golden");
         let model = &self.tree.compiled.model;
-        let mut traces = Vec::with_capacity(self.vectors.len());
-        // Vectors are successive steps of a model that has something to remember.
-        let (mut state, mut states) = (State::initial(model), Vec::new());
-        for (i, inputs) in self.vectors.iter().enumerate() {
-            let trace =
-                pimc_golden::run_step(model, &mut state, inputs).map_err(|e| Error::Usage {
-                    what: format!("golden cannot run vector {i}: {e}"),
-                    help: "give each input the length and the range of its type".into(),
-                })?;
-            traces.push(trace);
-            states.extend(self.steps.as_ref().map(|_| state.clone()));
-            self.progress.vectors(i + 1, self.vectors.len());
-        }
-        report.outputs = traces.iter().map(|t| t.result().to_vec()).collect();
-        report.levels.push(LevelRun { level: Level::Golden, vectors: traces.len() });
-        Ok((traces, states))
+        golden(model, self.vectors, self.steps.is_some(), self.progress, report)
     }
 
     /// The plan made anew against golden, on the first vector: what the waveforms are compared with
@@ -539,6 +540,32 @@ impl Run<'_> {
         d.wave = Some(kept);
         Ok(d)
     }
+}
+
+/// Golden's traces of all vectors, and if they are steps what caches hold after each.
+pub(crate) fn golden(
+    model: &Model,
+    vectors: &[Vec<Vec<i64>>],
+    steps: bool,
+    progress: &dyn Progress,
+    report: &mut Report,
+) -> Result<(Vec<Trace>, Vec<State>), Error> {
+    progress.stage("golden");
+    let mut traces = Vec::with_capacity(vectors.len());
+    // Vectors are successive steps of a model that has something to remember.
+    let (mut state, mut states) = (State::initial(model), Vec::new());
+    for (i, inputs) in vectors.iter().enumerate() {
+        let trace = pimc_golden::run_step(model, &mut state, inputs).map_err(|e| Error::Usage {
+            what: format!("golden cannot run vector {i}: {e}"),
+            help: "give each input the length and the range of its type".into(),
+        })?;
+        traces.push(trace);
+        states.extend(steps.then(|| state.clone()));
+        progress.vectors(i + 1, vectors.len());
+    }
+    report.outputs = traces.iter().map(|t| t.result().to_vec()).collect();
+    report.levels.push(LevelRun { level: Level::Golden, vectors: traces.len() });
+    Ok((traces, states))
 }
 
 /// A level that could not go on.

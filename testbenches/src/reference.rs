@@ -93,14 +93,7 @@ impl Compiled {
 
     /// Where an op stands in the source.
     pub fn place(&self, op: usize) -> Option<OpPlace> {
-        let func = &self.model.module.func;
-        let (line, column) = self.model.line_col(&func.ops.get(op)?.span);
-        Some(OpPlace {
-            name: func.values[func.value_of_op(op).0].name.text.clone(),
-            file: self.model.file_name.clone(),
-            line,
-            column,
-        })
+        place(&self.model, op)
     }
 
     /// Compares every op's value, as the events leave it in vector memory, with golden's.
@@ -164,18 +157,7 @@ impl Compiled {
         result: &[i64],
         golden: &pimc_golden::Trace,
     ) -> Option<Divergence> {
-        let func = &self.model.module.func;
-        let expected = golden.result();
-        let at = (0..expected.len()).find(|&i| result.get(i) != Some(&expected[i]))?;
-        Some(Divergence {
-            what: what.to_string(),
-            vector: Some(vector),
-            op: func.result.0.checked_sub(func.inputs).and_then(|op| self.place(op)),
-            signal: format!("%{}[{at}]", func.values[func.result.0].name.text),
-            expected: expected[at].to_string(),
-            got: result.get(at).map_or("nothing".into(), |g| g.to_string()),
-            ..Divergence::default()
-        })
+        compare_result(&self.model, what, vector, result, golden)
     }
 
     /// What the signals show in a run with these events, which ends at clock `end`.
@@ -221,6 +203,40 @@ impl Compiled {
         }
         expected
     }
+}
+
+/// Where an op stands in the source of a model.
+pub(crate) fn place(model: &Model, op: usize) -> Option<OpPlace> {
+    let func = &model.module.func;
+    let (line, column) = model.line_col(&func.ops.get(op)?.span);
+    Some(OpPlace {
+        name: func.values[func.value_of_op(op).0].name.text.clone(),
+        file: model.file_name.clone(),
+        line,
+        column,
+    })
+}
+
+/// Compares a result with golden's.
+pub(crate) fn compare_result(
+    model: &Model,
+    what: &str,
+    vector: usize,
+    result: &[i64],
+    golden: &pimc_golden::Trace,
+) -> Option<Divergence> {
+    let func = &model.module.func;
+    let expected = golden.result();
+    let at = (0..expected.len()).find(|&i| result.get(i) != Some(&expected[i]))?;
+    Some(Divergence {
+        what: what.to_string(),
+        vector: Some(vector),
+        op: func.result.0.checked_sub(func.inputs).and_then(|op| place(model, op)),
+        signal: format!("%{}[{at}]", func.values[func.result.0].name.text),
+        expected: expected[at].to_string(),
+        got: result.get(at).map_or("nothing".into(), |g| g.to_string()),
+        ..Divergence::default()
+    })
 }
 
 /// A command as the command port shows it.

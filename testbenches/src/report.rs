@@ -1,6 +1,7 @@
 //! What a co-simulation found out.
 
 use crate::steps::StepRun;
+use pimc_ir::Model;
 use pimc_lower::Plan;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -155,6 +156,24 @@ pub struct LevelRun {
     pub vectors: usize,
 }
 
+/// A level that the tree's mapping does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AbsentLevel {
+    /// Which.
+    pub level: Level,
+    /// Why.
+    pub why: String,
+}
+
+/// Commands that the DRAM's rules in SystemVerilog were played besides, and broke none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// Steps.
+    pub steps: usize,
+    /// Their commands.
+    pub commands: u64,
+}
+
 /// The waveforms of the level rtl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct WaveSummary {
@@ -169,14 +188,14 @@ pub struct WaveSummary {
 /// The clocks of one run: as the cost model expected them, as scheduled, as the Verilog took them.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize)]
 pub struct Clocks {
-    /// Expected of the tasks, before any instruction was placed.
-    pub estimate: u64,
+    /// Expected of the tasks, before any instruction was placed; none where there is no cost model.
+    pub estimate: Option<u64>,
     /// From the schedule's first command to its end.
     pub schedule: u64,
     /// At the level rtl, from the first command on the port to the end; none when it was not run.
     pub rtl: Option<u64>,
     /// How far the estimate is from the schedule, as a share of that.
-    pub estimate_error: f64,
+    pub estimate_error: Option<f64>,
     /// How far the estimate is from the level rtl, as a share of that.
     pub estimate_rtl_error: Option<f64>,
     /// How far the schedule is from the level rtl, as a share of that.
@@ -186,9 +205,9 @@ pub struct Clocks {
 impl Clocks {
     pub(crate) fn new(plan: &Plan) -> Clocks {
         Clocks {
-            estimate: plan.estimate.cycles,
+            estimate: Some(plan.estimate.cycles),
             schedule: plan.cycles,
-            estimate_error: plan.estimate.error(plan.cycles),
+            estimate_error: Some(plan.estimate.error(plan.cycles)),
             ..Clocks::default()
         }
     }
@@ -197,7 +216,7 @@ impl Clocks {
     pub(crate) fn set_rtl(&mut self, clocks: u64) {
         let error = |of: u64| (clocks > 0).then(|| of as f64 / clocks as f64 - 1.0);
         self.rtl = Some(clocks);
-        self.estimate_rtl_error = error(self.estimate);
+        self.estimate_rtl_error = self.estimate.and_then(error);
         self.schedule_rtl_error = error(self.schedule);
     }
 }
@@ -213,6 +232,11 @@ pub struct Report {
     pub vectors: usize,
     /// Levels that were run to their end and agreed with golden, and on how many vectors.
     pub levels: Vec<LevelRun>,
+    /// Levels that there are not, since the mapping ends before them.
+    pub absent: Vec<AbsentLevel>,
+    /// Of a mapping that ends at the schedule: what the rules in SystemVerilog said of its commands; none
+    /// where they were not asked.
+    pub replayed: Option<Replayed>,
     /// Clocks that the schedule takes; of steps on a cache on average.
     pub cycles: u64,
     /// Clocks that the level rtl took per vector, from the host's start to the end; a start during an
@@ -244,20 +268,35 @@ impl Report {
         vectors: usize,
         changed: Vec<String>,
     ) -> Report {
+        let plan = &compiled.plan;
+        let clocks = Clocks::new(plan);
+        Report::of(&compiled.model, &plan.target.name, clocks, vectors, changed)
+    }
+
+    /// With nothing found out yet.
+    pub(crate) fn of(
+        model: &Model,
+        target: &str,
+        clocks: Clocks,
+        vectors: usize,
+        changed: Vec<String>,
+    ) -> Report {
         Report {
-            model: compiled.model.file_name.clone(),
-            target: compiled.plan.target.name.clone(),
+            model: model.file_name.clone(),
+            target: target.to_string(),
             vectors,
             levels: Vec::new(),
-            cycles: compiled.plan.cycles,
+            absent: Vec::new(),
+            replayed: None,
+            cycles: clocks.schedule,
             clocks_per_vector: 0,
-            clocks: Clocks::new(&compiled.plan),
+            clocks,
             native: WaveCounts::default(),
             waves: WaveSummary::default(),
             simulator: None,
             changed,
             divergence: None,
-            result_ty: compiled.model.module.func.result_ty,
+            result_ty: model.module.func.result_ty,
             outputs: Vec::new(),
         }
     }
@@ -271,9 +310,9 @@ impl Report {
         self.cycles = mean(&|step| step.end);
         let estimate = mean(&|step| step.estimate);
         self.clocks = Clocks {
-            estimate,
+            estimate: Some(estimate),
             schedule: self.cycles,
-            estimate_error: estimate as f64 / (self.cycles.max(1) as f64) - 1.0,
+            estimate_error: Some(estimate as f64 / (self.cycles.max(1) as f64) - 1.0),
             ..Clocks::default()
         };
     }

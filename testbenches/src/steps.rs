@@ -3,6 +3,7 @@
 
 use crate::reference::Compiled;
 use crate::report::Divergence;
+use pimc_golden::attention::CacheState;
 use pimc_golden::State;
 use pimc_ir::Side;
 use pimc_lower::attention::Driver;
@@ -70,38 +71,52 @@ impl<'a> Steps<'a> {
     /// What of the cache in the banks is not as golden has it.
     pub fn differs(&self, state: &State) -> Option<Divergence> {
         let (cache, driver) = (self.compiled.plan.cache.as_ref()?, self.driver.as_ref()?);
-        let held = state.cache(cache.id);
         let read = |bank, row, col| -> Option<Column> { self.machine.column(bank, row, col) };
-        let difference = |signal: String, expected: String, got: String| {
-            Some(Divergence { signal, expected, got, ..Divergence::default() })
-        };
-        if driver.length() as usize != held.tokens() {
-            let (tokens, length) = (held.tokens().to_string(), driver.length().to_string());
-            return difference("tokens of the cache".into(), tokens, length);
-        }
-        for side in Side::BOTH {
-            let name = format!("{side:?}").to_lowercase();
-            let codes = cache.codes(driver, side, &read).unwrap_or_default();
-            let expected = held.codes(side);
-            if let Some(i) = (0..expected.len()).find(|&i| codes.get(i) != Some(&expected[i])) {
-                let (heads, parts) = (cache.ty.kv_heads, cache.ty.parts());
-                let (t, g, j) = (i / parts / heads, i / parts % heads, i % parts);
-                let what =
-                    format!("code {j} of the {name} of head {g}, token {}", t + cache.ty.sink);
-                let got = codes.get(i).map_or("nothing".into(), ToString::to_string);
-                return difference(what, expected[i].to_string(), got);
-            }
-            for position in 0..driver.length() {
-                let token = held.exact(position as usize).map(|t| t.side(side));
-                let got = cache.exact(driver, side, position, &read);
-                if got.as_deref() != token {
-                    let what = format!("{name} of the exact token {position}");
-                    return difference(what, format!("{token:?}"), format!("{got:?}"));
-                }
-            }
-        }
-        None
+        differs(
+            state.cache(cache.id),
+            driver.length(),
+            &|side| cache.codes(driver, side, &read),
+            &|side, position| cache.exact(driver, side, position, &read),
+        )
     }
+}
+
+/// What of a cache of `length` tokens in the banks, by its codes and exact tokens, is not as golden has it.
+pub(crate) fn differs(
+    held: &CacheState,
+    length: u32,
+    codes: &dyn Fn(Side) -> Option<Vec<u16>>,
+    exact: &dyn Fn(Side, u32) -> Option<Vec<i8>>,
+) -> Option<Divergence> {
+    let difference = |signal: String, expected: String, got: String| {
+        Some(Divergence { signal, expected, got, ..Divergence::default() })
+    };
+    if length as usize != held.tokens() {
+        let (tokens, length) = (held.tokens().to_string(), length.to_string());
+        return difference("tokens of the cache".into(), tokens, length);
+    }
+    let ty = held.ty();
+    for side in Side::BOTH {
+        let name = format!("{side:?}").to_lowercase();
+        let codes = codes(side).unwrap_or_default();
+        let expected = held.codes(side);
+        if let Some(i) = (0..expected.len()).find(|&i| codes.get(i) != Some(&expected[i])) {
+            let (heads, parts) = (ty.kv_heads, ty.parts());
+            let (t, g, j) = (i / parts / heads, i / parts % heads, i % parts);
+            let what = format!("code {j} of the {name} of head {g}, token {}", t + ty.sink);
+            let got = codes.get(i).map_or("nothing".into(), ToString::to_string);
+            return difference(what, expected[i].to_string(), got);
+        }
+        for position in 0..length {
+            let token = held.exact(position as usize).map(|t| t.side(side));
+            let got = exact(side, position);
+            if got.as_deref() != token {
+                let what = format!("{name} of the exact token {position}");
+                return difference(what, format!("{token:?}"), format!("{got:?}"));
+            }
+        }
+    }
+    None
 }
 
 impl Compiled {

@@ -97,10 +97,9 @@ pub struct Cosim {
     /// Seed of the random inputs.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Levels to run and compare.
-    #[arg(long, value_name = "LEVELS", value_delimiter = ',', value_parser = levels(),
-          default_values = Level::ALL.map(Level::name))]
-    pub level: Vec<Level>,
+    /// Levels to run and compare; without it, all that the tree has.
+    #[arg(long, value_name = "LEVELS", value_delimiter = ',', value_parser = levels())]
+    pub level: Option<Vec<Level>>,
     /// Vectors that the level `native` runs at most; it is some hundred times slower than the others.
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub native_vectors: usize,

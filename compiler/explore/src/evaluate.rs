@@ -2,8 +2,9 @@
 
 use pimc_ir::{Code, Diagnostic, Diagnostics, Model};
 use pimc_lower::area::Area;
-use pimc_lower::report::Report;
-use pimc_lower::{try_lower, Target};
+use pimc_lower::attention::literal::FormPlan;
+use pimc_lower::report::{FormRun, RunPart};
+use pimc_lower::{try_lower_any, Lowered, Target};
 use serde::{Deserialize, Serialize};
 
 /// What came of a point.
@@ -16,6 +17,11 @@ pub enum Outcome {
         cost: Cost,
         /// What it computes, compared with what it should.
         quality: Quality,
+    },
+    /// It is a schedule for comparison (`attention = "indirect"`), and there is no hardware.
+    Schedule {
+        /// What it takes.
+        cost: ScheduleCost,
     },
     /// It cannot.
     DoesNotFit {
@@ -66,6 +72,28 @@ pub struct Cost {
     pub area: Area,
 }
 
+/// What a schedule takes of which there is no hardware.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleCost {
+    /// Clocks of a run.
+    pub cycles: u64,
+    /// The same in microseconds.
+    pub microseconds: f64,
+    /// Bytes of columns that a run reads, in all banks.
+    pub streamed_bytes: u64,
+    /// Bytes of the DRAM rows that are used, in all banks.
+    pub dram_bytes: u64,
+    /// Bandwidth of a bank over the whole run, as a share of the limit after rows and refresh.
+    pub share_of_limit: f64,
+}
+
+impl From<&Cost> for ScheduleCost {
+    fn from(cost: &Cost) -> ScheduleCost {
+        let &Cost { cycles, microseconds, streamed_bytes, dram_bytes, share_of_limit, .. } = cost;
+        ScheduleCost { cycles, microseconds, streamed_bytes, dram_bytes, share_of_limit }
+    }
+}
+
 /// How good the weights are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
@@ -112,23 +140,51 @@ pub struct Bug(pub String);
 /// # Errors
 /// A schedule that is illegal, which would be a mistake of the compiler.
 pub fn evaluate(model: &Model, target: &Target, quality: &Quality) -> Result<Outcome, Bug> {
-    let plan = match try_lower(model, target) {
-        Ok(plan) => plan,
+    let illegal = |violation| Bug(format!("an illegal schedule for {}: {violation}", target.name));
+    let plan = match try_lower_any(model, target) {
+        Ok(Lowered::Hardware(plan)) => plan,
+        Ok(Lowered::Form(plan)) => {
+            return match plan.violation().0 {
+                Some(violation) => Err(illegal(violation)),
+                None => Ok(Outcome::Schedule { cost: schedule_cost(&plan) }),
+            };
+        }
         Err(refused) => return Ok(Outcome::refused(&refused.found)),
     };
-    let violation = plan.violation().map_err(|e| Bug(e.to_string()))?;
-    if let Some(violation) = violation {
-        return Err(Bug(format!("an illegal schedule for {}: {violation}", target.name)));
+    if let Some(violation) = plan.violation().map_err(|e| Bug(e.to_string()))? {
+        return Err(illegal(violation));
     }
-    let run = Report::new(&plan, model).run;
-    let units = u64::from(target.units());
+    let run = RunPart::of(&plan);
     let cost = Cost {
         cycles: run.cycles,
         microseconds: run.microseconds,
-        streamed_bytes: run.reads * u64::from(target.column_bits) / 8 * units,
-        dram_bytes: u64::from(plan.dram_rows) * target.row_bytes() * units,
+        streamed_bytes: bytes_read(target, run.reads),
+        dram_bytes: bytes_of_rows(target, plan.dram_rows.into()),
         share_of_limit: run.share_of_limit,
         area: Area::of(&plan.shape),
     };
     Ok(Outcome::Fits { cost, quality: quality.clone() })
+}
+
+/// Bytes of so many columns of every bank.
+fn bytes_read(target: &Target, columns: u64) -> u64 {
+    columns * u64::from(target.column_bits) / 8 * u64::from(target.units())
+}
+
+/// Bytes of so many rows of every bank.
+fn bytes_of_rows(target: &Target, rows: u64) -> u64 {
+    rows * target.row_bytes() * u64::from(target.units())
+}
+
+fn schedule_cost(plan: &FormPlan) -> ScheduleCost {
+    let (target, run) = (&plan.target, FormRun::new(plan, &plan.first_step()));
+    let bytes = run.reads as f64 * f64::from(target.column_bits) / 8.0;
+    let bank_gb_s = bytes / (run.microseconds * 1e3);
+    ScheduleCost {
+        cycles: run.cycles,
+        microseconds: run.microseconds,
+        streamed_bytes: bytes_read(target, run.reads),
+        dram_bytes: bytes_of_rows(target, plan.layout.rows()),
+        share_of_limit: bank_gb_s / target.limits().after_refresh,
+    }
 }

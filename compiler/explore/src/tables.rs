@@ -1,6 +1,6 @@
 //! The tables of a finished sweep.
 
-use crate::evaluate::{Cost, Outcome, Quality};
+use crate::evaluate::{Cost, Outcome, Quality, ScheduleCost};
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 use std::cmp::Ordering;
@@ -27,8 +27,22 @@ impl Row {
     pub fn fits(&self) -> Option<(&Cost, &Quality)> {
         match &self.outcome {
             Outcome::Fits { cost, quality } => Some((cost, quality)),
+            Outcome::Schedule { .. } | Outcome::DoesNotFit { .. } => None,
+        }
+    }
+
+    /// What its schedule takes, be there hardware for it or not.
+    pub fn schedule(&self) -> Option<ScheduleCost> {
+        match &self.outcome {
+            Outcome::Fits { cost, .. } => Some(cost.into()),
+            Outcome::Schedule { cost } => Some(cost.clone()),
             Outcome::DoesNotFit { .. } => None,
         }
+    }
+
+    /// Whether it is a schedule and no hardware.
+    fn ends_at_schedule(&self) -> bool {
+        matches!(self.outcome, Outcome::Schedule { .. })
     }
 
     /// Its target and its values of the axes that are shown, as `axis=value`.
@@ -73,13 +87,19 @@ fn cell(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
+/// What is said of a schedule that no hardware is made of.
+const NO_HARDWARE: &str = "a schedule for comparison: there is no hardware";
+
 /// The columns that follow the axes, with their values for a row.
 fn measures(row: &Row) -> Vec<(&'static str, Value)> {
     let fit = row.fits();
     let cost = |of: &dyn Fn(&Cost) -> Value| fit.map_or(Value::Null, |f| of(f.0));
+    let schedule = row.schedule();
+    let run = |of: &dyn Fn(&ScheduleCost) -> Value| schedule.as_ref().map_or(Value::Null, of);
     let quality = |of: &dyn Fn(&Quality) -> Value| fit.map_or(Value::Null, |f| of(f.1));
     let (code, why) = match &row.outcome {
         Outcome::DoesNotFit { code, why } => (cell(code), cell(why)),
+        Outcome::Schedule { .. } => (Value::Null, cell(NO_HARDWARE)),
         Outcome::Fits { .. } => (Value::Null, Value::Null),
     };
     let outputs = |of: &dyn Fn(&crate::evaluate::Outputs) -> Value| {
@@ -88,11 +108,11 @@ fn measures(row: &Row) -> Vec<(&'static str, Value)> {
     vec![
         ("fits", cell(fit.is_some())),
         ("pareto", cell(row.pareto)),
-        ("cycles", cost(&|c| cell(c.cycles))),
-        ("microseconds", cost(&|c| cell(c.microseconds))),
-        ("streamed_bytes", cost(&|c| cell(c.streamed_bytes))),
-        ("dram_bytes", cost(&|c| cell(c.dram_bytes))),
-        ("share_of_limit", cost(&|c| cell(c.share_of_limit))),
+        ("cycles", run(&|c| cell(c.cycles))),
+        ("microseconds", run(&|c| cell(c.microseconds))),
+        ("streamed_bytes", run(&|c| cell(c.streamed_bytes))),
+        ("dram_bytes", run(&|c| cell(c.dram_bytes))),
+        ("share_of_limit", run(&|c| cell(c.share_of_limit))),
         ("area_gates", cost(&|c| cell(c.area.total))),
         ("bank_gates", cost(&|c| cell(c.area.bank))),
         ("bank_memory_gates", cost(&|c| cell(c.area.bank_memory))),
@@ -198,6 +218,15 @@ pub fn summary(rows: &[Row], axes: &[String], model: &str) -> String {
     for (n, kind) in refusals(rows) {
         let _ = writeln!(out, "  {n} do not fit: {kind}");
     }
+    let mut schedules: Vec<(&Row, ScheduleCost)> = rows
+        .iter()
+        .filter(|r| r.ends_at_schedule())
+        .filter_map(|r| r.schedule().map(|cost| (r, cost)))
+        .collect();
+    if !schedules.is_empty() {
+        let n = schedules.len();
+        let _ = writeln!(out, "  {n} are schedules for comparison: no hardware, not on the front");
+    }
     front.sort_by(|a, b| {
         let time = |r: &Row| r.fits().map_or(f64::MAX, |f| f.0.microseconds);
         let others = |r: &Row| r.fits().map(|f| objectives(f.0, f.1)[1..].to_vec());
@@ -241,6 +270,24 @@ pub fn summary(rows: &[Row], axes: &[String], model: &str) -> String {
     if shown.len() < on_front {
         let n = shown.len();
         let _ = writeln!(out, "  {n} of the {on_front} on the front; all are in pareto.csv");
+    }
+    schedules.sort_by(|a, b| a.1.microseconds.total_cmp(&b.1.microseconds));
+    if !schedules.is_empty() {
+        let _ = writeln!(out, "schedules for comparison, the fastest first:");
+    }
+    for (row, cost) in schedules.iter().take(SHOWN) {
+        let _ = writeln!(
+            out,
+            "{:>6} {:>9.3} {:>10} {:>8} {:>10} {:>8} {:>5.1}%  {}",
+            cost.cycles,
+            cost.microseconds,
+            "",
+            "",
+            cost.streamed_bytes,
+            "",
+            100.0 * cost.share_of_limit,
+            row.name(axes, &vary)
+        );
     }
     out
 }
@@ -317,6 +364,37 @@ mod tests {
         assert!(!rows[1].pareto);
         let text = summary(&rows, &[], "m.ir");
         assert!(text.contains("3 points, 1 fit") && text.contains("2 do not fit: P0606"), "{text}");
+    }
+
+    /// A schedule without hardware has its clocks, and no area, no error and no place on the front.
+    #[test]
+    fn schedules_are_beside_the_front() {
+        let mut rows = vec![row(0, 5.0, 1, 1, 0.0), row(1, 1.0, 1, 1, 0.0)];
+        let Outcome::Fits { cost, .. } = &rows[1].outcome else { panic!("it fits") };
+        rows[1].outcome = Outcome::Schedule { cost: cost.into() };
+        mark_pareto(&mut rows);
+        assert_eq!([rows[0].pareto, rows[1].pareto], [true, false]);
+        let table = csv(&rows, &[]);
+        let cells = |line: usize| -> Vec<&str> {
+            table.lines().nth(line).map_or(vec![], |l| l.split(',').collect())
+        };
+        let of = |line: usize, name: &str| {
+            cells(0).iter().position(|n| *n == name).map(|at| cells(line)[at])
+        };
+        for (name, there, alone) in [
+            ("fits", "true", "false"),
+            ("cycles", "1", "1"),
+            ("microseconds", "5.0", "1.0"),
+            ("area_gates", "1", ""),
+            ("error", "0.0", ""),
+            ("weights", "quantized", ""),
+            ("why", "", NO_HARDWARE),
+        ] {
+            assert_eq!((of(1, name), of(2, name)), (Some(there), Some(alone)), "{name}");
+        }
+        let text = summary(&rows, &[], "m.ir");
+        assert!(text.contains("2 points, 1 fit") && text.contains("1 are schedules"), "{text}");
+        assert!(!text.contains("do not fit"), "{text}");
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl CacheModel {
                     shift: 12,
                     frac: 8,
                     bits: 16,
+                    state: None,
                 });
             }
         }

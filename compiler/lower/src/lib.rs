@@ -25,7 +25,9 @@ pub mod walk;
 
 pub use estimate::Estimate;
 pub use mapping::{Choice, Content, Region, Split, StreamPlace, Why};
-pub use plan::{lower, try_lower, Plan, Refused, Step};
+pub use plan::{lower, lower_any, try_lower, try_lower_any, Lowered, Plan, Refused, Step};
 pub use remedy::Need;
 pub use target::Target;
-pub use tree::{emit, read_tree, write_tree, OutputTree, TreeFiles};
+pub use tree::{
+    emit, emit_any, read_any, read_tree, write_tree, FormFiles, OutputTree, ReadTree, TreeFiles,
+};

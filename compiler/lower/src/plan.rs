@@ -1,5 +1,6 @@
 //! The plan of a model on a target: everything that the output tree is made from.
 
+use crate::attention::literal::FormPlan;
 use crate::attention::{self, CachePlan};
 use crate::commands::{expand_with, Expanded};
 use crate::estimate::Estimate;
@@ -8,7 +9,7 @@ use crate::mapping::{self, Choice, Fit, Region, StreamPlace, PROGRAM};
 use crate::ranges::{self, Proof};
 use crate::remedy::{remedy, Need};
 use crate::schedule;
-use crate::target::Target;
+use crate::target::{Attention, Target};
 use crate::walk::{ProgramError, Walk};
 use pimc_ir::{Diagnostics, Model};
 use pimc_rtl::isa::{Instr, IsaShape};
@@ -130,14 +131,56 @@ pub struct Refused {
     pub needs: Vec<Need>,
 }
 
-/// Lowers a model to a target.
+/// What a model becomes on a target.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lowered {
+    /// Hardware with its program.
+    Hardware(Box<Plan>),
+    /// A function on a cache in the paper's form (`attention = "indirect"`), which ends at the schedule.
+    Form(Box<FormPlan>),
+}
+
+/// Lowers a model to a target: to what the target asks for.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_any(model: &Model, target: &Target) -> Result<Lowered, Diagnostics> {
+    with_remedy(model, target, &try_lower_any)
+}
+
+/// The same without looking for a change that makes room.
+///
+/// # Errors
+/// As [`lower`].
+pub fn try_lower_any(model: &Model, target: &Target) -> Result<Lowered, Refused> {
+    match target.attention {
+        Attention::Indirect(gather) if !model.module.caches.is_empty() => {
+            FormPlan::new(model, target, gather).map(|plan| Lowered::Form(Box::new(plan)))
+        }
+        _ => try_lower(model, target).map(|plan| Lowered::Hardware(Box::new(plan))),
+    }
+}
+
+/// Lowers a model to hardware for a target.
 ///
 /// # Errors
 /// P0606 to P0608, at the op: what the target has no room or no unit for, with the number needed
 /// and the number there, and the smallest change of the target that makes room.
 pub fn lower(model: &Model, target: &Target) -> Result<Plan, Diagnostics> {
-    try_lower(model, target).map_err(|refused| {
-        let Some(change) = remedy(model, target, &refused.needs) else { return refused.found };
+    with_remedy(model, target, &try_lower)
+}
+
+/// Says the smallest change of the target that makes room beside what was refused.
+fn with_remedy<T>(
+    model: &Model,
+    target: &Target,
+    trial: &dyn Fn(&Model, &Target) -> Result<T, Refused>,
+) -> Result<T, Diagnostics> {
+    trial(model, target).map_err(|refused| {
+        let again = |model: &Model, target: &Target| trial(model, target).err();
+        let Some(change) = remedy(model, target, &refused.needs, &again) else {
+            return refused.found;
+        };
         let mut out = Diagnostics::new(model.file_name.clone(), model.source.clone());
         for (i, d) in refused.found.list().iter().enumerate() {
             let help = format!("the smallest change of the target that makes room: {change}");

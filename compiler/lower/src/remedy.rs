@@ -4,7 +4,7 @@
 //! larger budget can bring another mapping; more rows than a bank has are dealt out over twice as many
 //! channels. So the change that is named was tried, and a budget less would not do.
 
-use crate::plan::try_lower;
+use crate::plan::Refused;
 use crate::target::Target;
 use pimc_ir::Model;
 
@@ -23,8 +23,16 @@ pub struct Need {
 /// Times that a model is lowered again.
 const MOST_TRIALS: usize = 12;
 
+/// Lowers a model, for what is in its way.
+pub(crate) type Trial<'a> = &'a dyn Fn(&Model, &Target) -> Option<Refused>;
+
 /// What to write into the target so that the model fits, in words; none where no value helps.
-pub(crate) fn remedy(model: &Model, target: &Target, needs: &[Need]) -> Option<String> {
+pub(crate) fn remedy(
+    model: &Model,
+    target: &Target,
+    needs: &[Need],
+    trial: Trial<'_>,
+) -> Option<String> {
     let mut needs = needs.to_vec();
     let mut changed: Vec<(&str, &str, u128)> = Vec::new();
     let mut target = target.clone();
@@ -40,13 +48,13 @@ pub(crate) fn remedy(model: &Model, target: &Target, needs: &[Need]) -> Option<S
             Some(change) => change.2 = value,
             None => changed.push((need.section, need.key, value)),
         }
-        match try_lower(model, &target) {
-            Ok(_) => {
+        match trial(model, &target) {
+            None => {
                 let all: Vec<String> =
                     changed.iter().map(|(s, k, v)| format!("`{k} = {v}` in [{s}]")).collect();
                 return Some(all.join(" and "));
             }
-            Err(refused) => needs = refused.needs,
+            Some(refused) => needs = refused.needs,
         }
     }
     None

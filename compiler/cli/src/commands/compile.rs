@@ -5,8 +5,8 @@ use crate::outcome::{Failure, Outcome};
 use crate::progress::Stages;
 use crate::screen;
 use pimc_ir::{load, Diagnostics, Model};
-use pimc_lower::tree::{emit, write_tree};
-use pimc_lower::{lower, Plan, Target};
+use pimc_lower::tree::{ENDS_AT, WHY};
+use pimc_lower::{emit_any, lower_any, write_tree, Lowered, Target};
 use serde_json::json;
 use std::path::Path;
 
@@ -16,23 +16,32 @@ pub fn run(args: &Compile) -> Result<Outcome, Failure> {
     let model = load(&args.model)?;
     let target = target(args, &model)?;
     stages.begin("mapping and scheduling", 0);
-    let plan = lower(&model, &target)?;
+    let lowered = lower_any(&model, &target)?;
     stages.begin("checking the schedule", 0);
-    check(&plan)?;
+    let cycles = check(&lowered)?;
     stages.begin("writing", 0);
-    let manifest = write_tree(&emit(&plan, &model)?, &args.output)?;
+    let manifest = write_tree(&emit_any(&lowered, &model)?, &args.output)?;
     drop(stages);
     screen::complain(&model.warnings().render(screen::colour()));
     let files = manifest["outputs"].as_object().map_or(0, |o| o.len()) + 1;
-    let microseconds = plan.cycles as f64 * f64::from(target.timing.tck_ps) / 1e6;
+    let microseconds = cycles as f64 * f64::from(target.timing.tck_ps) / 1e6;
     let mut fields = json!({
         "output": args.output,
         "target": target.name,
         "files": files,
-        "cycles": plan.cycles,
+        "cycles": cycles,
         "microseconds": microseconds,
-        "instructions": plan.program.len(),
     });
+    let ends = match &lowered {
+        Lowered::Hardware(plan) => {
+            fields["instructions"] = json!(plan.program.len());
+            String::new()
+        }
+        Lowered::Form(_) => {
+            fields["mapping"] = manifest["mapping"].clone();
+            format!("it ends at the {ENDS_AT}: {WHY}\n")
+        }
+    };
     if let (Some(fields), Some(found)) =
         (fields.as_object_mut(), model.warnings().to_json().as_object())
     {
@@ -40,11 +49,11 @@ pub fn run(args: &Compile) -> Result<Outcome, Failure> {
     }
     Ok(Outcome::done(
         format!(
-            "{}: {} files for {}; a run takes {} clocks ({microseconds:.1} us)\n",
+            "{}: {} files for {}; a run takes {} clocks ({microseconds:.1} us)\n{ends}",
             args.output.display(),
             files,
             target.name,
-            plan.cycles
+            cycles
         ),
         fields,
     ))
@@ -58,10 +67,16 @@ fn target(args: &Compile, model: &Model) -> Result<Target, Diagnostics> {
     Target::of_model(model, &args.model)
 }
 
-/// The compiler's own schedule against the checker that shares no code with the scheduler.
-fn check(plan: &Plan) -> Result<(), Failure> {
-    match plan.violation().map_err(|e| Failure::bug(e.to_string()))? {
-        None => Ok(()),
+/// The compiler's own schedule against the checker that shares no code with the scheduler; its clocks.
+fn check(lowered: &Lowered) -> Result<u64, Failure> {
+    let (violation, cycles) = match lowered {
+        Lowered::Hardware(plan) => {
+            (plan.violation().map_err(|e| Failure::bug(e.to_string()))?, plan.cycles)
+        }
+        Lowered::Form(plan) => plan.violation(),
+    };
+    match violation {
+        None => Ok(cycles),
         Some(violation) => Err(Failure::bug(format!("the schedule is illegal: {violation}"))),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::args::Report;
 use crate::outcome::{Failure, Outcome};
+use pimc_lower::tree::ENDS_AT;
 use serde_json::{json, Value};
 
 /// The causes of clocks, as `report.json` names them, with the heads of their columns.
@@ -28,11 +29,15 @@ pub fn run(args: &Report) -> Result<Outcome, Failure> {
     };
     let report: Value = serde_json::from_str(&text).map_err(|e| damaged(&e.to_string()))?;
     let run = &report["run"];
-    if !run["cycles"].is_u64() || !run["parts"].is_object() || !report["ops"].is_array() {
+    let form = report["mapping"]["ends_at"] == ENDS_AT;
+    let whole =
+        run["parts"].is_object() && report["ops"].is_array() || form && run["parts"].is_array();
+    if !run["cycles"].is_u64() || !whole {
         return Err(damaged("it is not a report of this pimc"));
     }
     let html = args.dir.join("report.html");
-    let said = text_of(&report) + &format!("the whole report: {}\n", html.display());
+    let text = if form { form_text(&report) } else { text_of(&report) };
+    let said = text + &format!("the whole report: {}\n", html.display());
     Ok(Outcome::done(said, json!({ "html": html, "report": report })))
 }
 
@@ -86,7 +91,87 @@ fn text_of(report: &Value) -> String {
             text += &format!("  {}\n", words.as_str().unwrap_or(""));
         }
     }
+    text + &paper_form(&report["paper_form"]) + "\n"
+}
+
+/// A list of the report.
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// The report of a mapping that ends at the schedule.
+fn form_text(report: &Value) -> String {
+    let (run, mapping) = (&report["run"], &report["mapping"]);
+    let word = |value: &Value| value.as_str().unwrap_or("").to_string();
+    let mut text = format!(
+        "{} on {}: attention indirect, gather {}; it ends at the {ENDS_AT}, there is no hardware\n\
+         {} clocks ({:.1} us) for {} tokens: {} activates, {} column reads, {} writes, {} refreshes\n\
+         {} lookups of keys and {} of values a bank; {} bytes over a pseudo-channel's bus\n\nassumed:\n",
+        word(&report["model"]),
+        word(&report["target"]["name"]),
+        word(&mapping["gather"]),
+        run["cycles"],
+        number(&run["microseconds"]),
+        run["tokens"],
+        run["activates"],
+        run["reads"],
+        run["writes"],
+        run["refreshes"],
+        run["key_lookups"],
+        run["value_lookups"],
+        run["moved"]["total"],
+    );
+    for line in list(&mapping["assumed"]) {
+        text += &format!("  {}\n", word(line));
+    }
+    text += "\nwhere every clock went:\n";
+    for part in list(&run["parts"]) {
+        text += &format!("{:>10}  {}\n", part["cycles"].to_string(), word(&part["what"]));
+    }
+    let ours = &report["resident"];
+    match ours.is_object() {
+        true => {
+            let clocks = &ours["resident"]["cycles"];
+            let ratio = number(&ours["ratio"]);
+            text +=
+                &format!("\nthe resident mapping takes {clocks} clocks: {ratio:.2} times less\n");
+        }
+        false => {
+            let why = word(&report["resident_refused"]);
+            text += &format!("\nthe resident mapping does not fit the target: {why}\n");
+        }
+    }
     text + "\n"
+}
+
+/// The same step in the paper's form, beside ours.
+fn paper_form(part: &Value) -> String {
+    let mut text = String::new();
+    if let Some(why) = part["refused"].as_str() {
+        text += &format!("\nthe same step in the paper's form cannot be made: {why}\n");
+    }
+    for way in list(&part["ways"]) {
+        let gather = way["gather"].as_str().unwrap_or("");
+        for (what, both) in [("this step", &way["step"]), ("a full cache", &way["full"])] {
+            if both.is_object() {
+                text += &format!(
+                    "\nthe paper's form, gather {gather}, {what} of {} tokens: {} clocks, {:.2} times as many; {} \
+                     column accesses, {} bytes on a bus for {}",
+                    both["indirect"]["tokens"],
+                    both["indirect"]["cycles"],
+                    number(&both["ratio"]),
+                    number(&both["indirect"]["reads"]) + number(&both["indirect"]["writes"]),
+                    both["indirect"]["moved"]["total"],
+                    both["resident"]["moved"]["total"],
+                );
+            }
+        }
+    }
+    if text.is_empty() {
+        text
+    } else {
+        text + "\n"
+    }
 }
 
 /// One line of the table: clocks, as a multiple of the limit, and by cause.

@@ -5,6 +5,7 @@ mod common;
 mod compile;
 mod cosim;
 mod explore;
+mod form;
 mod outputs;
 mod quantize;
 mod readme;

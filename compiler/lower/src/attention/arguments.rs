@@ -113,6 +113,22 @@ pub enum StepError {
     },
 }
 
+/// Place of the token at `position` among the exact ones: the first ones, then the recent ones as a ring.
+pub(super) fn exact_index(cache: &CacheType, position: u32) -> u32 {
+    let (sink, recent) = (cache.sink as u32, cache.recent as u32);
+    if position < sink {
+        position
+    } else {
+        sink + (position - sink) % recent.max(1)
+    }
+}
+
+/// That place of a cache that holds `length` tokens, if the token is exact.
+pub(super) fn exact_at(cache: &CacheType, length: u32, position: u32) -> Option<u32> {
+    let exact = position < cache.sink as u32 || position + cache.recent as u32 >= length;
+    (position < length && exact).then(|| exact_index(cache, position))
+}
+
 /// The driver of a cache: how many tokens it holds, and which frame each page lies in. Pages are
 /// put into frames when their first token comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,19 +199,12 @@ impl Driver {
 
     /// Place of the token at `position` among the exact ones.
     fn exact_index(&self, position: u32) -> u32 {
-        let (sink, recent) = (self.cache.sink as u32, self.cache.recent as u32);
-        if position < sink {
-            position
-        } else {
-            sink + (position - sink) % recent.max(1)
-        }
+        exact_index(&self.cache, position)
     }
 
     /// The place where the token at `position` lies, if it is exact: its index among the places.
     pub fn exact_at(&self, position: u32) -> Option<u32> {
-        let (sink, recent) = (self.cache.sink as u32, self.cache.recent as u32);
-        let exact = position < sink || position + recent >= self.length;
-        (position < self.length && exact).then(|| self.exact_index(position))
+        exact_at(&self.cache, self.length, position)
     }
 
     /// Argument memory for a step that appends `count` tokens and lets query i see `limits[i]`.

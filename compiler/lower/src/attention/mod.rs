@@ -28,7 +28,7 @@ pub use merges::Merge;
 use crate::mapping::{self, softmax_table, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
-use crate::target::Target;
+use crate::target::{Attention, Target};
 use merges::merged_values;
 use pimc_ir::{softmax_tables, CacheId, CacheType, Code, Model, OpKind, ValueId};
 use pimc_rtl::attention::{AttentionShape, MergeShape};
@@ -153,6 +153,10 @@ struct Found {
 /// Lowers a function that begins with a cache.
 pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let mut fit = Fit::new(model, target);
+    if target.attention != Attention::Resident {
+        literal::no_hardware(&mut fit);
+        return Err(fit.refused());
+    }
     let Some(found) = find(model, &mut fit) else { return Err(fit.refused()) };
     let func = &model.module.func;
     let cache = model.module.caches[found.cache.0].ty;

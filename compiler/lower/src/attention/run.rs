@@ -1,6 +1,6 @@
 //! Running steps of a plan with a cache.
 
-use super::estimate::estimate;
+use super::estimate::{estimate, StepSize};
 use super::{CachePlan, Driver, StepError};
 use crate::commands::{expand_with, Expanded};
 use crate::interp::{Fault, Machine, Sink};
@@ -82,6 +82,12 @@ impl Plan {
     /// Clocks that the cost model expects of a run with these arguments.
     pub fn estimate_with(&self, args: &[u32]) -> u64 {
         let Some(cache) = &self.cache else { return self.estimate.cycles };
-        estimate(&self.target, &self.shape, cache, cache.size_of(args)).0.cycles
+        self.estimate_of(cache.size_of(args))
+    }
+
+    /// Clocks that the cost model expects of a step on the plan's cache.
+    pub fn estimate_of(&self, size: StepSize) -> u64 {
+        let Some(cache) = &self.cache else { return self.estimate.cycles };
+        estimate(&self.target, &self.shape, cache, size).0.cycles
     }
 }

@@ -40,6 +40,18 @@ pub fn write_timed(
     target: &Target,
     to: &mut dyn Write,
 ) -> io::Result<()> {
+    write_head(target, to)?;
+    for item in items {
+        match item.map_err(io::Error::other)? {
+            Expanded::Command(t) => write_command(&t, to)?,
+            Expanded::End { cycle } => write_end(cycle, to)?,
+        }
+    }
+    Ok(())
+}
+
+/// The lines before the first command.
+pub(crate) fn write_head(target: &Target, to: &mut dyn Write) -> io::Result<()> {
     let tck = target.timing.tck_ps;
     writeln!(to, "# Command trace for target {}: every DRAM command of one run.", target.name)?;
     writeln!(
@@ -48,26 +60,25 @@ pub fn write_timed(
     )?;
     writeln!(to, "# one command a clock. bank, row, column: from 0; -1 is all, or none.")?;
     writeln!(to, "# command: ACT RD WR PRE REF RFM, of bank -1 all banks at once.")?;
-    writeln!(to, "{COLUMNS}")?;
-    for item in items {
-        let t = match item.map_err(io::Error::other)? {
-            Expanded::Command(t) => t,
-            Expanded::End { cycle } => {
-                writeln!(to, "{END} {cycle}")?;
-                continue;
-            }
-        };
-        let bank = t.bank.map_or(-1, i64::from);
-        let (row, col) = match t.command {
-            Command::Act { row } => (i64::from(row), -1),
-            Command::Read { row, col } | Command::Write { row, col } => {
-                (i64::from(row), i64::from(col))
-            }
-            Command::Pre | Command::Ref | Command::Rfm => (-1, -1),
-        };
-        writeln!(to, "{},{},{bank},{row},{col}", t.cycle, t.command.name())?;
-    }
-    Ok(())
+    writeln!(to, "{COLUMNS}")
+}
+
+/// The line of a command.
+pub(crate) fn write_command(t: &Timed, to: &mut dyn Write) -> io::Result<()> {
+    let bank = t.bank.map_or(-1, i64::from);
+    let (row, col) = match t.command {
+        Command::Act { row } => (i64::from(row), -1),
+        Command::Read { row, col } | Command::Write { row, col } => {
+            (i64::from(row), i64::from(col))
+        }
+        Command::Pre | Command::Ref | Command::Rfm => (-1, -1),
+    };
+    writeln!(to, "{},{},{bank},{row},{col}", t.cycle, t.command.name())
+}
+
+/// The line of the end.
+pub(crate) fn write_end(cycle: u64, to: &mut dyn Write) -> io::Result<()> {
+    writeln!(to, "{END} {cycle}")
 }
 
 /// A trace that was read.

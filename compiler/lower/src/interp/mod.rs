@@ -11,7 +11,7 @@ mod blocks;
 mod buffer;
 mod collect;
 mod merge;
-mod softmax;
+pub(crate) mod softmax;
 
 use crate::commands::Command;
 use crate::images::{Banks, Column};

@@ -110,7 +110,7 @@ impl Softmax {
         let scores = self.scores[usize::from(exact)].get(block as usize);
         let scores = scores.ok_or("values of a block whose scores were not taken")?;
         let weight = |(i, score): (usize, &Option<i64>)| match (score, self.max[i % rows]) {
-            (Some(score), Some(max)) => self.weight(max - score),
+            (Some(score), Some(max)) => weight(&self.shape, max - score),
             _ => 0,
         };
         let weights: Vec<i64> = scores.iter().enumerate().map(weight).collect();
@@ -120,12 +120,6 @@ impl Softmax {
             }
         }
         Ok(weights)
-    }
-
-    /// 2^18 * 2^-y of the distance from the largest score.
-    fn weight(&self, distance: i64) -> i64 {
-        let (mul, shift) = (i128::from(self.shape.mul), self.shape.shift);
-        exp2_neg(&self.shape.exp_table, (i128::from(distance) * mul + half(shift)) >> shift)
     }
 
     /// The log-sum-exp of a row.
@@ -140,11 +134,22 @@ impl Softmax {
 
     /// A result: an output of a row over its sum.
     pub(super) fn divide(&self, row: usize, out: i64) -> i64 {
-        let Some(sum) = Sum::of(self.sum[row]) else { return 0 };
-        let result = sum.divide(&self.shape.reciprocal_table, out.into(), self.shape.frac);
-        let limit = 1i128 << (self.shape.result_bits - 1);
-        result.clamp(-limit, limit - 1) as i64
+        divide(&self.shape, self.sum[row], out)
     }
+}
+
+/// 2^18 * 2^-y of the distance from the largest score.
+pub(crate) fn weight(shape: &AttentionShape, distance: i64) -> i64 {
+    let (mul, shift) = (i128::from(shape.mul), shape.shift);
+    exp2_neg(&shape.exp_table, (i128::from(distance) * mul + half(shift)) >> shift)
+}
+
+/// An output over a sum of weights, 0 where there is none.
+pub(crate) fn divide(shape: &AttentionShape, sum: i64, out: i64) -> i64 {
+    let Some(sum) = Sum::of(sum) else { return 0 };
+    let result = sum.divide(&shape.reciprocal_table, out.into(), shape.frac);
+    let limit = 1i128 << (shape.result_bits - 1);
+    result.clamp(-limit, limit - 1) as i64
 }
 
 /// 2^18 * 2^-y.

@@ -1,9 +1,9 @@
 //! The report as one HTML file without any outside resource, for light and dark screens.
 
-use super::{roofline, tables, Report};
+use super::{form_page, roofline, tables, Report};
 use std::fmt::Write;
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#d9dee5;--card:#f6f8fa;--back:#fff}
 @media(prefers-color-scheme:dark){:root{--ink:#e3e8ee;--soft:#98a3b1;--line:#333c47;--card:#1b222b;--back:#12171d}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:1080px;margin:2rem auto;padding:0 1rem}
@@ -96,6 +96,9 @@ fn page(r: &Report, out: &mut String) -> std::fmt::Result {
     tables::widths(r, out)?;
     tables::memories(r, out)?;
     tables::area(r, out)?;
+    if let Some(part) = &r.paper_form {
+        form_page::section(part, out)?;
+    }
     writeln!(out, "</body>\n</html>")
 }
 

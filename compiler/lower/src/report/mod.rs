@@ -5,6 +5,8 @@
 mod activity;
 mod cycles;
 mod fit;
+mod form;
+mod form_page;
 mod html;
 mod limit;
 mod roofline;
@@ -16,6 +18,11 @@ mod trace;
 pub use cycles::{Cycles, Parts};
 pub(crate) use fit::grouped;
 pub use fit::MatvecPart;
+pub use form::{
+    BothPart, CausePart, FormReport, FormRun, GatherPart, MappingPart, MovedPart, PaperPart,
+    ResidentStep,
+};
+pub use form_page::form_html;
 pub use html::html;
 use limit::op_limits;
 pub use limit::{of_limit, physical_limit, stream_limit};
@@ -25,6 +32,7 @@ pub use trace::write_trace;
 use crate::assembly::one_line;
 use crate::estimate::Estimate;
 use crate::plan::Plan;
+use crate::target::Target;
 use activity::Activity;
 use pimc_ir::Model;
 use serde::Serialize;
@@ -56,6 +64,8 @@ pub struct Report {
     pub memories: Vec<MemoryPart>,
     /// The area proxy.
     pub area: AreaPart,
+    /// Of a function on a cache: the same step in the paper's form.
+    pub paper_form: Option<PaperPart>,
     #[serde(skip)]
     timeline: Timeline,
 }
@@ -155,20 +165,29 @@ impl Report {
         Report {
             format_version: FORMAT_VERSION,
             model: model.file_name.clone(),
-            target: target(plan),
+            target: target(&plan.target),
             run: run(plan, &activity, &cycles),
             ops: ops(plan, model, &cycles),
             weights: weights(plan, model),
             widths: widths(plan, model),
             memories: memories(plan),
             area: AreaPart::new(plan),
+            paper_form: PaperPart::new(plan, model, column_accesses(&activity)),
             timeline: Timeline::new(plan, &activity),
         }
     }
 }
 
-fn target(plan: &Plan) -> TargetPart {
-    let (t, limits) = (&plan.target, plan.target.limits());
+impl RunPart {
+    /// One run of a plan's program.
+    pub fn of(plan: &Plan) -> RunPart {
+        let activity = Activity::of(plan);
+        run(plan, &activity, &Cycles::of(plan, &activity))
+    }
+}
+
+fn target(t: &Target) -> TargetPart {
+    let limits = t.limits();
     TargetPart {
         name: t.name.clone(),
         channels: t.channels,
@@ -178,6 +197,15 @@ fn target(plan: &Plan) -> TargetPart {
         after_rows_gb_s: limits.after_rows,
         after_refresh_gb_s: limits.after_refresh,
     }
+}
+
+fn column_accesses(activity: &Activity) -> u64 {
+    activity.rows.iter().map(|r| r.columns).sum()
+}
+
+/// All-bank column accesses of a plan.
+fn accesses(plan: &Plan) -> u64 {
+    column_accesses(&Activity::of(plan))
 }
 
 fn run(plan: &Plan, activity: &Activity, cycles: &Cycles) -> RunPart {

@@ -10,6 +10,7 @@ mod read;
 pub use extra::Extra;
 pub use limits::Limits;
 
+use crate::attention::literal::Gather;
 use crate::mapping::Split;
 use itertools::Itertools;
 use pimc_ir::{Code, Diagnostics, Model};
@@ -61,6 +62,17 @@ pub struct Target {
     /// Which dimension of a matrix goes over the banks, where its format allows both; none leaves
     /// it to the cost model.
     pub split: Option<Split>,
+    /// How attention on a cache is mapped.
+    pub attention: Attention,
+}
+
+/// How attention on a cache is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// Tables are in the units' memories, and codes stream by: the mapping that there is hardware for.
+    Resident,
+    /// The form of AQPIM: tables in DRAM rows, a column access a lookup. It ends at the schedule.
+    Indirect(Gather),
 }
 
 /// Timing rules of the DRAM, in clocks unless said otherwise.

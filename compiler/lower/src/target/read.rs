@@ -2,7 +2,8 @@
 //! of the wrong type or senseless.
 
 use super::extra::{self, Extra};
-use super::{beat_bits, Target, Timing, BEAT_BITS};
+use super::{beat_bits, Attention, Target, Timing, BEAT_BITS};
+use crate::attention::literal::Gather;
 use crate::diag::{error, list};
 use crate::mapping::Split;
 use itertools::Itertools;
@@ -28,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// Every value of a target: section (empty for the top), key, what it may be, what it says.
-const VALUES: [(&str, &str, Kind, &str); 24] = [
+const VALUES: [(&str, &str, Kind, &str); 26] = [
     ("", "name", Kind::Text, "the target's name"),
     ("stack", "channels", int(1, 64), "pseudo-channels that run one program in lock step"),
     ("pseudo_channel", "banks", int(2, 64), "banks that work in lock step"),
@@ -53,10 +54,18 @@ const VALUES: [(&str, &str, Kind, &str); 24] = [
     ("buffer", "vector_bytes", int(1, 1 << 32), "vector memory of the buffer unit"),
     ("sequencer", "program_words", int(16, 1 << 24), "words of program memory"),
     ("mapping", "split", Kind::Word(&SPLITS), "which dimension of a matrix goes over the banks"),
+    ("mapping", "attention", Kind::Word(&ATTENTIONS), "how attention on a cache is mapped"),
+    ("mapping", "gather", Kind::Word(&GATHERS), "how indirect attention looks values up"),
 ];
 
 /// What `split` may be: by cost, or one way where the format allows both.
 const SPLITS: [&str; 3] = ["auto", "rows", "inputs"];
+
+/// What `attention` may be: tables in the units' memories, or in DRAM rows.
+const ATTENTIONS: [&str; 2] = ["resident", "indirect"];
+
+/// What `gather` may be: a lookup for a centroid, or one for each of its elements.
+const GATHERS: [&str; 2] = ["centroid", "element"];
 
 pub(super) const fn int(min: u64, max: u64) -> Kind {
     Kind::Int { min, max }
@@ -145,7 +154,20 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
             Some("inputs") => Some(Split::Inputs),
             _ => None,
         },
+        attention: attention(&values),
     })
+}
+
+fn attention(values: &Values) -> Attention {
+    let word = |key| values.texts.get(&("mapping", key)).map(String::as_str);
+    let gather = match word("gather") {
+        Some("element") => Gather::Element,
+        _ => Gather::Centroid,
+    };
+    match word("attention") {
+        Some("indirect") => Attention::Indirect(gather),
+        _ => Attention::Resident,
+    }
 }
 
 /// The text with a value of it changed, or added where it is not given; `value` as TOML writes it.

@@ -8,22 +8,29 @@
 //! | `model/` | the module and its tensor files, under their own names |
 //! | `map.json`, `report.json`, `report.html` | where everything comes from, and what it costs |
 //! | `manifest.json` | the checksum of every input and output |
+//!
+//! A mapping that ends at the schedule has no `rtl/`, no program, no map and no trace for viewers: see
+//! [`emit_any`] and `form.rs`.
 
+mod form;
 mod layout;
 mod map;
 mod read;
 mod rtl;
 mod write;
 
-pub use read::{read_tree, FileBanks, TreeFiles};
+pub(crate) use form::gather_name;
+pub use form::{ENDS_AT, LEVELS, WHY};
+pub use read::{read_any, read_tree, FileBanks, FormFiles, ReadTree, TreeFiles};
 pub use rtl::{provenance, unit_ops};
 pub use write::write_tree;
 
 use crate::diag::error;
 use crate::hex;
 use crate::images::Images;
-use crate::plan::Plan;
+use crate::plan::{Lowered, Plan};
 use crate::report::{html, write_trace, Report};
+use crate::target::Target;
 use crate::{assembly, commands};
 use pimc_ir::checksum::sha256;
 use pimc_ir::{Code, Diagnostics, Model, Span, Stamp};
@@ -34,6 +41,9 @@ use std::sync::Arc;
 
 /// The version of `manifest.json`, `map.json` and `mem/layout.json`.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// Where the target is kept.
+const SCHEDULE_TARGET: &str = "schedule/target.toml";
 
 /// Writes a file's bytes.
 pub type Writer<'a> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync + 'a>;
@@ -105,6 +115,19 @@ pub struct OutputTree<'a> {
     pub model: String,
     /// Files of hardware, in dependency order.
     pub rtl: Vec<String>,
+    /// What the manifest says of a mapping that ends before hardware.
+    pub mapping: Option<serde_json::Value>,
+}
+
+/// Everything that a lowered model writes.
+///
+/// # Errors
+/// As [`emit`].
+pub fn emit_any<'a>(lowered: &'a Lowered, model: &'a Model) -> Result<OutputTree<'a>, Diagnostics> {
+    match lowered {
+        Lowered::Hardware(plan) => emit(plan, model),
+        Lowered::Form(plan) => form::emit(plan, model),
+    }
 }
 
 /// Everything that a plan of that model writes.
@@ -136,7 +159,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
         })),
     );
     put("schedule/trace.json", Contents::Stream(Box::new(move |to| write_trace(plan, model, to))));
-    put("schedule/target.toml", Contents::Text(plan.target.source.clone()));
+    put(SCHEDULE_TARGET, Contents::Text(plan.target.source.clone()));
     let images = Arc::new(Images::new(model, plan));
     for bank in 0..plan.target.units() {
         let (images, streams) = (images.clone(), images.streams());
@@ -150,6 +173,24 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
     put("report.json", Contents::Text(text.unwrap_or_default()));
     put("report.html", Contents::Text(html(&report)));
 
+    let (module, inputs) = put_model(model, &plan.target, &mut put)?;
+    Ok(OutputTree {
+        files,
+        inputs,
+        options: vec![("target".to_string(), plan.target.name.clone())],
+        model: module,
+        rtl: names,
+        mapping: None,
+    })
+}
+
+/// The module and its tensor files, under their own names: the module's path, and all inputs, of which the
+/// target is the last.
+fn put_model<'a>(
+    model: &'a Model,
+    target: &Target,
+    put: &mut dyn FnMut(&str, Contents<'a>),
+) -> Result<(String, Vec<(String, String)>), Diagnostics> {
     let places = model_places(model)?;
     put(&places.module, Contents::Text(model.source.clone()));
     let mut inputs = vec![(model.file_name.clone(), sha256(model.source.as_bytes()))];
@@ -162,14 +203,8 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
         };
         put(&path, contents);
     }
-    inputs.push(("target".to_string(), sha256(plan.target.source.as_bytes())));
-    Ok(OutputTree {
-        files,
-        inputs,
-        options: vec![("target".to_string(), plan.target.name.clone())],
-        model: places.module,
-        rtl: names,
-    })
+    inputs.push(("target".to_string(), sha256(target.source.as_bytes())));
+    Ok((places.module, inputs))
 }
 
 /// The first line of a bank's file.

@@ -1,11 +1,13 @@
 //! Reading a tree back: the model and target that it was made from, and what its files really hold.
 
 use super::{bank_path, write, FORMAT_VERSION};
+use crate::attention::literal::FormPlan;
+use crate::commands::{read_csv, Trace};
 use crate::diag::error;
 use crate::hex;
 use crate::images::{Banks, Column};
 use crate::interp::{Fault, Machine};
-use crate::plan::{lower, Plan};
+use crate::plan::{lower, lower_any, Lowered, Plan};
 use crate::target::Target;
 use pimc_ir::{Code, Diagnostics, Model};
 use pimc_rtl::isa::Instr;
@@ -82,12 +84,43 @@ fn text(path: &Path) -> Result<String, Diagnostics> {
     String::from_utf8(bytes).map_err(|_| damaged(path, "not text"))
 }
 
-/// Reads the tree in the folder `dir`.
-///
-/// # Errors
-/// P0703 when it is no tree or a file is missing; P0701 and P0702 for a program or image that says
-/// nothing; what is wrong with the model or the target.
-pub fn read_tree(dir: &Path) -> Result<TreeFiles, Diagnostics> {
+/// A tree of a mapping that ends at the schedule.
+#[derive(Debug)]
+pub struct FormFiles {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The model in `model/`.
+    pub model: Model,
+    /// Its plan for the target in `schedule/target.toml`, made anew.
+    pub plan: FormPlan,
+    /// The commands of `schedule/commands.csv`.
+    pub commands: Trace,
+    /// The banks of `mem/bank_*.hex`.
+    pub banks: FileBanks,
+    /// Files that are not what the manifest says, or are missing, in order.
+    pub changed: Vec<String>,
+}
+
+/// A tree of either kind.
+#[derive(Debug)]
+pub enum ReadTree {
+    /// Of hardware.
+    Hardware(Box<TreeFiles>),
+    /// Of a mapping that ends at the schedule.
+    Form(Box<FormFiles>),
+}
+
+/// What every tree has.
+struct Opened {
+    model: Model,
+    target: Target,
+    /// None where the manifest lists no hardware.
+    rtl: Option<Vec<String>>,
+    changed: Vec<String>,
+}
+
+/// Reads the manifest, the model and the target of the tree in the folder `dir`.
+fn open(dir: &Path) -> Result<Opened, Diagnostics> {
     let path = dir.join("manifest.json");
     let manifest: Value = serde_json::from_str(&text(&path)?).map_err(|e| damaged(&path, e))?;
     let outputs = manifest["outputs"].as_object().filter(|_| manifest["tool"] == "pimc");
@@ -114,11 +147,46 @@ pub fn read_tree(dir: &Path) -> Result<TreeFiles, Diagnostics> {
     let model = pimc_ir::load(&dir.join(module))?;
     let target_path = dir.join("schedule/target.toml");
     let target = Target::from_toml("schedule/target.toml", &text(&target_path)?)?;
-    let plan = lower(&model, &target)?;
+    Ok(Opened { model, target, rtl, changed })
+}
+
+/// Reads the tree of hardware in the folder `dir`.
+///
+/// # Errors
+/// P0703 when it is no tree or a file is missing; P0701 and P0702 for a program or image that says
+/// nothing; what is wrong with the model or the target; P0607 where there is no hardware.
+pub fn read_tree(dir: &Path) -> Result<TreeFiles, Diagnostics> {
+    let opened = open(dir)?;
+    let plan = lower(&opened.model, &opened.target)?;
+    hardware(dir, opened, plan)
+}
+
+/// Reads the tree in the folder `dir`, of whichever kind.
+///
+/// # Errors
+/// As [`read_tree`]; P0706 for commands that are none.
+pub fn read_any(dir: &Path) -> Result<ReadTree, Diagnostics> {
+    let opened = open(dir)?;
+    match lower_any(&opened.model, &opened.target)? {
+        Lowered::Hardware(plan) => Ok(ReadTree::Hardware(Box::new(hardware(dir, opened, *plan)?))),
+        Lowered::Form(plan) => {
+            let name = "schedule/commands.csv";
+            let commands = read_csv(name, &text(&dir.join(name))?)?;
+            let banks = read_banks(dir, &plan.target, plan.layout.rows() as u32)?;
+            let Opened { model, changed, .. } = opened;
+            let dir = dir.to_path_buf();
+            let files = FormFiles { dir, model, plan: *plan, commands, banks, changed };
+            Ok(ReadTree::Form(Box::new(files)))
+        }
+    }
+}
+
+fn hardware(dir: &Path, opened: Opened, plan: Plan) -> Result<TreeFiles, Diagnostics> {
+    let Opened { model, rtl, changed, .. } = opened;
     let program = read_program(dir, &plan)?;
-    let banks = read_banks(dir, &plan)?;
+    let banks = read_banks(dir, &plan.target, plan.dram_rows)?;
     let constants = read_constants(dir, &plan)?;
-    let rtl = rtl.ok_or_else(|| damaged(&path, "lists no hardware"))?;
+    let rtl = rtl.ok_or_else(|| damaged(&dir.join("manifest.json"), "lists no hardware"))?;
     Ok(TreeFiles { dir: dir.to_path_buf(), model, plan, program, banks, constants, rtl, changed })
 }
 
@@ -137,9 +205,9 @@ fn read_program(dir: &Path, plan: &Plan) -> Result<Vec<Instr>, Diagnostics> {
     })
 }
 
-fn read_banks(dir: &Path, plan: &Plan) -> Result<FileBanks, Diagnostics> {
-    let count = plan.dram_rows as usize * plan.target.columns as usize;
-    let banks: Vec<Result<Vec<Column>, Diagnostics>> = (0..plan.target.units())
+fn read_banks(dir: &Path, target: &Target, rows: u32) -> Result<FileBanks, Diagnostics> {
+    let count = rows as usize * target.columns as usize;
+    let banks: Vec<Result<Vec<Column>, Diagnostics>> = (0..target.units())
         .into_par_iter()
         .map(|bank| {
             let name = bank_path(bank);
@@ -148,7 +216,7 @@ fn read_banks(dir: &Path, plan: &Plan) -> Result<FileBanks, Diagnostics> {
         .collect();
     // Of several that are wrong, the first.
     let banks = banks.into_iter().collect::<Result<_, _>>()?;
-    Ok(FileBanks { columns: plan.target.columns, banks })
+    Ok(FileBanks { columns: target.columns, banks })
 }
 
 fn read_constants(dir: &Path, plan: &Plan) -> Result<Vec<(u32, i64)>, Diagnostics> {

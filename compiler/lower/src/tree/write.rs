@@ -187,7 +187,7 @@ fn write_files(tree: &OutputTree<'_>, dir: &Path) -> Result<Value, Diagnostics> 
     let named = |list: &[(String, String)]| -> Map<String, Value> {
         list.iter().map(|(name, value)| (name.clone(), json!(value))).collect()
     };
-    let manifest = json!({
+    let mut manifest = json!({
         "format_version": FORMAT_VERSION,
         "tool": "pimc",
         "version": env!("CARGO_PKG_VERSION"),
@@ -197,6 +197,9 @@ fn write_files(tree: &OutputTree<'_>, dir: &Path) -> Result<Value, Diagnostics> 
         "inputs": named(&tree.inputs),
         "outputs": outputs,
     });
+    if let (Some(all), Some(mapping)) = (manifest.as_object_mut(), &tree.mapping) {
+        all.insert("mapping".into(), mapping.clone());
+    }
     let path = dir.join("manifest.json");
     fs::write(&path, json_text(&manifest)).map_err(|e| failed(&path, "written", &e))?;
     Ok(manifest)

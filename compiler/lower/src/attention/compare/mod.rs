@@ -9,6 +9,7 @@ mod step;
 pub use cluster::{Batched, Clustering};
 pub use page::page;
 pub use published::{attacc, AttAcc, ATTACC, PAPER_SPEEDUP};
+pub(crate) use step::bytes as moved;
 pub use step::{measure, Bytes, Measured, Part};
 
 use crate::legality::Violation;

@@ -93,7 +93,7 @@ pub fn measure(
         table_bytes = (words * entry * u64::from(l.lanes)).div_ceil(8);
         let of = |mode| interval(mode, a, &target);
         intervals = [AttentionMode::Scores, AttentionMode::Buckets].map(of);
-        moved = bytes(&target, a, l, compressed, append);
+        moved = bytes(&target, a, l, compressed, append.into());
         stored = stored_bytes(&target, l, compressed);
     }
     let (cycles, estimate) = (plan.cycles, plan.estimate.cycles);
@@ -135,14 +135,14 @@ pub(super) fn parts(plan: &Plan) -> Result<(Vec<Part>, u64), CompareError> {
     Ok((parts, plan.cycles - clocks))
 }
 
-/// What a step moves over a pseudo-channel's bus; the words that it is counted in are those for which
+/// What a step on one key/value head moves over a pseudo-channel's bus; the words that it is counted in are those for which
 /// `bus::interval` leaves room.
-fn bytes(
+pub(crate) fn bytes(
     target: &Target,
     a: &AttentionShape,
     l: &CacheLayout,
     compressed: u64,
-    append: bool,
+    appended: u32,
 ) -> Bytes {
     let rows = u64::from(a.rows());
     // Token groups of a pseudo-channel, and tokens of one of them, padding included.
@@ -156,7 +156,7 @@ fn bytes(
     // Weights of a block come once for every slice of it.
     let probabilities = bits(tokens * u64::from(a.slices), PROB_BITS);
     Bytes {
-        inputs: dim * rows + if append { 2 * dim } else { 0 },
+        inputs: dim * (rows + 2 * u64::from(appended)),
         scores: bits(tokens, a.score_bits()),
         probabilities,
         results: bits(

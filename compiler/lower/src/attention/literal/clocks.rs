@@ -1,12 +1,14 @@
 //! Commands as soon as the DRAM's rules and the bus allow, and where the clocks go.
 
-use super::{Cause, LiteralStep, Moved};
+use super::{Cause, Follow, LiteralStep, Moved, Work};
 use crate::commands::{Command, Timed};
 use crate::target::Target;
 
 /// Commands being issued.
 pub(super) struct Clocks<'a> {
     target: &'a Target,
+    follow: &'a mut dyn Follow,
+    issued: usize,
     step: LiteralStep,
     /// The first clock at which the command bus is free, and at which a command may come.
     now: u64,
@@ -28,11 +30,11 @@ pub(super) struct Clocks<'a> {
 
 impl<'a> Clocks<'a> {
     /// A step that begins with its refresh.
-    pub(super) fn new(target: &'a Target) -> Clocks<'a> {
+    pub(super) fn new(target: &'a Target, follow: &'a mut dyn Follow) -> Clocks<'a> {
         let step = LiteralStep {
             commands: Vec::new(),
             cycles: 0,
-            causes: [0; 10],
+            causes: [0; Cause::ALL.len()],
             lookups: [0; 2],
             code_columns: 0,
             moved: Moved::default(),
@@ -40,6 +42,8 @@ impl<'a> Clocks<'a> {
         };
         let mut c = Clocks {
             target,
+            follow,
+            issued: 0,
             step,
             now: 0,
             act: 0,
@@ -71,16 +75,22 @@ impl<'a> Clocks<'a> {
         *of(&mut self.step.moved) += bytes;
     }
 
-    fn issue(&mut self, command: Command, at: u64) {
-        let instr = self.step.commands.len();
-        self.step.commands.push(Timed { cycle: at, command, bank: None, instr });
+    fn issue(&mut self, command: Command, at: u64, work: Option<Work>) {
+        let timed = Timed { cycle: at, command, bank: None, instr: self.issued };
+        self.issued += 1;
+        self.follow.command(timed, work);
         self.now = at + 1;
+    }
+
+    /// What the buffer die does here.
+    pub(super) fn between(&mut self, work: Work) {
+        self.follow.between(work);
     }
 
     fn refresh(&mut self) {
         let at = self.now.max(self.refresh);
         let t = &self.target.timing;
-        self.issue(Command::Ref, at);
+        self.issue(Command::Ref, at, None);
         self.count(Cause::Refresh, t.rfc.into());
         self.now = at + u64::from(t.rfc);
         self.deadline = at + u64::from(t.refi);
@@ -90,7 +100,7 @@ impl<'a> Clocks<'a> {
     fn close(&mut self) {
         if self.open.take().is_some() {
             let at = self.now.max(self.pre);
-            self.issue(Command::Pre, at);
+            self.issue(Command::Pre, at, None);
             let closed = at + u64::from(self.target.timing.rp);
             self.act = self.act.max(closed);
             self.refresh = self.refresh.max(closed);
@@ -100,7 +110,7 @@ impl<'a> Clocks<'a> {
     fn activate(&mut self, row: u32) {
         let at = self.now.max(self.act);
         let t = &self.target.timing;
-        self.issue(Command::Act { row }, at);
+        self.issue(Command::Act { row }, at, None);
         let gap = u64::from(t.all_bank_activate_gap(self.target.banks)).max(u64::from(t.rc));
         self.act = at + gap;
         self.refresh = self.refresh.max(at + u64::from(t.rc));
@@ -151,13 +161,13 @@ impl<'a> Clocks<'a> {
         }
     }
 
-    /// Reads a column; `bytes` go over the bus with it.
-    pub(super) fn read(&mut self, cause: Cause, row: u32, col: u32, bytes: u64) {
+    /// Reads the column at (row, col) for `work`; `bytes` go over the bus with it.
+    pub(super) fn read(&mut self, cause: Cause, (row, col): (u32, u32), bytes: u64, work: Work) {
         let at = self.ready(row, false);
         // What the bus alone is waited for.
         let waited = at - at.min(self.now.max(self.read));
         self.count(Cause::Bus, waited);
-        self.issue(Command::Read { row, col }, at);
+        self.issue(Command::Read { row, col }, at, Some(work));
         let t = &self.target.timing;
         self.read = at + u64::from(t.ccd);
         self.column = self.read;
@@ -177,10 +187,10 @@ impl<'a> Clocks<'a> {
         }
     }
 
-    /// Writes a column.
-    pub(super) fn write(&mut self, cause: Cause, row: u32, col: u32) {
+    /// Writes the column at (row, col) with what `work` says.
+    pub(super) fn write(&mut self, cause: Cause, (row, col): (u32, u32), work: Work) {
         let at = self.ready(row, true);
-        self.issue(Command::Write { row, col }, at);
+        self.issue(Command::Write { row, col }, at, Some(work));
         let t = &self.target.timing;
         let or = |value: Option<u32>| value.unwrap_or_default();
         let e = &t.extra;
@@ -219,11 +229,11 @@ impl<'a> Clocks<'a> {
         self.wait(Cause::Softmax, arrived + clocks);
     }
 
-    /// The last data are in the units.
-    pub(super) fn drain(&mut self) {
+    /// The last data are in the units, or on the buffer die.
+    pub(super) fn drain(&mut self, cause: Cause) {
         self.close();
         let arrived = self.arrived();
-        self.wait(Cause::Ends, arrived);
+        self.wait(cause, arrived);
     }
 
     /// When the data of the last column are through the bus.
