@@ -185,6 +185,7 @@ pub fn attention(
         result_bits: 16,
         exp_table: table(262144.0, &|x| (-x).exp2()),
         reciprocal_table: table(65536.0, &|x| 1.0 / (1.0 + x)),
+        cluster: None,
     }
 }
 

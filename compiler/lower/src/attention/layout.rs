@@ -226,5 +226,6 @@ pub(crate) fn units(cache: &CacheType, queries: u32, target: &Target) -> Attenti
         result_bits: 8,
         exp_table: Vec::new(),
         reciprocal_table: Vec::new(),
+        cluster: None,
     }
 }

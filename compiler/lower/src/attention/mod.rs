@@ -22,6 +22,7 @@ pub use contents::ReadColumn;
 pub use estimate::StepSize;
 pub(crate) use images::CacheImages;
 pub use layout::{CacheLayout, Place};
+pub use run::{HostColumn, Launch};
 
 use crate::mapping::{self, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
