@@ -222,7 +222,7 @@ fn shapes() -> Vec<ChannelShape> {
     let mut shapes = vec![
         cache(2, (2, 4, 16), window, 64, (1, 18)),
         cache(2, (8, 4, 30), window, 64, (8, 18)),
-        cache(4, (2, 4, 512), window, 64, (2, 18)),
+        cache(4, (2, 4, 96), window, 64, (2, 18)),
         cache(4, (1, 2, 30), window, 64, (16, 31)),
         cache(4, (2, 8, 5), window, 64, (4, 2)),
         cache(2, (4, 1, 20), window, 64, (8, 1)),
