@@ -1,8 +1,10 @@
-//! Attention cluster: the encoders of a bank whose tokens are clustered, and the means of their tokens.
+//! Attention cluster: what is taken out of columns and put into them where tokens are clustered, the
+//! encoders, and the means of what they encode.
 
-use crate::attention::{AttentionMode, AttentionParam, AttentionShape};
+use crate::attention::{AttentionMode, AttentionParam, AttentionShape, ARG_BITS};
 use crate::attention_encode::AttentionEncode;
 use crate::attention_means::AttentionMeans;
+use crate::attention_place::AttentionPlace;
 use crate::hdl::prelude::*;
 use crate::shape::{index_bits, ChannelShape, StreamMode};
 
@@ -22,19 +24,10 @@ pub struct AttentionCluster {
     pub param_we: Signal<In, Bit>,
     /// Which: an index of [`AttentionParam`].
     pub param_index: Wire<In>,
-    /// As many bits of its value as count here.
+    /// Its value.
     pub param_value: Wire<In>,
-
-    /// The encoders take sub-vectors; several where a column has more than a beat of them.
-    pub capture: Vec<Signal<In, Bit>>,
-    /// Of this slice; only when there are two or more.
-    pub capture_slice: Vec<Wire<In>>,
-    /// The sub-vectors, as many as are taken of a beat.
-    pub captured: Vec<Wire<In>>,
-    /// Encoder 0 takes `token`; only where tokens are encoded at once.
-    pub take: Vec<Signal<In, Bit>>,
-    /// Sub-vectors of every slice.
-    pub token: Vec<Wire<In>>,
+    /// The bank's token group; only when there are two or more.
+    pub group: Vec<Wire<In>>,
 
     /// A column is there; only where some have fewer beats that are used, as what follows.
     pub col_valid: Vec<Signal<In, Bit>>,
@@ -49,33 +42,41 @@ pub struct AttentionCluster {
     /// Its word of the tables.
     pub word_at: Wire<In>,
 
-    /// A beat of the codebook is on its second clock.
-    pub valid: Signal<In, Bit>,
-    /// It is the first of its slice.
-    pub first: Signal<In, Bit>,
-    /// It is the last of its slice; only where that is padded.
-    pub tail: Vec<Signal<In, Bit>>,
-    /// Its place in its slice's codebook; only when that has two beats or more.
-    pub place: Vec<Wire<In>>,
+    /// The beat that is on its second clock.
+    pub word: Wire<In>,
+    /// Its place in the column.
+    pub beat: Wire<In>,
     /// Its slice; only when there are two or more.
     pub slice: Vec<Wire<In>>,
-    /// The beat.
-    pub word: Wire<In>,
+    /// It is of a codebook that passes.
+    pub encode_valid: Signal<In, Bit>,
+    /// The first of its slice.
+    pub first: Signal<In, Bit>,
+    /// The last of its slice; only where that is padded.
+    pub tail: Vec<Signal<In, Bit>>,
+    /// Its place in its slice's codebook; only when that has two beats or more.
+    pub book_word: Vec<Wire<In>>,
+    /// Tokens are taken from it.
+    pub capture: Signal<In, Bit>,
+    /// A code is put into it.
+    pub put_code: Signal<In, Bit>,
+    /// A token is put into it; only where tokens are kept exact.
+    pub put_token: Vec<Signal<In, Bit>>,
+    /// The sub-vector of that token.
+    pub token: Vec<Wire<In>>,
 
-    /// The code of the chosen encoder in the slice.
-    pub code: Wire<Out>,
-    /// Its sub-vector.
-    pub x: Wire<Out>,
-    /// It is put into the beat that is on its second clock.
-    pub put: Signal<Out, Bit>,
-    /// That beat is kept, for means.
-    pub keep: Signal<Out, Bit>,
-    /// The lowest sub-vector of the column that was kept.
-    pub centroid: Wire<In>,
-    /// The column moves down by a sub-vector.
-    pub shift: Signal<Out, Bit>,
-    /// What comes in above.
-    pub mean: Wire<Out>,
+    /// Encoder 0 takes `new_token`; only where tokens are encoded at once.
+    pub take: Vec<Signal<In, Bit>>,
+    /// Sub-vectors of every slice.
+    pub new_token: Vec<Wire<In>>,
+
+    /// The sub-vectors that were captured in this clock; 0 unless the place is in this group. Only
+    /// where there are several groups.
+    pub x_out: Vec<Wire<Out>>,
+    /// `x_out` of all groups, one or another.
+    pub x_in: Vec<Wire<In>>,
+    /// The last column into which something was put.
+    pub column: Vec<Wire<Out>>,
 
     is_clear: Signal<Local, Bit>,
     is_accumulate: Signal<Local, Bit>,
@@ -84,6 +85,9 @@ pub struct AttentionCluster {
     put_e: Flop<Bit>,
     keep_e: Flop<Bit>,
     end_e: Flop<Bit>,
+    unused_value: Unused,
+    place: Inst<AttentionPlace>,
+    slice_f: Vec<Reg>,
     shown_slice: Vec<Wire<Local>>,
     encode: Vec<Inst<AttentionEncode>>,
     encoder: Vec<Reg>,
@@ -96,9 +100,16 @@ pub struct AttentionCluster {
     mode_accumulate: Const,
     mode_update: Const,
     mode_insert_centroid: Const,
+    param_place: Const,
     param_encoder: Const,
     param_weight: Const,
     taken: Const,
+    _beats: usize,
+    _groups: usize,
+    _exact: usize,
+    _x_ports: usize,
+    _takes_of_groups: usize,
+    _takes_alone: usize,
     _encoders: usize,
     _one_encoder: usize,
     _many_encoders: usize,
@@ -111,6 +122,10 @@ pub struct AttentionCluster {
     _book: usize,
     _tailed: usize,
     _apart: usize,
+    _lane_bits: u32,
+    _beat_bits: u32,
+    _group_bits: u32,
+    _vector_bits: u32,
     _encoder_bits: u32,
     _weight_bits: u32,
 }
@@ -130,20 +145,60 @@ impl Logic for AttentionCluster {
         self.put_e.d.next = self.busy.val() & self.is_insert.val();
         self.keep_e.d.next = self.busy.val() & self.updates.val();
         self.end_e.d.next = self.ends.val() & self.updates.val();
-        self.put.next = self.put_e.q.val();
-        self.keep.next = self.keep_e.q.val();
+
+        comment!("---- the place: captures and inserts ----");
+        self.unused_value.x.next = self.param_value.val();
+        self.place.clock.next = self.clock.val();
+        self.place.set.next =
+            self.param_we.val() & (self.param_index.val() == self.param_place.val());
+        self.place.set_lane.next = bit_cast(self.param_value.val(), self._lane_bits);
+        self.place.set_beat.next = bit_cast(self.param_value.val() >> 8, self._beat_bits);
+        for i in 0..self._groups {
+            self.place.set_group[i].next = bit_cast(self.param_value.val() >> 16, self._group_bits);
+            self.place.group[i].next = self.group[i].val();
+        }
+        self.place.word.next = self.word.val();
+        self.place.beat.next = self.beat.val();
+        self.place.take[0].next = self.capture.val();
+        self.place.put_code.next = self.put_code.val();
+        self.place.code.next = self.chosen_code.val();
+        for i in 0..self._exact {
+            self.place.put_token[i].next = self.put_token[i].val();
+            self.place.token[i].next = self.token[i].val();
+        }
+        self.place.put_centroid[0].next = self.put_e.q.val();
+        self.place.centroid[0].next = self.chosen_x.val();
+        self.place.keep[0].next = self.keep_e.q.val();
+        self.place.shift[0].next = self.means.shift.val();
+        self.place.shift_in[0].next = self.means.mean.val();
+        for b in 0..self._beats {
+            self.column[b].next = self.place.column[b].val();
+        }
+        for i in 0..self._x_ports {
+            self.x_out[i].next = self.place.taken[i].val();
+        }
 
         comment!("---- a codebook passes for all encoders ----");
         for e in 0..self._encoders {
             self.encode[e].clock.next = self.clock.val();
-            self.encode[e].valid.next = self.valid.val();
+            self.encode[e].valid.next = self.encode_valid.val();
             self.encode[e].first.next = self.first.val();
             self.encode[e].word.next = self.word.val();
         }
         for q in 0..self._takes {
             for j in 0..self.taken.val() {
-                self.encode[q * self.taken.val() + j].capture[0].next = self.capture[q].val();
-                self.encode[q * self.taken.val() + j].captured[0].next = self.captured[j].val();
+                self.encode[q * self.taken.val() + j].capture[0].next =
+                    self.place.taken_valid[q].val();
+            }
+        }
+        for q in 0..self._takes_of_groups {
+            for j in 0..self.taken.val() {
+                self.encode[q * self.taken.val() + j].captured[0].next = self.x_in[j].val();
+            }
+        }
+        for q in 0..self._takes_alone {
+            for j in 0..self.taken.val() {
+                self.encode[q * self.taken.val() + j].captured[0].next = self.place.taken[j].val();
             }
         }
         for i in 0..self._take {
@@ -154,7 +209,7 @@ impl Logic for AttentionCluster {
         }
         for e in 0..self._take_encoders {
             for s in 0..self._slices {
-                self.encode[e].token[s].next = self.token[s].val();
+                self.encode[e].token[s].next = self.new_token[s].val();
             }
         }
         for i in 0..self._padded {
@@ -164,17 +219,19 @@ impl Logic for AttentionCluster {
         }
         for i in 0..self._book {
             for e in 0..self._encoders {
-                self.encode[e].place[i].next = self.place[i].val();
+                self.encode[e].place[i].next = self.book_word[i].val();
             }
         }
         for i in 0..self._sliced {
+            self.slice_f[i].clock.next = self.clock.val();
+            self.slice_f[i].d.next = self.slice[i].val();
             // Of a token that is added the slices come without columns.
             self.shown_slice[i].next = self.slice[i].val();
             if self.means.shows[i].val() {
                 self.shown_slice[i].next = self.means.slice[i].val();
             }
             for e in 0..self._encoders {
-                self.encode[e].capture_slice[i].next = self.capture_slice[i].val();
+                self.encode[e].capture_slice[i].next = self.slice_f[i].q.val();
                 self.encode[e].slice[i].next = self.shown_slice[i].val();
             }
         }
@@ -193,8 +250,6 @@ impl Logic for AttentionCluster {
             self.chosen_code.next = self.encode[self.encoder[i].q.val().index()].code.val();
             self.chosen_x.next = self.encode[self.encoder[i].q.val().index()].shown[0].val();
         }
-        self.code.next = self.chosen_code.val();
-        self.x.next = self.chosen_x.val();
 
         comment!("---- the means of tokens ----");
         self.means.clock.next = self.clock.val();
@@ -216,15 +271,13 @@ impl Logic for AttentionCluster {
             self.means.col_beats[i].next = self.used_less_1[i].q.val();
         }
         self.means.start.next = self.end_e.q.val();
-        self.means.centroid.next = self.centroid.val();
-        self.shift.next = self.means.shift.val();
-        self.mean.next = self.means.mean.val();
+        self.means.centroid.next = bit_cast(self.place.column[0].val(), self._vector_bits);
     }
 }
 
 impl AttentionCluster {
-    /// For the units of a channel, where tokens are clustered; `taken` sub-vectors are taken of a beat.
-    pub fn new(p: &AttentionShape, channel: &ChannelShape, taken: usize) -> Option<Self> {
+    /// For the units of a channel, where tokens are clustered.
+    pub fn new(p: &AttentionShape, channel: &ChannelShape) -> Option<Self> {
         let cluster = p.cluster?;
         let modes = channel.bank.modes();
         let mode_bits = index_bits(modes.len() as u32);
@@ -234,38 +287,39 @@ impl AttentionCluster {
         };
         let param = |x: AttentionParam| Const::named(p.param_bits(), x.index() as usize);
         let encode = || AttentionEncode::new(p, channel.beat_bits);
-        let (one, means) = (encode(), AttentionMeans::new(p, channel)?);
+        let (place, one, means) =
+            (AttentionPlace::new(p, channel), encode(), AttentionMeans::new(p, channel)?);
         let encoders = cluster.encoders as usize;
+        let (taken, takes) = (place.taken.len(), place.taken_valid.len());
         let (encoder, vector) = (u(index_bits(cluster.encoders)), u(p.sub_bits()));
         let (slice, code) = (u(index_bits(p.slices)), u(p.code_bits()));
-        let (take, tailed) = (one.take.len(), means.col_beats.len());
-        let apart = tailed.max(one.slice.len());
-        let value = match encoders {
-            1 => cluster.weight_bits,
-            _ => cluster.weight_bits.max(encoder.width),
-        };
+        let (exact, groups) = (place.put_token.len(), place.group.len());
+        let (sliced, take, tailed) = (one.slice.len(), one.take.len(), means.col_beats.len());
+        let apart = tailed.max(sliced);
         Some(AttentionCluster {
             mode: Wire::new(u(mode_bits)),
             is_update: vec![Signal::default(); apart],
             param_index: Wire::new(u(p.param_bits())),
-            param_value: Wire::new(u(value)),
-            capture: vec![Signal::default(); encoders / taken],
-            capture_slice: one.capture_slice.clone(),
-            captured: vec![Wire::new(vector); taken],
-            take: one.take.clone(),
-            token: one.token.clone(),
+            param_value: Wire::new(u(ARG_BITS)),
+            group: place.group.clone(),
             col_valid: vec![Signal::default(); tailed],
             col_beats: means.col_beats.clone(),
             word_at: Wire::new(means.word_at.ty()),
-            tail: one.tail.clone(),
-            place: one.place.clone(),
+            word: Wire::new(place.word.ty()),
+            beat: Wire::new(place.beat.ty()),
             slice: one.slice.clone(),
-            word: Wire::new(u(channel.beat_bits)),
-            code: Wire::new(code),
-            x: Wire::new(vector),
-            centroid: Wire::new(vector),
-            mean: Wire::new(vector),
-            shown_slice: vec![Wire::new(slice); one.slice.len()],
+            tail: one.tail.clone(),
+            book_word: one.place.clone(),
+            put_token: place.put_token.clone(),
+            token: place.token.clone(),
+            take: one.take.clone(),
+            new_token: one.token.clone(),
+            x_out: vec![Wire::new(vector); groups * taken],
+            x_in: vec![Wire::new(vector); groups * taken],
+            column: place.column.clone(),
+            unused_value: Unused::new(ARG_BITS),
+            slice_f: vec![Reg::data(slice); sliced],
+            shown_slice: vec![Wire::new(slice); sliced],
             encoder: vec![Reg::new(encoder); (encoders > 1) as usize],
             chosen_code: Wire::new(code),
             chosen_x: Wire::new(vector),
@@ -274,23 +328,35 @@ impl AttentionCluster {
             mode_accumulate: mode(AttentionMode::Accumulate),
             mode_update: mode(AttentionMode::Update),
             mode_insert_centroid: mode(AttentionMode::InsertCentroid),
+            param_place: param(AttentionParam::Place),
             param_encoder: param(AttentionParam::Encoder),
             param_weight: param(AttentionParam::Weight),
             taken: Const::new(taken),
+            _beats: place.column.len(),
+            _groups: groups,
+            _exact: exact,
+            _x_ports: groups * taken,
+            _takes_of_groups: groups * takes,
+            _takes_alone: (1 - groups) * takes,
             _encoders: encoders,
             _one_encoder: (encoders == 1) as usize,
             _many_encoders: (encoders > 1) as usize,
-            _takes: encoders / taken,
+            _takes: takes,
             _take: take,
             _take_encoders: take * encoders,
             _slices: p.slices as usize,
-            _sliced: one.slice.len(),
+            _sliced: sliced,
             _padded: one.tail.len(),
             _book: one.place.len(),
             _tailed: tailed,
             _apart: apart,
+            _lane_bits: place.set_lane.ty().width,
+            _beat_bits: place.set_beat.ty().width,
+            _group_bits: place.group.first().map_or(1, |group| group.ty().width),
+            _vector_bits: vector.width,
             _encoder_bits: encoder.width,
             _weight_bits: cluster.weight_bits,
+            place: Inst::new(place),
             encode: (0..encoders).map(|_| Inst::new(encode())).collect(),
             means: Inst::new(means),
             ..AttentionCluster::default()
@@ -304,37 +370,39 @@ impl Unit for AttentionCluster {
     }
 
     fn contract(&self) -> Contract {
-        let choice = match self._encoders {
-            1 => "code_o and x_o are those of the slice.".into(),
+        let several = match self._encoders {
+            1 => String::new(),
             n => format!(
-                "code_o and x_o are those of the slice in encoder e, which the parameter {} says, of {n}. \
-                 Encoder q * {} + j takes captured_i[j] with capture_i[q].",
-                self.param_encoder.val(),
-                self.taken.val()
+                "x and code are of one of {n} encoders, which parameter {} says. Encoder e takes the e-th \
+                 sub-vector from the place on, by lane and beat.\n",
+                self.param_encoder.val()
             ),
         };
         Contract {
-            summary: "Attention cluster: encoders that share the codebook that passes, and the means of \
-                      what they encode."
+            summary: "Attention cluster: takes tokens out of columns, encodes them side by side, and \
+                      makes centroids of them."
                 .into(),
             formula: format!(
-                "{choice}\n\
-                 clear (mode {}): all sums := 0.\n\
-                 accumulate (mode {}): code_o and x_o of every slice are added to the sums, x_o times \
-                 the weight, which is parameter {}.\n\
-                 update (mode {}): the column that is kept moves down by a sub-vector as often as it \
-                 has any; mean_o is the mean for the lowest one.\n\
-                 insert_centroid (mode {}): x_o is put.",
+                "{several}\
+                 {} clear: sum[s][c] := 0, total[s][c] := 0.\n\
+                 {} accumulate: for every slice s sum[s][code[s]] += weight * x[s], total[s][code[s]] += \
+                 weight, which is parameter {}.\n\
+                 {} update: column = the column with floor((2 * sum + total) / (2 * total)) for each \
+                 element of the centroids with total > 0.\n\
+                 {} insert_centroid: column = the column with x[s] at the place, in every token group.\n\
+                 put_code: column = the column with code[s] at the place; put_token: with the token.",
                 self.mode_clear.val(),
                 self.mode_accumulate.val(),
                 self.param_weight.val(),
                 self.mode_update.val(),
                 self.mode_insert_centroid.val()
             ),
-            latency: "That of the encoders and of the means; 1 from busy_i to put_o and keep_o.".into(),
-            throughput: "A beat of the codebook every clock.".into(),
-            preconditions: "Tokens are there a clock before the first beat. Parameters are held while \
-                            what uses them is under way."
+            latency: "That of the place, the encoders and the means. Of an update: from ends_i a clock to \
+                      start_i of the means, and one from their last shift_o to column_o."
+                .into(),
+            throughput: "A beat every clock; of an update a column at a time.".into(),
+            preconditions: "Tokens are there a clock before the first beat of a codebook. Parameters are \
+                            held while what uses them is under way."
                 .into(),
             ..Contract::default()
         }
@@ -344,10 +412,11 @@ impl Unit for AttentionCluster {
         let columns = if self._tailed > 0 { "col_valid" } else { "busy" };
         vec![
             ("stream_start", "streams and parameters"),
-            ("capture", "tokens"),
             (columns, "beat that enters"),
-            ("valid", "beat of the codebook, on its second clock"),
-            ("code", "what is put into columns"),
+            ("word", "beat on its second clock"),
+            ("take", "new token"),
+            ("x_out", "captured sub-vectors, over all token groups"),
+            ("column", "column to write"),
         ]
     }
 

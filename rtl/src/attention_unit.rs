@@ -144,7 +144,7 @@ pub struct AttentionUnit {
     scores: Inst<AttentionScores>,
     outputs: Inst<AttentionOutputs>,
     slice_f: Vec<Reg>,
-    place: Inst<AttentionPlace>,
+    place: Vec<Inst<AttentionPlace>>,
     encode: Vec<Inst<AttentionEncode>>,
     cluster: Vec<Inst<AttentionCluster>>,
 
@@ -200,9 +200,7 @@ pub struct AttentionUnit {
     _plain: usize,
     _cluster: usize,
     _cluster_sliced: usize,
-    _takes: usize,
     _tailed: usize,
-    _value_bits: u32,
     _elements: usize,
     _spare_load: usize,
     _codes_bits: u32,

@@ -45,12 +45,11 @@ impl AttentionUnit {
         let lasts = sliced || padded;
         let (members, groups) = (p.members > 1, p.groups > 1);
         let place = AttentionPlace::new(p, channel);
-        // Sub-vectors that are taken of a beat, and beats of a column that they are taken of.
-        let (taken, takes) = (place.taken.len(), place.taken_valid.len());
+        // Sub-vectors that are taken of a beat.
+        let taken = place.taken.len();
         let x_ports = if groups { taken } else { 0 };
-        let clusters = AttentionCluster::new(p, channel, taken);
+        let clusters = AttentionCluster::new(p, channel);
         let tailed = clusters.iter().any(|c| !c.col_beats.is_empty());
-        let value_bits = clusters.as_ref().map_or(1, |c| c.param_value.ty().width);
         let two_words = beat_bits > WORD_BITS;
         let codes_bits = p.lanes(WORD_BITS) * p.code_bits();
         let (word, vector) = (u(beat_bits), u(p.sub_bits()));
@@ -122,8 +121,8 @@ impl AttentionUnit {
             lane: std::iter::repeat_with(lane).take(lanes).collect(),
             scores: Inst::new(AttentionScores::new(p, channel)),
             outputs: Inst::new(AttentionOutputs::new(p, channel)),
-            slice_f: vec_of(sliced && capture, || Reg::data(slice)),
-            place: Inst::new(place),
+            slice_f: vec_of(sliced && capture && !cluster, || Reg::data(slice)),
+            place: vec_of(!cluster, || Inst::new(place)),
             encode: vec_of(!cluster, || Inst::new(AttentionEncode::new(p, beat_bits))),
             cluster: clusters.into_iter().map(Inst::new).collect(),
 
@@ -176,7 +175,6 @@ impl AttentionUnit {
             _groups_of_members: (groups && members) as usize,
             _x_ports: x_ports,
             _x_alone: if groups { 0 } else { taken },
-            _takes: takes,
             _plain: !cluster as usize,
             _cluster: cluster as usize,
             _cluster_sliced: (cluster && sliced) as usize,
@@ -189,7 +187,6 @@ impl AttentionUnit {
             _group_bits: choice_bits(p.groups),
             _row_bits: row.width,
             _vector_bits: vector.width,
-            _value_bits: value_bits,
             _first_mode: first_mode,
             _shape: Some((p.clone(), beat_bits, channel.beats)),
             ..AttentionUnit::default()
@@ -218,27 +215,21 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
                     exact_values: output[row][s] += sum over lanes of prob[lane][row] * value[lane][s].\n\
                     insert_token: wr_data = the column with query[0][s] at the place.\n";
     }
-    if let Some(cluster) = p.cluster {
-        formula += &clustering(cluster.encoders);
-    }
-    let several = p.encoders() > 1;
-    formula += match (p.captures(), several) {
-        (true, false) => "capture: x[s] = the sub-vector at the place.",
-        (true, true) => "capture: x[s] of encoder e = the e-th sub-vector from the place on.",
+    formula += match (p.captures(), p.encoders()) {
+        (true, 1) => "capture: x[s] = the sub-vector at the place.",
+        (true, _) => "capture: x[s] = the sub-vector at the place, in every encoder another.",
         (false, _) => "take: x[s] = query[0][s].",
     };
-    if p.takes() && p.captures() {
-        formula += if several {
-            "\ntake: x[s] of encoder 0 = query[0][s]."
-        } else {
-            "\ntake: x[s] = query[0][s]."
-        };
+    if p.captures() && p.takes() {
+        formula += "\ntake: x[s] = query[0][s], in encoder 0.";
+    }
+    if p.cluster.is_some() {
+        formula += "\nclear, accumulate, update, insert_centroid: see pimc_attention_cluster.";
     }
     let update = match p.cluster {
         None => String::new(),
         Some(_) => format!(
-            " To a column of means {} more. From clear to the next stream: {}; from accumulate to the \
-             next stream, another weight or token: {}.",
+            " Clocks of an update on top: {}; of clear: {}; of accumulate: {}.",
             chunk * beats * MEAN_CLOCKS,
             clear_clocks(p, *beat_bits),
             accumulate_clocks(p)
@@ -279,24 +270,6 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
             p.k
         ),
     }
-}
-
-/// What the modes do that cluster tokens, with so many encoders.
-fn clustering(encoders: u32) -> String {
-    let of = match encoders {
-        1 => String::new(),
-        _ => format!(
-            "Of {encoders} encoders the parameter says whose x and code are used in insert_code and in \
-             what follows.\n"
-        ),
-    };
-    format!(
-        "{of}insert_centroid: wr_data = the column with x[s] at the place, in every token group.\n\
-         clear: sum[s][c] := 0, total[s][c] := 0.\n\
-         accumulate: for every s sum[s][code[s]] += weight * x[s], total[s][code[s]] += weight.\n\
-         update: wr_data = the column with floor((2 * sum + total) / (2 * total)) for each element of \
-         the centroids with total > 0.\n"
-    )
 }
 
 /// Whether a shape's unit does something in a mode.

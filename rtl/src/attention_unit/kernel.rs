@@ -268,54 +268,43 @@ impl Logic for AttentionUnit {
         self.out_value.next = self.outputs.out_value.val();
 
         comment!("---- the place: captures and inserts ----");
-        self.place.clock.next = self.clock.val();
-        self.place.set.next =
-            self.param_we.val() & (self.param_index.val() == self.param_place.val());
-        self.place.set_lane.next = bit_cast(self.param_value.val(), self._lane_bits);
-        self.place.set_beat.next = bit_cast(self.param_value.val() >> 8, self._beat_bits);
-        for i in 0..self._groups {
-            self.place.set_group[i].next = bit_cast(self.param_value.val() >> 16, self._group_bits);
-        }
-        for i in 0..self._groups_alone {
-            self.place.group[i].next = self.bank.val();
-        }
-        for i in 0..self._groups_of_members {
-            self.place.group[i].next =
-                bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
-        }
-        self.place.word.next = self.word_e.q.val();
-        self.place.beat.next = self.beat_e.q.val();
-        self.place.put_code.next = self.insert_code_e.q.val();
         for i in 0..self._plain {
-            self.place.code.next = self.encode[i].code.val();
-        }
-        for i in 0..self._cluster {
-            self.place.code.next = self.cluster[i].code.val();
-            self.place.put_centroid[i].next = self.cluster[i].put.val();
-            self.place.centroid[i].next = self.cluster[i].x.val();
-            self.place.keep[i].next = self.cluster[i].keep.val();
-            self.place.shift[i].next = self.cluster[i].shift.val();
-            self.place.shift_in[i].next = self.cluster[i].mean.val();
-        }
-        for i in 0..self._exact {
-            self.place.put_token[i].next = self.insert_token_e[i].q.val();
-            self.place.token[i].next = self.queries.shown[0].val();
-        }
-        for i in 0..self._capture {
-            self.place.take[i].next = self.capture_e[i].q.val();
-        }
-        for b in 0..self._beats {
-            self.wr_data[b].next = self.place.column[b].val();
-        }
-        for i in 0..self._x_ports {
-            self.x_out[i].next = self.place.taken[i].val();
+            self.place[i].clock.next = self.clock.val();
+            self.place[i].set.next =
+                self.param_we.val() & (self.param_index.val() == self.param_place.val());
+            self.place[i].set_lane.next = bit_cast(self.param_value.val(), self._lane_bits);
+            self.place[i].set_beat.next = bit_cast(self.param_value.val() >> 8, self._beat_bits);
+            for g in 0..self._groups {
+                self.place[i].set_group[g].next =
+                    bit_cast(self.param_value.val() >> 16, self._group_bits);
+            }
+            for g in 0..self._groups_alone {
+                self.place[i].group[g].next = self.bank.val();
+            }
+            for g in 0..self._groups_of_members {
+                self.place[i].group[g].next =
+                    bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
+            }
+            self.place[i].word.next = self.word_e.q.val();
+            self.place[i].beat.next = self.beat_e.q.val();
+            self.place[i].put_code.next = self.insert_code_e.q.val();
+            self.place[i].code.next = self.encode[i].code.val();
+            for e in 0..self._exact {
+                self.place[i].put_token[e].next = self.insert_token_e[e].q.val();
+                self.place[i].token[e].next = self.queries.shown[0].val();
+            }
+            for c in 0..self._capture {
+                self.place[i].take[c].next = self.capture_e[c].q.val();
+            }
+            for b in 0..self._beats {
+                self.wr_data[b].next = self.place[i].column[b].val();
+            }
+            for x in 0..self._x_ports {
+                self.x_out[x].next = self.place[i].taken[x].val();
+            }
         }
 
         comment!("---- the nearest centroids ----");
-        for i in 0..self._captured_slice {
-            self.slice_f[i].clock.next = self.clock.val();
-            self.slice_f[i].d.next = self.slice_e[i].q.val();
-        }
         for e in 0..self._plain {
             self.encode[e].clock.next = self.clock.val();
             self.encode[e].valid.next = self.encode_e.q.val();
@@ -328,16 +317,18 @@ impl Logic for AttentionUnit {
                 }
             }
             for i in 0..self._capture {
-                self.encode[e].capture[i].next = self.place.taken_valid[i].val();
+                self.encode[e].capture[i].next = self.place[e].taken_valid[i].val();
             }
             for i in 0..self._captured_slice {
+                self.slice_f[i].clock.next = self.clock.val();
+                self.slice_f[i].d.next = self.slice_e[i].q.val();
                 self.encode[e].capture_slice[i].next = self.slice_f[i].q.val();
             }
             for i in 0..self._x_ports {
                 self.encode[e].captured[i].next = self.x_in[i].val();
             }
             for i in 0..self._x_alone {
-                self.encode[e].captured[i].next = self.place.taken[i].val();
+                self.encode[e].captured[i].next = self.place[e].taken[i].val();
             }
             for i in 0..self._padded {
                 self.encode[e].tail[i].next = self.tail_e[i].q.val();
@@ -349,30 +340,21 @@ impl Logic for AttentionUnit {
                 self.encode[e].slice[i].next = self.slice_e[i].q.val();
             }
         }
+
+        comment!("---- all of that, several encoders, and the means of tokens ----");
         for e in 0..self._cluster {
             self.cluster[e].clock.next = self.clock.val();
             self.cluster[e].stream_start.next = self.stream_start.val();
             self.cluster[e].mode.next = self.mode.val();
             self.cluster[e].param_we.next = self.param_we.val();
             self.cluster[e].param_index.next = self.param_index.val();
-            self.cluster[e].param_value.next = bit_cast(self.param_value.val(), self._value_bits);
-            for q in 0..self._takes {
-                self.cluster[e].capture[q].next = self.place.taken_valid[q].val();
+            self.cluster[e].param_value.next = self.param_value.val();
+            for g in 0..self._groups_alone {
+                self.cluster[e].group[g].next = self.bank.val();
             }
-            for i in 0..self._captured_slice {
-                self.cluster[e].capture_slice[i].next = self.slice_f[i].q.val();
-            }
-            for i in 0..self._x_ports {
-                self.cluster[e].captured[i].next = self.x_in[i].val();
-            }
-            for i in 0..self._x_alone {
-                self.cluster[e].captured[i].next = self.place.taken[i].val();
-            }
-            for i in 0..self._take {
-                self.cluster[e].take[i].next = self.stream_start.val() & self.is_take[i].val();
-                for s in 0..self._slices {
-                    self.cluster[e].token[s].next = self.queries.token[s].val();
-                }
+            for g in 0..self._groups_of_members {
+                self.cluster[e].group[g].next =
+                    bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
             }
             for i in 0..self._tailed {
                 self.cluster[e].col_valid[i].next = self.col_valid.val();
@@ -382,19 +364,38 @@ impl Logic for AttentionUnit {
             self.cluster[e].begins.next = self.busy.q.val() & (self.beat.q.val() == 0);
             self.cluster[e].ends.next = self.last_beat.val();
             self.cluster[e].word_at.next = self.book_at.val();
-            self.cluster[e].valid.next = self.encode_e.q.val();
+            self.cluster[e].word.next = self.word_e.q.val();
+            self.cluster[e].beat.next = self.beat_e.q.val();
+            for i in 0..self._sliced {
+                self.cluster[e].slice[i].next = self.slice_e[i].q.val();
+            }
+            self.cluster[e].encode_valid.next = self.encode_e.q.val();
             self.cluster[e].first.next = self.first_e.q.val();
             for i in 0..self._padded {
                 self.cluster[e].tail[i].next = self.tail_e[i].q.val();
             }
             for i in 0..self._book {
-                self.cluster[e].place[i].next = self.book_word_e[i].q.val();
+                self.cluster[e].book_word[i].next = self.book_word_e[i].q.val();
             }
-            for i in 0..self._sliced {
-                self.cluster[e].slice[i].next = self.slice_e[i].q.val();
+            self.cluster[e].capture.next = self.capture_e[0].q.val();
+            self.cluster[e].put_code.next = self.insert_code_e.q.val();
+            for i in 0..self._exact {
+                self.cluster[e].put_token[i].next = self.insert_token_e[i].q.val();
+                self.cluster[e].token[i].next = self.queries.shown[0].val();
             }
-            self.cluster[e].word.next = self.word_e.q.val();
-            self.cluster[e].centroid.next = bit_cast(self.place.column[0].val(), self._vector_bits);
+            for i in 0..self._take {
+                self.cluster[e].take[i].next = self.stream_start.val() & self.is_take[i].val();
+                for s in 0..self._slices {
+                    self.cluster[e].new_token[s].next = self.queries.token[s].val();
+                }
+            }
+            for x in 0..self._x_ports {
+                self.cluster[e].x_in[x].next = self.x_in[x].val();
+                self.x_out[x].next = self.cluster[e].x_out[x].val();
+            }
+            for b in 0..self._beats {
+                self.wr_data[b].next = self.cluster[e].column[b].val();
+            }
         }
     }
 }
