@@ -44,6 +44,10 @@ pub const NORMALISE_LATENCY: u32 = 12;
 pub const CODE_LATENCY: u32 = 5;
 /// Clocks, on top of a column's beats, from a column to what is taken out of it or put into it.
 pub const PLACE_LATENCY: u32 = 3;
+/// Clocks in which `Update` makes one centroid of a column: its sums are read, then a bit a clock.
+pub const MEAN_CLOCKS: u32 = 9;
+/// Clocks of `Accumulate` on top of one for each slice.
+pub const ACCUMULATE_LATENCY: u32 = 1;
 
 /// What a stream of the attention units does. A mode's number is its place among all modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,11 +77,19 @@ pub enum AttentionMode {
     InsertToken,
     /// No columns: outputs divided by their sums, one a clock.
     Normalise,
+    /// No columns: clears the sums of all centroids.
+    Clear,
+    /// No columns: adds the chosen encoder's token, times the weight, to the sums of its nearest centroid.
+    Accumulate,
+    /// Codebook, a column at a time: every centroid whose tokens weigh something becomes their mean.
+    Update,
+    /// Codebook: puts the chosen encoder's token at the place, in every token group.
+    InsertCentroid,
 }
 
 impl AttentionMode {
     /// Every mode, in the order of their numbers.
-    pub const ALL: [AttentionMode; 12] = [
+    pub const ALL: [AttentionMode; 16] = [
         AttentionMode::Table,
         AttentionMode::ExactScores,
         AttentionMode::Scores,
@@ -90,10 +102,24 @@ impl AttentionMode {
         AttentionMode::InsertCode,
         AttentionMode::InsertToken,
         AttentionMode::Normalise,
+        AttentionMode::Clear,
+        AttentionMode::Accumulate,
+        AttentionMode::Update,
+        AttentionMode::InsertCentroid,
     ];
+    /// How many of them, the first ones, there are where nothing is clustered.
+    const WITHOUT_CLUSTER: usize = 12;
+
+    /// The modes of units.
+    pub fn of(shape: &AttentionShape) -> &'static [AttentionMode] {
+        match shape.cluster {
+            Some(_) => &AttentionMode::ALL,
+            None => &AttentionMode::ALL[..AttentionMode::WITHOUT_CLUSTER],
+        }
+    }
 
     /// Clocks from a beat entering the data path to all that it brings about. Where a codebook passes it is
-    /// the code of the nearest centroid too.
+    /// the code of the nearest centroid too. `Update` takes [`MEAN_CLOCKS`] a centroid of the column more.
     pub fn latency(self) -> u32 {
         match self {
             AttentionMode::Table => TABLE_LATENCY.max(SCORE_LATENCY).max(CODE_LATENCY),
@@ -106,6 +132,10 @@ impl AttentionMode {
             | AttentionMode::Take
             | AttentionMode::InsertCode
             | AttentionMode::InsertToken
+            | AttentionMode::InsertCentroid
+            | AttentionMode::Clear
+            | AttentionMode::Accumulate
+            | AttentionMode::Update
             | AttentionMode::Normalise => PLACE_LATENCY,
         }
     }
@@ -125,6 +155,10 @@ impl AttentionMode {
             AttentionMode::InsertCode => "insert_code",
             AttentionMode::InsertToken => "insert_token",
             AttentionMode::Normalise => "normalise",
+            AttentionMode::Clear => "clear",
+            AttentionMode::Accumulate => "accumulate",
+            AttentionMode::Update => "update",
+            AttentionMode::InsertCentroid => "insert_centroid",
         }
     }
 }
@@ -142,6 +176,10 @@ pub enum AttentionParam {
     Place,
     /// The row of queries that a load of bytes goes to.
     LoadRow,
+    /// The encoder that a token is taken into or out of.
+    Encoder,
+    /// The weight of a token that is accumulated.
+    Weight,
     /// Tokens that a query sees.
     Limit(u32),
 }
@@ -158,6 +196,8 @@ impl AttentionParam {
             AttentionParam::Ring => 2,
             AttentionParam::Place => 3,
             AttentionParam::LoadRow => 4,
+            AttentionParam::Encoder => 5,
+            AttentionParam::Weight => 6,
             AttentionParam::Limit(query) => AttentionParam::LIMITS + query,
         }
     }
@@ -170,8 +210,35 @@ impl AttentionParam {
             2 => AttentionParam::Ring,
             3 => AttentionParam::Place,
             4 => AttentionParam::LoadRow,
+            5 => AttentionParam::Encoder,
+            6 => AttentionParam::Weight,
             _ => AttentionParam::Limit(index.checked_sub(AttentionParam::LIMITS)?),
         })
+    }
+}
+
+/// What makes codebooks of tokens, in every attention unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClusterShape {
+    /// Tokens that are encoded while a codebook passes: a power of two, at most the sub-vectors of a
+    /// column. `Capture` takes that many from the place on: encoder e the e-th, counted through the lanes and
+    /// beats of the column. Where only encoder 0's is wanted the place may be any, else a multiple.
+    pub encoders: u32,
+    /// Bits of a token's weight (unsigned): 1 to 31.
+    pub weight_bits: u32,
+    /// Most tokens that a codebook is made of.
+    pub tokens: u32,
+}
+
+impl ClusterShape {
+    /// Bits of the weight of all tokens of a centroid (unsigned).
+    pub fn total_bits(&self) -> u32 {
+        self.weight_bits + index_bits(self.tokens + 1)
+    }
+
+    /// Bits of a sum of weighted elements (signed): a byte's 7 bits more than the weight.
+    pub fn sum_bits(&self) -> u32 {
+        self.total_bits() + 8
     }
 }
 
@@ -214,6 +281,8 @@ pub struct AttentionShape {
     pub reciprocal_table: Vec<u32>,
     /// round(4096 * log2(1 + i/64)), i = 0..=64; empty where rows have no log-sum-exp.
     pub log_table: Vec<u32>,
+    /// What clusters tokens, if anything does.
+    pub cluster: Option<ClusterShape>,
 }
 
 impl AttentionShape {
@@ -299,6 +368,30 @@ impl AttentionShape {
     /// (`Capture`).
     pub fn takes(&self) -> bool {
         self.recent == 0
+    }
+
+    /// Whether tokens are taken out of columns (`Capture`).
+    pub fn captures(&self) -> bool {
+        self.recent > 0 || self.cluster.is_some()
+    }
+
+    /// Tokens that are encoded at once.
+    pub fn encoders(&self) -> u32 {
+        self.cluster.map_or(1, |c| c.encoders)
+    }
+
+    /// Words of the memory of the centroids' sums: a word a centroid, padding included; a slice begins at
+    /// a power of two, as in the tables.
+    pub fn mean_depth(&self, beat_bits: u32) -> u32 {
+        self.table_depth(beat_bits) * self.chunk(beat_bits)
+    }
+
+    /// Bits of the memory of the centroids' sums of a bank; 0 where nothing is clustered.
+    pub fn mean_memory_bits(&self, beat_bits: u32) -> u64 {
+        self.cluster.map_or(0, |c| {
+            let word = self.sub * c.sum_bits() + c.total_bits();
+            u64::from(self.mean_depth(beat_bits)) * u64::from(word)
+        })
     }
 
     /// Places of exact tokens.
@@ -409,6 +502,15 @@ impl AttentionShape {
             (!self.state() || self.result_bits == 32, "a log-sum-exp has 32 bits"),
             (shape.read_latency >= PROB_AHEAD, "a read takes as long as a probability"),
             (self.result_bits <= shape.buffer.word_bits, "a word holds a result of attention"),
+            (
+                self.encoders().is_power_of_two()
+                    && self.encoders() <= self.chunk(shape.beat_bits) * shape.beats,
+                "a codebook passes for a power of two of tokens, no more than a column has",
+            ),
+            (
+                self.cluster.is_none_or(|c| (1..=31).contains(&c.weight_bits)),
+                "a weight has 1 to 31 bits",
+            ),
         ];
         rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
     }

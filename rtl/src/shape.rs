@@ -360,8 +360,8 @@ impl BankShape {
         if self.mac.is_some() {
             modes.push(StreamMode::Mac);
         }
-        if self.attention.is_some() {
-            modes.extend(AttentionMode::ALL.map(StreamMode::Attention));
+        if let Some(attention) = &self.attention {
+            modes.extend(AttentionMode::of(attention).iter().copied().map(StreamMode::Attention));
         }
         modes
     }

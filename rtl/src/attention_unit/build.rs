@@ -3,8 +3,9 @@
 use super::AttentionUnit;
 use crate::attention::{
     AttentionMode, AttentionParam, AttentionShape, ARG_BITS, BUCKET_LATENCY, CODE_LATENCY,
-    OUT_LATENCY, PLACE_LATENCY, PROB_BITS, SCORE_LATENCY, TABLE_LATENCY,
+    MEAN_CLOCKS, OUT_LATENCY, PLACE_LATENCY, PROB_BITS, SCORE_LATENCY, TABLE_LATENCY,
 };
+use crate::attention_cluster::AttentionCluster;
 use crate::attention_dots::AttentionDots;
 use crate::attention_encode::AttentionEncode;
 use crate::attention_lane::AttentionLane;
@@ -14,6 +15,7 @@ use crate::attention_queries::AttentionQueries;
 use crate::attention_scores::AttentionScores;
 use crate::hdl::prelude::*;
 use crate::shape::{choice_bits, index_bits, ChannelShape, StreamMode, WORD_BITS};
+use crate::timing::{accumulate_clocks, clear_clocks};
 
 /// `there` elements, each made by `make`.
 fn vec_of<T>(there: bool, make: impl FnOnce() -> T) -> Vec<T> {
@@ -36,12 +38,18 @@ impl AttentionUnit {
         let beat_bits = channel.beat_bits;
         let (rows, lanes) = (p.rows() as usize, p.lanes(beat_bits) as usize);
         let entries = p.chunk(beat_bits) as usize * rows;
-        let (exact, take) = (p.has_exact(), p.takes());
+        let (exact, take, capture) = (p.has_exact(), p.takes(), p.captures());
+        let cluster = p.cluster.is_some();
         let (sliced, book) = (p.slices > 1, p.table_words(beat_bits) > 1);
         let padded = p.table_words(beat_bits) > 1 && p.k % p.chunk(beat_bits) > 0;
         let lasts = sliced || padded;
         let (members, groups) = (p.members > 1, p.groups > 1);
-        let x_ports = groups && !take;
+        let place = AttentionPlace::new(p, channel);
+        // Sub-vectors that are taken of a beat.
+        let taken = place.taken.len();
+        let x_ports = if groups { taken } else { 0 };
+        let clusters = AttentionCluster::new(p, channel);
+        let tailed = clusters.iter().any(|c| !c.col_beats.is_empty());
         let two_words = beat_bits > WORD_BITS;
         let codes_bits = p.lanes(WORD_BITS) * p.code_bits();
         let (word, vector) = (u(beat_bits), u(p.sub_bits()));
@@ -65,8 +73,8 @@ impl AttentionUnit {
             param_value: Wire::new(u(ARG_BITS)),
             score: vec![Wire::new(s(p.part_bits())); lanes * rows],
             wr_data: vec![Wire::new(word); channel.beats as usize],
-            x_out: vec_of(x_ports, || Wire::new(vector)),
-            x_in: vec_of(x_ports, || Wire::new(vector)),
+            x_out: vec![Wire::new(vector); x_ports],
+            x_in: vec![Wire::new(vector); x_ports],
             out_row: vec_of(rows > 1, || Wire::new(row)),
             out_slice: vec_of(sliced, || Wire::new(slice)),
             out_element: vec_of(p.sub > 1, || Wire::new(element)),
@@ -75,7 +83,7 @@ impl AttentionUnit {
             is_exact_scores: vec_of(exact, Signal::default),
             is_exact_values: vec_of(exact, Signal::default),
             is_insert_token: vec_of(exact, Signal::default),
-            is_capture: vec_of(!take, Signal::default),
+            is_capture: vec_of(capture, Signal::default),
             is_take: vec_of(take, Signal::default),
             is_codebook: vec_of(sliced, Signal::default),
 
@@ -100,7 +108,7 @@ impl AttentionUnit {
             book_at_e: Reg::data(book_at),
             prob_e: vec![Reg::data(u(PROB_BITS)); lanes * rows],
             exact_values_e: vec_of(exact, Flop::default),
-            capture_e: vec_of(!take, Flop::default),
+            capture_e: vec_of(capture, Flop::default),
             insert_token_e: vec_of(exact, Flop::default),
 
             unused_value: Unused::new(ARG_BITS),
@@ -113,9 +121,10 @@ impl AttentionUnit {
             lane: std::iter::repeat_with(lane).take(lanes).collect(),
             scores: Inst::new(AttentionScores::new(p, channel)),
             outputs: Inst::new(AttentionOutputs::new(p, channel)),
-            slice_f: vec_of(sliced && !take, || Reg::data(slice)),
-            place: Inst::new(AttentionPlace::new(p, channel)),
-            encode: Inst::new(AttentionEncode::new(p, beat_bits)),
+            slice_f: vec_of(sliced && capture && !cluster, || Reg::data(slice)),
+            place: vec_of(!cluster, || Inst::new(place)),
+            encode: vec_of(!cluster, || Inst::new(AttentionEncode::new(p, beat_bits))),
+            cluster: clusters.into_iter().map(Inst::new).collect(),
 
             mode_table: mode(AttentionMode::Table),
             mode_exact_scores: mode(AttentionMode::ExactScores),
@@ -130,6 +139,7 @@ impl AttentionUnit {
             mode_insert_token: mode(AttentionMode::InsertToken),
             param_place: param(AttentionParam::Place),
             param_load_row: param(AttentionParam::LoadRow),
+            last_beat_number: Const::new(channel.beats as usize - 1),
             rows: Const::new(rows),
             entries: Const::new(entries),
             member_bits: Const::new(choice_bits(p.members) as usize),
@@ -144,13 +154,13 @@ impl AttentionUnit {
             _probs: lanes * rows,
             _exact_entries: entries * exact as usize,
             _exact: exact as usize,
-            _capture: !take as usize,
+            _capture: capture as usize,
             _take: take as usize,
             _lasts: lasts as usize,
             _no_last: !lasts as usize,
             _padded: padded as usize,
             _sliced: sliced as usize,
-            _captured_slice: (sliced && !take) as usize,
+            _captured_slice: (sliced && capture) as usize,
             _book: book as usize,
             _book_alone: (book && !sliced) as usize,
             _slice_alone: (sliced && !book) as usize,
@@ -163,8 +173,12 @@ impl AttentionUnit {
             _groups: groups as usize,
             _groups_alone: (groups && !members) as usize,
             _groups_of_members: (groups && members) as usize,
-            _x_ports: x_ports as usize,
-            _x_alone: (!take && !groups) as usize,
+            _x_ports: x_ports,
+            _x_alone: if groups { 0 } else { taken },
+            _plain: !cluster as usize,
+            _cluster: cluster as usize,
+            _cluster_sliced: (cluster && sliced) as usize,
+            _tailed: tailed as usize,
             _elements: (p.sub > 1) as usize,
             _codes_bits: codes_bits,
             _lane_bits: p.lane_bits(beat_bits),
@@ -184,7 +198,7 @@ impl AttentionUnit {
 pub(super) fn contract(unit: &AttentionUnit) -> Contract {
     let Some((p, beat_bits, beats)) = &unit._shape else { return Contract::default() };
     let (lanes, chunk) = (p.lanes(*beat_bits), p.chunk(*beat_bits));
-    let names = AttentionMode::ALL.iter().filter(|m| built(p, **m));
+    let names = AttentionMode::of(p).iter().filter(|m| built(p, **m));
     let names = names.map(|m| format!("{} {}", unit._first_mode + *m as usize, m.name()));
     let mut formula = format!(
         "Stream modes: {}.\n\
@@ -201,10 +215,25 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
                     exact_values: output[row][s] += sum over lanes of prob[lane][row] * value[lane][s].\n\
                     insert_token: wr_data = the column with query[0][s] at the place.\n";
     }
-    formula += if p.takes() {
-        "take: x[s] = query[0][s]."
-    } else {
-        "capture: x[s] = the sub-vector at the place."
+    formula += match (p.captures(), p.encoders()) {
+        (true, 1) => "capture: x[s] = the sub-vector at the place.",
+        (true, _) => "capture: x[s] = the sub-vector at the place, in every encoder another.",
+        (false, _) => "take: x[s] = query[0][s].",
+    };
+    if p.captures() && p.takes() {
+        formula += "\ntake: x[s] = query[0][s], in encoder 0.";
+    }
+    if p.cluster.is_some() {
+        formula += "\nclear, accumulate, update, insert_centroid: see pimc_attention_cluster.";
+    }
+    let update = match p.cluster {
+        None => String::new(),
+        Some(_) => format!(
+            " Clocks of an update on top: {}; of clear: {}; of accumulate: {}.",
+            chunk * beats * MEAN_CLOCKS,
+            clear_clocks(p, *beat_bits),
+            accumulate_clocks(p)
+        ),
     };
     let place = match p.groups {
         1 => "lane, and beat from bit 8",
@@ -225,7 +254,7 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
              col_valid_i as the column has beats: {TABLE_LATENCY} to a beat that uses its tables or \
              fills buckets, {SCORE_LATENCY} to score_valid_o, {BUCKET_LATENCY} to a beat that uses its \
              buckets, {OUT_LATENCY} to its outputs, {CODE_LATENCY} to its code, {PLACE_LATENCY} to what \
-             is captured or inserted. From an output's select to out_value_o: 1."
+             is captured or inserted. From an output's select to out_value_o: 1.{update}"
         ),
         throughput: format!("A column every {beats} clocks."),
         layout: format!(
@@ -249,7 +278,7 @@ fn built(p: &AttentionShape, mode: AttentionMode) -> bool {
         AttentionMode::ExactScores | AttentionMode::ExactValues | AttentionMode::InsertToken => {
             p.has_exact()
         }
-        AttentionMode::Capture => !p.takes(),
+        AttentionMode::Capture => p.captures(),
         AttentionMode::Take => p.takes(),
         AttentionMode::Normalise => false,
         _ => true,

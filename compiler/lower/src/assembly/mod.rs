@@ -147,6 +147,8 @@ fn param_name(index: u32) -> String {
         Some(AttentionParam::Ring) => "attention: place of the oldest recent token".into(),
         Some(AttentionParam::Place) => "attention: a place in a block".into(),
         Some(AttentionParam::LoadRow) => "attention: row of the next load".into(),
+        Some(AttentionParam::Encoder) => "attention: encoder of a token".into(),
+        Some(AttentionParam::Weight) => "attention: weight of a token".into(),
         Some(AttentionParam::Limit(query)) => format!("attention: tokens that query {query} sees"),
         None => "attention: no such parameter".into(),
     }

@@ -227,5 +227,6 @@ pub(crate) fn units(cache: &CacheType, queries: u32, target: &Target) -> Attenti
         exp_table: Vec::new(),
         reciprocal_table: Vec::new(),
         log_table: Vec::new(),
+        cluster: None,
     }
 }

@@ -24,6 +24,7 @@ pub use estimate::StepSize;
 pub(crate) use images::CacheImages;
 pub use layout::{CacheLayout, Place};
 pub use merges::Merge;
+pub use run::{HostColumn, Launch};
 
 use crate::mapping::{self, softmax_table, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};

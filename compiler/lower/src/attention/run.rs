@@ -3,13 +3,49 @@
 use super::estimate::{estimate, StepSize};
 use super::{CachePlan, Driver, StepError};
 use crate::commands::{expand_with, Expanded};
+use crate::images::Column;
 use crate::interp::{Fault, Machine, Sink};
 use crate::legality::{Checker, Violation};
 use crate::mapping::Region;
 use crate::plan::Plan;
 use crate::walk::ProgramError;
 
+/// A column that the host writes to a bank itself between two runs, as it writes any DRAM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostColumn {
+    /// Bank.
+    pub bank: u32,
+    /// Row.
+    pub row: u32,
+    /// Column of the row.
+    pub col: u32,
+    /// What is written.
+    pub data: Column,
+}
+
+/// One run of the program within a step, and what the host writes before it on top of the inputs in vector
+/// memory. The result of a step is there after its last run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// Argument memory: address and word.
+    pub args: Vec<(u32, u32)>,
+    /// Columns of the banks.
+    pub columns: Vec<HostColumn>,
+}
+
 impl Plan {
+    /// The runs of a step with the function's inputs, at least one.
+    ///
+    /// # Errors
+    /// If the step appends what it does not have or there is no room for.
+    pub fn launches(
+        &self,
+        driver: &mut Driver,
+        inputs: &[Vec<i64>],
+    ) -> Result<Vec<Launch>, StepError> {
+        Ok(vec![Launch { args: self.step_args(driver, inputs)?, columns: Vec::new() }])
+    }
+
     /// A driver of the plan's cache, if it has one.
     pub fn driver(&self) -> Option<Driver> {
         self.cache.as_ref().map(|cache| cache.driver())

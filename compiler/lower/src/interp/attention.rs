@@ -204,7 +204,7 @@ impl Units {
                 self.insert(s, columns);
                 self.written = self.through;
             }
-            AttentionMode::Take | AttentionMode::Normalise => {
+            _ => {
                 return Err(format!("a read in a stream of mode {}", s.mode.name()));
             }
         }
