@@ -2,6 +2,7 @@
 //! program.
 
 use super::bus::{interval, open_columns};
+use super::cluster::script::ScriptSize;
 use super::layout::CacheLayout;
 use crate::estimate::Estimate;
 use crate::target::Target;
@@ -21,6 +22,8 @@ pub struct StepSize {
     pub encoded: u32,
     /// Whether the one that leaves next is encoded.
     pub ahead: bool,
+    /// What is clustered, where there is a program for that.
+    pub script: Option<ScriptSize>,
 }
 
 /// Clocks before a refresh is overdue that a block does not use: a few instructions, and care.
