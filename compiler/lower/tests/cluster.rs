@@ -238,3 +238,39 @@ fn long_ones_agree() {
         assert!(runs[0] > runs[1] && runs[1] > 8, "{runs:?}");
     }
 }
+
+/// The estimate of a run is near its clocks, and the plan's are the sums over the runs of the first step.
+#[test]
+fn estimates_are_near() {
+    for (f, target) in [
+        (fill(cache(1, 1, 32, 2, 16)), hbm(1)),
+        (
+            Fill { tokens: 1000, ..fill(CacheType { tokens: 1000, ..cache(1, 1, 128, 4, 512) }) },
+            hbm(2),
+        ),
+        (
+            Fill { tokens: 1000, ..fill(CacheType { tokens: 1000, ..cache(8, 2, 64, 2, 64) }) },
+            hbm(1),
+        ),
+        (fill(cache(1, 1, 64, 8, 40)), Target::named("lpddr5x-pim").expect("a target")),
+    ] {
+        let plan = plan(&f.model(&target.name), &target);
+        let (mut all, mut estimated) = (0, 0);
+        for args in plan.runs() {
+            let walk = pimc_lower::walk::Walk::with_args(&plan.program, &args, target.timing.refi);
+            let end = walk.map(|i| i.expect("runs").cycle).last().expect("an end");
+            all += end;
+            let e = plan.estimate_with(&args);
+            estimated += e;
+            println!(
+                "run {end} {e} {:?}",
+                plan.cache.as_ref().unwrap().cluster.unwrap().map.size_of(&args)
+            );
+        }
+        println!("{f:?}: {} {}", plan.cycles, plan.estimate.cycles);
+        assert_eq!((all, estimated), (plan.cycles, plan.estimate.cycles));
+        let error = plan.estimate.error(plan.cycles);
+        assert!(error.abs() < 0.03, "{f:?}: {error}");
+        assert!(plan.violation().expect("runs").is_none());
+    }
+}

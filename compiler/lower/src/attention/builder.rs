@@ -70,6 +70,8 @@ struct Due {
 /// What a loop that is open began with.
 struct Open {
     instr: usize,
+    /// Whether its body may run more than once.
+    again: bool,
     /// Clock of what follows it.
     body: u64,
     ready: Ready,
@@ -311,22 +313,32 @@ impl<'a> Builder<'a> {
         self.ready.stream
     }
 
+    /// Opens a part that an argument, 0 or 1, leaves out. It begins and ends with all banks closed.
+    pub(super) fn begin(&mut self, arg: u32) {
+        self.open(Action::LoopArg { arg, end: 0 }, false);
+    }
+
     /// Opens a loop whose count is an argument. Its body begins and ends with all banks closed, or with a
     /// row open that is closed and opened in it.
-    pub(super) fn begin(&mut self, arg: u32) {
-        self.open(Action::LoopArg { arg, end: 0 });
+    pub(super) fn begin_again(&mut self, arg: u32) {
+        self.open(Action::LoopArg { arg, end: 0 }, true);
     }
 
     /// Opens a loop of `count` rounds.
     pub(super) fn begin_rounds(&mut self, count: u32) {
-        self.open(Action::Loop { count });
+        self.open(Action::Loop { count }, true);
     }
 
-    fn open(&mut self, action: Action) {
+    fn open(&mut self, action: Action, again: bool) {
         self.put(action, 0);
+        if again {
+            // What the body waits for first every round waits for.
+            self.program.keep();
+        }
         let instr = self.program.len() - 1;
         self.loops.push(Open {
             instr,
+            again,
             body: self.program.next(),
             ready: self.ready,
             dues: self.dues.clone(),
@@ -369,9 +381,10 @@ impl<'a> Builder<'a> {
         self.ready = self.ready.later(more);
     }
 
-    /// Ends the innermost loop; `again` where the body may run more than once.
-    pub(super) fn end(&mut self, again: bool) {
+    /// Ends the innermost loop or part.
+    pub(super) fn end(&mut self) {
         let Some(open) = self.loops.pop() else { return };
+        let again = open.again;
         if let Some(first) = open.first_due.filter(|_| again) {
             // The next round's first refresh may come as early as the first round's did.
             let r = self.ready;

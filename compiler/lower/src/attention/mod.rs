@@ -19,7 +19,7 @@ mod run;
 
 use arguments::TokenWord;
 pub use arguments::{ArgumentMap, Driver, StepError};
-pub use cluster::{ClusterMap, ClusterPlan, ClusterValues};
+pub use cluster::{ClusterMap, ClusterPlan, ClusterValues, ScriptSize};
 pub use contents::ReadColumn;
 pub use estimate::StepSize;
 pub(crate) use images::CacheImages;

@@ -77,7 +77,7 @@ pub(crate) fn program(
         w.attend(slot, ahead);
     }
     if cluster.is_some() {
-        w.b.end(false);
+        w.b.end();
     }
     (w.b.finish(), w.parts)
 }
@@ -190,14 +190,14 @@ impl<'a> Writer<'a> {
         self.stream(mode, l.slices, l.beats);
         // The count stands before the page table.
         self.b.set(SetTo::Pointer, None, self.map.full_pages());
-        self.b.begin(0);
+        self.b.begin_again(0);
         self.b.set(SetTo::Row, Some(1), in_page);
         self.b.set(SetTo::Advance, None, 1);
         self.b.refresh_due();
         self.b.act();
         self.b.reads(used, None, interval, data);
         self.b.pre();
-        self.b.end(true);
+        self.b.end();
         self.b.set(SetTo::Pointer, None, 0);
         self.b.begin(ArgumentMap::TAIL);
         self.b.set(SetTo::Row, Some(ArgumentMap::TAIL_ROW), in_page);
@@ -205,7 +205,7 @@ impl<'a> Writer<'a> {
         self.b.act();
         self.b.reads(used, Some(ArgumentMap::TAIL_COLUMNS), interval, data);
         self.b.pre();
-        self.b.end(false);
+        self.b.end();
     }
 
     fn load(&mut self, row: u32, a: u32) {
@@ -259,7 +259,7 @@ impl<'a> Writer<'a> {
             self.codebook(AttentionMode::Encode, slot, side);
             self.insert(AttentionMode::InsertCode, code, self.layout.row_in_page(slot, side));
         }
-        self.b.end(false);
+        self.b.end();
         if self.layout.exact_places > 0 {
             self.part(true, format!("token {i}, head {slot}: keep the new token"));
             self.b.begin(keeps);
@@ -269,7 +269,7 @@ impl<'a> Writer<'a> {
                 let row = self.layout.exact_row(slot, side);
                 self.insert(AttentionMode::InsertToken, keep, row);
             }
-            self.b.end(false);
+            self.b.end();
         }
     }
 
@@ -277,12 +277,17 @@ impl<'a> Writer<'a> {
         self.b.set(SetTo::Param(AttentionParam::Place.index()), Some(arg), 0);
     }
 
-    /// Takes a token out of its block; `at` says where row, column and place are.
+    /// Takes a token out of its block; the words say where row, column and place are.
     pub(super) fn capture(&mut self, [row, column, place]: [u32; 3], base: u32) {
-        let data = self.data(AttentionMode::Capture);
         self.b.set(SetTo::Row, Some(row), base);
         self.b.refresh_due();
         self.b.act();
+        self.capture_open(column, place);
+    }
+
+    /// The same where its row is open; closes it.
+    pub(super) fn capture_open(&mut self, column: u32, place: u32) {
+        let data = self.data(AttentionMode::Capture);
         self.stream(AttentionMode::Capture, self.layout.slices, self.layout.beats);
         self.place(place);
         self.b.set(SetTo::Col, Some(column), 0);
@@ -355,13 +360,13 @@ impl<'a> Writer<'a> {
         if ahead {
             self.b.begin(ArgumentMap::AHEAD);
             self.capture(ArgumentMap::AHEAD_TOKEN, self.layout.exact_row(slot, side));
-            self.b.end(false);
+            self.b.end();
         }
         self.codebook(mode, slot, side);
         if ahead {
             self.b.begin(ArgumentMap::AHEAD);
             self.insert(AttentionMode::InsertCode, ArgumentMap::AHEAD_CODE, in_page);
-            self.b.end(false);
+            self.b.end();
         }
     }
 

@@ -11,7 +11,7 @@ pub(super) mod program;
 mod runs;
 pub(super) mod script;
 
-pub use script::ClusterMap;
+pub use script::{ClusterMap, ScriptSize};
 
 use super::CacheLayout;
 use crate::target::Target;

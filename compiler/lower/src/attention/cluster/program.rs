@@ -21,10 +21,10 @@ impl Writer<'_> {
         self.part(true, "first centroids".into());
         self.b.set(SetTo::Pointer, None, map.script());
         self.b.set(param(AttentionParam::Encoder), None, 0);
-        self.b.begin(0);
+        self.b.begin_again(0);
         self.capture(TOKEN, 0);
         self.centroid();
-        self.b.end(true);
+        self.b.end();
         self.advance(1);
 
         self.part(true, "clear sums".into());
@@ -32,29 +32,27 @@ impl Writer<'_> {
         let at = self.stream(AttentionMode::Clear, 1, 1);
         let clocks = clear_clocks(self.attention, self.target.beat_bits);
         self.b.busy(at, clocks.into());
-        self.b.end(false);
+        self.b.end();
         self.advance(1);
 
         self.codebook_part(true, "encode tokens and add them up".into());
         self.b.begin(0);
-        self.capture(TOKEN, 0);
-        self.codebook_from(AttentionMode::Encode, Some(FOURTH), 0);
-        self.accumulate();
-        self.b.end(true);
+        self.added_up();
+        self.b.end();
         self.advance(1);
 
         self.codebook_part(true, "centroids become means".into());
         self.b.begin(0);
         self.update(map);
-        self.b.end(false);
+        self.b.end();
         self.advance(1);
 
         self.codebook_part(true, "encode tokens and keep their codes".into());
-        self.b.begin(0);
+        self.b.begin_again(0);
         self.capture(TOKEN, 0);
         self.codebook_from(AttentionMode::Encode, Some(FOURTH), 0);
         self.codes_kept();
-        self.b.end(true);
+        self.b.end();
     }
 
     fn advance(&mut self, words: u32) {
@@ -68,12 +66,10 @@ impl Writer<'_> {
         self.stream(mode, l.slices, l.beats);
         self.place(FOURTH);
         self.advance(FOURTH + 1);
-        self.b.begin(0);
-        self.b.set(SetTo::Row, Some(1), 0);
-        self.b.refresh_due();
-        self.b.act();
+        self.b.begin_again(0);
+        self.open_row(1);
         self.advance(2);
-        self.b.begin(0);
+        self.b.begin_again(0);
         self.b.set(SetTo::Col, Some(1), 0);
         let read = self.b.read(0, data);
         self.b.set(SetTo::Col, Some(1), 0);
@@ -81,7 +77,32 @@ impl Writer<'_> {
         self.b.write(read + data);
         self.b.end_within_row(l.slices.min(l.columns));
         self.b.pre();
-        self.b.end(true);
+        self.b.end();
+    }
+
+    /// Encodes batches and adds them up. The row of the next one is opened while a batch is added up; behind the
+    /// last entry stands a row for that too.
+    fn added_up(&mut self) {
+        let entry = FOURTH + self.attention.encoders();
+        let [row, column, place] = TOKEN;
+        self.advance(1);
+        self.open_row(row);
+        self.b.begin_again(0);
+        self.capture_open(column, place);
+        self.codebook_from(AttentionMode::Encode, Some(FOURTH), 0);
+        self.open_row(entry + row);
+        self.accumulate();
+        self.advance(entry);
+        self.b.end();
+        self.b.pre();
+        self.advance(1);
+    }
+
+    /// Opens the row that a word says.
+    fn open_row(&mut self, row: u32) {
+        self.b.set(SetTo::Row, Some(row), 0);
+        self.b.refresh_due();
+        self.b.act();
     }
 
     /// Adds a batch up, whose weights stand behind the entry's first words.
@@ -100,7 +121,6 @@ impl Writer<'_> {
             let at = self.stream(AttentionMode::Accumulate, 1, 1);
             self.b.busy(at, accumulate_clocks(self.attention).into());
         }
-        self.advance(FOURTH + encoders);
     }
 
     /// Every column of the codebook is read, changed and written, some of them while a row is open.
@@ -116,7 +136,7 @@ impl Writer<'_> {
             if whole > 0 {
                 self.b.begin_rounds(whole);
                 self.update_piece(row, together, data);
-                self.b.end(true);
+                self.b.end();
             }
             if rest > 0 {
                 self.update_piece(row, rest, data);
@@ -151,12 +171,10 @@ impl Writer<'_> {
         let (l, mode) = (self.layout, AttentionMode::InsertCode);
         let data = self.data(mode);
         self.advance(FOURTH + 1);
-        self.b.begin(0);
-        self.b.set(SetTo::Row, Some(1), 0);
-        self.b.refresh_due();
-        self.b.act();
+        self.b.begin_again(0);
+        self.open_row(1);
         self.advance(2);
-        self.b.begin(0);
+        self.b.begin_again(0);
         self.b.set(param(AttentionParam::Encoder), Some(1), 0);
         self.stream(mode, l.slices, l.beats);
         self.place(3);
@@ -171,6 +189,6 @@ impl Writer<'_> {
         }
         self.b.end_within_row(self.attention.encoders());
         self.b.pre();
-        self.b.end(true);
+        self.b.end();
     }
 }

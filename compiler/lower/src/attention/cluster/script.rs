@@ -6,7 +6,7 @@
 //! |---|---|
 //! | number of seeds; of each: row, column, place of the token; place in the codebook's column; pieces | first centroids |
 //! | 0 or 1 | the sums are cleared |
-//! | number of batches; of each: row, column, place of its first token; row of the codebook; weights | tokens added up |
+//! | 0 or 1; if 1, number of batches; of each: row, column, place of its first token; row of the codebook; weights; and behind the last one the row of a token | tokens added up |
 //! | 0 or 1; if 1, of each piece of a row: row of the codebook, column | centroids become means |
 //! | number of batches; of each: row, column, place of its first token; row of the codebook; pieces | tokens encoded |
 //!
@@ -19,6 +19,8 @@ use crate::attention::layout::CacheLayout;
 const SCRIPT_WORDS: u32 = 512;
 /// Words of a script that has no entry.
 const EMPTY: u32 = 5;
+/// Words around batches that are added up, where there are any.
+const AROUND: u32 = 2;
 
 /// Where in argument memory a script lies, and how much of one there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl ClusterMap {
         let seed = 5 + 3 * layout.slices;
         let codes = 5 + 2 * 2 + 3 * encoders;
         let entry = seed.max(codes).max(4 + encoders);
-        let room = SCRIPT_WORDS.max(EMPTY + 2 * pieces + entry);
+        let room = SCRIPT_WORDS.max(EMPTY + 2 * AROUND + 2 * pieces + entry);
         ClusterMap { first, room, encoders, update, pieces }
     }
 
@@ -76,7 +78,7 @@ impl ClusterMap {
     }
 
     /// What a run with these arguments does.
-    pub(crate) fn size_of(&self, args: &[u32]) -> ScriptSize {
+    pub fn size_of(&self, args: &[u32]) -> ScriptSize {
         let attends = args.get(self.first as usize) == Some(&1);
         let mut size = ScriptSize { attends, ..ScriptSize::default() };
         let mut at = self.script() as usize;
@@ -104,9 +106,12 @@ impl ClusterMap {
             pieces(&mut next, 1);
         }
         size.clears = next(0);
-        size.batches = next(0);
-        for _ in 0..size.batches {
-            next(3 + self.encoders);
+        if next(0) > 0 {
+            size.batches = next(0);
+            for _ in 0..size.batches {
+                next(3 + self.encoders);
+            }
+            next(0);
         }
         size.updates = next(0);
         for _ in 0..size.updates * self.pieces {
@@ -179,12 +184,14 @@ impl Script {
     fn len(&self) -> usize {
         let update = self.update.as_ref().map_or(0, Vec::len);
         let entries = [&self.seeds, &self.batches, &self.fill].map(|e| e.words.len());
-        EMPTY as usize + update + entries.iter().sum::<usize>()
+        let batches = if self.batches.count > 0 { AROUND as usize } else { 0 };
+        EMPTY as usize + batches + update + entries.iter().sum::<usize>()
     }
 
     /// Puts something behind what is there; whether it could be.
     pub(super) fn push(&mut self, map: &ClusterMap, phase: Phase, words: &[u32]) -> bool {
-        let full = self.len() + words.len() > map.room as usize;
+        let around = if phase == Phase::Batch { AROUND as usize } else { 0 };
+        let full = self.len() + around + words.len() > map.room as usize;
         if full || phase < self.last {
             return false;
         }
@@ -211,10 +218,15 @@ impl Script {
     pub(crate) fn args(&self, map: &ClusterMap) -> Vec<(u32, u32)> {
         let entries = |e: &Entries| [vec![e.count], e.words.clone()].concat();
         let update = self.update.as_deref().unwrap_or_default();
+        let batches = match self.batches.words.first() {
+            None => vec![0],
+            // A row is opened once more than there are batches.
+            Some(&row) => [vec![1], entries(&self.batches), vec![row]].concat(),
+        };
         let words = [
             entries(&self.seeds),
             vec![self.clears.into()],
-            entries(&self.batches),
+            batches,
             vec![self.update.is_some().into()],
             update.to_vec(),
             entries(&self.fill),
