@@ -274,3 +274,27 @@ fn estimates_are_near() {
         assert!(plan.violation().expect("runs").is_none());
     }
 }
+
+#[test]
+fn flagship() {
+    use pimc_lower::attention::compare::{function, share};
+    for encoders in ["1", "8"] {
+        let target = share(&hbm(1), 1).expect("t").with(&[("unit", "encoders", encoders)]).expect("t");
+        let f = Fill { tokens: 4096, queries: 1, iterations: 4, weight_bits: 16, ty: CacheType { start: 0, ..function(1, 4096, true).ty } };
+        let t = std::time::Instant::now();
+        let plan = plan(&f.model(&target.name), &target);
+        println!("E {encoders}: {} {} {:?} {} words, {:?}", plan.cycles, plan.estimate.cycles, plan.estimate.error(plan.cycles), plan.program.len(), t.elapsed());
+        for (i, x) in pimc_lower::assembly::print(&plan.program).lines().enumerate().skip(33).take(if encoders == "8" { 40 } else { 0 }) { println!("{i} {x}"); }
+        println!("args {} runs {} rows {}", plan.shape.arg_words, plan.runs().count(), plan.dram_rows);
+        let t = std::time::Instant::now();
+        assert!(plan.violation().expect("runs").is_none());
+        println!("{:?}", t.elapsed());
+        for (i, args) in plan.runs().enumerate() {
+            if [0, 1, 20, 41, 120,121].contains(&i) {
+            let walk = pimc_lower::walk::Walk::with_args(&plan.program, &args, target.timing.refi);
+            let end = walk.map(|i| i.expect("runs").cycle).last().expect("an end");
+            println!("run {end} {} {:?}", plan.estimate_with(&args), plan.cache.as_ref().unwrap().cluster.unwrap().map.size_of(&args));
+            }
+        }
+    }
+}

@@ -219,6 +219,12 @@ impl<'a> Builder<'a> {
         value.unwrap_or_default().into()
     }
 
+    /// Waits until the row that was opened can be read and closed, before a loop in whose rounds it can be at
+    /// once.
+    pub(super) fn settle(&mut self) {
+        self.wait_until(self.ready.read.max(self.ready.pre));
+    }
+
     /// Reads a column, not before `from`; `data` clocks from the read to the end of what its data do.
     pub(super) fn read(&mut self, from: u64, data: u64) -> u64 {
         let at = self.put(Action::Read, self.ready.read.max(from));

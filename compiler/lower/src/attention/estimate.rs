@@ -200,18 +200,17 @@ impl Clocks<'_> {
         let clear = u64::from(s.clears * clear_clocks(a, self.target.beat_bits));
         self.now += clear;
         self.parts.streams += clear;
-        // A batch is added up behind the data of the last column, while the next one's row is opened: until
-        // there is a token to be taken.
+        // The next token's row is opened, and what was encoded added up; then that token is taken.
         let (encoders, each) = (u64::from(a.encoders()), u64::from(accumulate_clocks(a)));
         let data = u64::from(attention_clocks(AttentionMode::Encode, self.shape));
+        let closed = u64::from(t.rtp + t.rp) + step;
+        let begun = (3 * step).max(data.saturating_sub(closed));
+        let added = begun + encoders * each + (encoders - 1) * 2 * step;
         let interval = u64::from(self.interval(AttentionMode::Encode));
-        let added = encoders * each + (encoders - 1) * 2 * step + 3 * step;
-        let closed = interval.max(t.rtp.into()) + u64::from(t.rp) + 2 * step;
-        let opened = closed + u64::from(t.rcd);
-        let taken = (data + added).max(opened) - closed;
-        let column = u64::from(l.slices - 1) * interval + u64::from(t.rtp + t.rp) + 2 * step;
+        let last = (added + 3 * step).max(t.rcd.into()) + u64::from(l.slices - 1) * interval;
+        let batch = (last + u64::from(t.rtp)).max(t.ras.into()) + u64::from(t.rp) + step;
         for _ in 0..s.batches {
-            self.block(taken + column);
+            self.block(batch);
             self.rows(AttentionMode::Encode, codebook);
         }
         let update = attention_clocks(AttentionMode::Update, self.shape);

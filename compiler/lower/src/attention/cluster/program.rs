@@ -31,7 +31,8 @@ impl Writer<'_> {
         self.b.begin(0);
         let at = self.stream(AttentionMode::Clear, 1, 1);
         let clocks = clear_clocks(self.attention, self.target.beat_bits);
-        self.b.busy(at, clocks.into());
+        // Waited for here, since what comes next is a loop.
+        self.b.wait_until(at + u64::from(clocks));
         self.b.end();
         self.advance(1);
 
@@ -87,6 +88,7 @@ impl Writer<'_> {
         let [row, column, place] = TOKEN;
         self.advance(1);
         self.open_row(row);
+        self.b.settle();
         self.b.begin_again(0);
         self.capture_open(column, place);
         self.codebook_from(AttentionMode::Encode, Some(FOURTH), 0);
