@@ -58,18 +58,7 @@ impl CacheModel {
 
     /// The same, to be written.
     pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
-        let (ty, mut noise) = (&self.ty, Noise(seed));
-        let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| noise.word() as i8).collect() };
-        let book = ty.kv_heads * ty.parts() * ty.k * ty.sub;
-        let exact = ty.exact(ty.start) * ty.token_len();
-        let (key_codebook, value_codebook) = (bytes(book), bytes(book));
-        let (keys, values) = (bytes(exact), bytes(exact));
-        let codes = ty.compressed(ty.start) * ty.kv_heads * ty.parts();
-        let mut codes = || (0..codes).map(|_| (noise.word() % ty.k as u64) as u16).collect();
-        let (key_codes, value_codes) = (codes(), codes());
-        let arrays =
-            CacheArrays { key_codebook, value_codebook, key_codes, value_codes, keys, values };
-        ModelBuilder::new(self.text(target)).cache("kv", &arrays)
+        ModelBuilder::new(self.text(target)).cache("kv", &contents(&self.ty, seed))
     }
 
     /// Inputs of a step that appends `count` tokens; query i sees `limits[i]` tokens.
@@ -84,5 +73,71 @@ impl CacheModel {
         }
         inputs.push(limits.to_vec());
         inputs
+    }
+}
+
+/// What a cache holds before the first step.
+fn contents(ty: &CacheType, seed: u64) -> CacheArrays {
+    let mut noise = Noise(seed);
+    let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| noise.word() as i8).collect() };
+    let book = ty.kv_heads * ty.parts() * ty.k * ty.sub;
+    let exact = ty.exact(ty.start) * ty.token_len();
+    let (key_codebook, value_codebook) = (bytes(book), bytes(book));
+    let (keys, values) = (bytes(exact), bytes(exact));
+    let codes = ty.compressed(ty.start) * ty.kv_heads * ty.parts();
+    let mut codes = || (0..codes).map(|_| (noise.word() % ty.k as u64) as u16).collect();
+    let (key_codes, value_codes) = (codes(), codes());
+    CacheArrays { key_codebook, value_codebook, key_codes, value_codes, keys, values }
+}
+
+/// A function that fills a cache by clustering and attends to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FillModel {
+    /// The cache.
+    pub ty: CacheType,
+    /// Tokens that are given.
+    pub tokens: usize,
+    /// Queries of a step.
+    pub queries: usize,
+    /// Steps of k-means.
+    pub iterations: u32,
+    /// Bits of a weight, sign included.
+    pub weight_bits: u32,
+}
+
+impl FillModel {
+    /// The module.
+    pub fn text(&self, target: &str) -> String {
+        let FillModel { ty, tokens, queries, iterations, weight_bits } = self;
+        let (q, kv) = (queries * ty.heads * ty.dim, tokens * ty.token_len());
+        let w = tokens * ty.kv_heads;
+        format!(
+            "pimc 1\n\ntarget \"{target}\"\n\ncache @kv : {ty} from \"kv.safetensors\"\n\n\
+             func @main(%q: i8<{q}>, %k: i8<{kv}>, %v: i8<{kv}>, %w: i{weight_bits}<{w}>, %n: i32<1>, \
+             %limit: i32<{queries}>) -> i16<{q}> {{\n  \
+             %len = cluster @kv, %k, %v, %w, %n, iterations={iterations} : i32<1>\n  \
+             %o = attend @kv, %q, %limit, mul=3000, shift=12, frac=8 : i16<{q}>\n  return %o\n}}\n"
+        )
+    }
+
+    /// The model, to be built or written; its cache is filled with `start` tokens.
+    pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
+        ModelBuilder::new(self.text(target)).cache("kv", &contents(&self.ty, seed))
+    }
+
+    /// Inputs of a step of `n` tokens, some of which weigh nothing; query i sees `limits[i]` tokens.
+    pub fn step(&self, seed: u64, n: usize, limits: &[i64]) -> Vec<Vec<i64>> {
+        let (ty, mut noise) = (&self.ty, Noise(seed));
+        let mut bytes =
+            |n: usize| -> Vec<i64> { (0..n).map(|_| i64::from(noise.word() as i8)).collect() };
+        let len = self.tokens * ty.token_len();
+        let (q, k, v) = (bytes(self.queries * ty.heads * ty.dim), bytes(len), bytes(len));
+        let most = (1i64 << (self.weight_bits - 1)) - 1;
+        let mut weight = || match noise.word() {
+            word if word % 3 == 0 => 0,
+            word => (word >> 8) as i64 & most,
+        };
+        let w = (0..self.tokens * ty.kv_heads).map(|_| weight()).collect();
+        vec![q, k, v, w, vec![n as i64], limits.to_vec()]
     }
 }

@@ -4,23 +4,11 @@
 mod common;
 
 use pimc_golden::{run_step, State};
-use pimc_ir::generated::Noise;
-use pimc_ir::testing::{CacheArrays, ModelBuilder};
+use pimc_ir::generated_cache::FillModel;
 use pimc_ir::{CacheId, CacheType, Model, Side};
 use pimc_lower::images::Images;
 use pimc_lower::interp::Ignore;
 use pimc_lower::{lower, Plan, Target};
-
-/// A function that clusters and attends.
-#[derive(Clone, Copy, Debug)]
-struct Fill {
-    ty: CacheType,
-    /// Tokens that are given.
-    tokens: usize,
-    queries: usize,
-    iterations: u32,
-    weight_bits: u32,
-}
 
 /// What the tokens and weights of a step are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,62 +22,29 @@ enum Kind {
     Weightless,
 }
 
-impl Fill {
-    fn text(&self, target: &str) -> String {
-        let Fill { ty, tokens, queries, iterations, weight_bits } = self;
-        let (q, kv) = (queries * ty.heads * ty.dim, tokens * ty.token_len());
-        let w = tokens * ty.kv_heads;
-        format!(
-            "pimc 1\n\ntarget \"{target}\"\n\ncache @kv : {ty} from \"kv.safetensors\"\n\n\
-             func @main(%q: i8<{q}>, %k: i8<{kv}>, %v: i8<{kv}>, %w: i{weight_bits}<{w}>, %n: i32<1>, \
-             %limit: i32<{queries}>) -> i16<{q}> {{\n  \
-             %len = cluster @kv, %k, %v, %w, %n, iterations={iterations} : i32<1>\n  \
-             %o = attend @kv, %q, %limit, mul=3000, shift=12, frac=8 : i16<{q}>\n  return %o\n}}\n"
-        )
+/// Inputs of a step.
+fn step(f: &FillModel, seed: u64, kind: Kind, n: usize) -> Vec<Vec<i64>> {
+    let limits: Vec<i64> = (0..f.queries).map(|i| n as i64 - i as i64).collect();
+    let mut inputs = f.step(seed, n, &limits);
+    let (tokens, most) = (f.ty.token_len(), (1i64 << (f.weight_bits - 1)) - 1);
+    for x in inputs[1..3].iter_mut().flat_map(|side| side.iter_mut().enumerate()) {
+        match kind {
+            Kind::Same => *x.1 = (x.0 % tokens % 120) as i64 - 3,
+            Kind::Extreme => *x.1 = [-128, 127][usize::from(*x.1 > 0)],
+            Kind::Noise | Kind::Weightless => {}
+        }
     }
+    match kind {
+        Kind::Extreme => inputs[3].fill(most),
+        Kind::Weightless => inputs[3].fill(0),
+        Kind::Noise | Kind::Same => {}
+    }
+    inputs
+}
 
-    fn model(&self, target: &str) -> Model {
-        let (ty, mut noise) = (&self.ty, Noise(7));
-        let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| noise.word() as i8).collect() };
-        let book = ty.kv_heads * ty.parts() * ty.k * ty.sub;
-        let exact = ty.exact(ty.start) * ty.token_len();
-        let codes = ty.compressed(ty.start) * ty.kv_heads * ty.parts();
-        let arrays = CacheArrays {
-            key_codebook: bytes(book),
-            value_codebook: bytes(book),
-            key_codes: vec![1; codes],
-            value_codes: vec![0; codes],
-            keys: bytes(exact),
-            values: bytes(exact),
-        };
-        let built = ModelBuilder::new(self.text(target)).cache("kv", &arrays).build();
-        built.unwrap_or_else(|found| panic!("{}", found.render(false)))
-    }
-
-    fn step(&self, seed: u64, kind: Kind, n: usize) -> Vec<Vec<i64>> {
-        let (ty, mut noise) = (&self.ty, Noise(seed));
-        let most = (1i64 << (self.weight_bits - 1)) - 1;
-        let len = self.tokens * ty.token_len();
-        let mut bytes = |n: usize| -> Vec<i64> {
-            let byte = |i: usize, word: u64| match kind {
-                Kind::Same => (i % ty.token_len() % 120) as i64 - 3,
-                Kind::Extreme => [-128, 127][(word % 2) as usize],
-                _ => i64::from(word as i8),
-            };
-            (0..n).map(|i| byte(i, noise.word())).collect()
-        };
-        let (q, k, v) = (bytes(self.queries * ty.heads * ty.dim), bytes(len), bytes(len));
-        let weight = |word: u64| match kind {
-            Kind::Weightless => 0,
-            Kind::Extreme => most,
-            // A third of them weigh nothing.
-            _ if word % 3 == 0 => 0,
-            _ => (word >> 8) as i64 & most,
-        };
-        let w = (0..self.tokens * ty.kv_heads).map(|_| weight(noise.word())).collect();
-        let limits = (0..self.queries).map(|i| n as i64 - i as i64).collect();
-        vec![q, k, v, w, vec![n as i64], limits]
-    }
+fn model(f: &FillModel, target: &Target) -> Model {
+    let built = f.builder(&target.name, 7).build();
+    built.unwrap_or_else(|found| panic!("{}", found.render(false)))
 }
 
 fn plan(model: &Model, target: &Target) -> Plan {
@@ -97,8 +52,8 @@ fn plan(model: &Model, target: &Target) -> Plan {
 }
 
 /// Runs steps and compares everything; the runs of each.
-fn agree(f: &Fill, target: &Target, steps: &[(Kind, usize)]) -> Vec<usize> {
-    let model = f.model(&target.name);
+fn agree(f: &FillModel, target: &Target, steps: &[(Kind, usize)]) -> Vec<usize> {
+    let model = model(f, target);
     let plan = plan(&model, target);
     let cache = plan.cache.as_ref().expect("a cache");
     let images = Images::new(&model, &plan);
@@ -107,7 +62,7 @@ fn agree(f: &Fill, target: &Target, steps: &[(Kind, usize)]) -> Vec<usize> {
     let mut state = State::initial(&model);
     let mut counts = Vec::new();
     for (i, (kind, n)) in steps.iter().enumerate() {
-        let inputs = f.step(100 + i as u64, *kind, *n);
+        let inputs = step(f, 100 + i as u64, *kind, *n);
         let golden = run_step(&model, &mut state, &inputs).expect("golden");
         let name = format!("{f:?} on {}, step {i} {kind:?} {n}", target.name);
         let launches = plan.launches(&mut driver, &inputs).expect("runs");
@@ -156,12 +111,12 @@ fn cache(heads: usize, kv_heads: usize, dim: usize, sub: usize, k: usize) -> Cac
     CacheType { heads, kv_heads, dim, tokens: 256, sub, k, sink: 4, recent: 8, start: 0 }
 }
 
-fn fill(ty: CacheType) -> Fill {
-    Fill { ty, tokens: 90, queries: 1, iterations: 4, weight_bits: 9 }
+fn fill(ty: CacheType) -> FillModel {
+    FillModel { ty, tokens: 90, queries: 1, iterations: 4, weight_bits: 9 }
 }
 
 /// Counts at which something begins or ends, and more steps on the cache that was filled before.
-fn counts(f: &Fill) -> Vec<(Kind, usize)> {
+fn counts(f: &FillModel) -> Vec<(Kind, usize)> {
     let exact = f.ty.sink + f.ty.recent;
     let at = |c: usize| (exact + c).min(f.tokens);
     vec![
@@ -192,7 +147,7 @@ fn every_shape_agrees() {
         for (sink, recent) in [(4, 8), (0, 0), (0, 5), (3, 0)] {
             for channels in [1, 2] {
                 let ty = CacheType { sink, recent, ..cache(heads, kv_heads, dim, sub, k) };
-                let f = Fill { queries: 1 + sink % 3, ..fill(ty) };
+                let f = FillModel { queries: 1 + sink % 3, ..fill(ty) };
                 agree(&f, &hbm(channels), &counts(&f));
             }
         }
@@ -222,7 +177,7 @@ fn every_number_of_encoders_agrees() {
 #[test]
 fn iterations_and_weights_agree() {
     for (iterations, weight_bits) in [(0, 8), (1, 1), (2, 32), (7, 2)] {
-        let f = Fill { iterations, weight_bits, ..fill(cache(1, 1, 32, 4, 16)) };
+        let f = FillModel { iterations, weight_bits, ..fill(cache(1, 1, 32, 4, 16)) };
         agree(&f, &hbm(1), &[(Kind::Noise, 90), (Kind::Extreme, 90), (Kind::Weightless, 80)]);
     }
 }
@@ -233,7 +188,7 @@ fn iterations_and_weights_agree() {
 fn long_ones_agree() {
     for (dim, sub, k, channels) in [(128, 4, 512, 2), (64, 1, 250, 1), (64, 2, 90, 4)] {
         let ty = CacheType { tokens: 4000, ..cache(1, 1, dim, sub, k) };
-        let f = Fill { tokens: 2500, iterations: 2, ..fill(ty) };
+        let f = FillModel { tokens: 2500, iterations: 2, ..fill(ty) };
         let runs = agree(&f, &hbm(channels), &[(Kind::Noise, 2500), (Kind::Noise, 1300)]);
         assert!(runs[0] > runs[1] && runs[1] > 8, "{runs:?}");
     }
@@ -245,56 +200,32 @@ fn estimates_are_near() {
     for (f, target) in [
         (fill(cache(1, 1, 32, 2, 16)), hbm(1)),
         (
-            Fill { tokens: 1000, ..fill(CacheType { tokens: 1000, ..cache(1, 1, 128, 4, 512) }) },
+            FillModel {
+                tokens: 1000,
+                ..fill(CacheType { tokens: 1000, ..cache(1, 1, 128, 4, 512) })
+            },
             hbm(2),
         ),
         (
-            Fill { tokens: 1000, ..fill(CacheType { tokens: 1000, ..cache(8, 2, 64, 2, 64) }) },
+            FillModel {
+                tokens: 1000,
+                ..fill(CacheType { tokens: 1000, ..cache(8, 2, 64, 2, 64) })
+            },
             hbm(1),
         ),
         (fill(cache(1, 1, 64, 8, 40)), Target::named("lpddr5x-pim").expect("a target")),
     ] {
-        let plan = plan(&f.model(&target.name), &target);
+        let plan = plan(&model(&f, &target), &target);
         let (mut all, mut estimated) = (0, 0);
         for args in plan.runs() {
             let walk = pimc_lower::walk::Walk::with_args(&plan.program, &args, target.timing.refi);
             let end = walk.map(|i| i.expect("runs").cycle).last().expect("an end");
             all += end;
-            let e = plan.estimate_with(&args);
-            estimated += e;
-            println!(
-                "run {end} {e} {:?}",
-                plan.cache.as_ref().unwrap().cluster.unwrap().map.size_of(&args)
-            );
+            estimated += plan.estimate_with(&args);
         }
-        println!("{f:?}: {} {}", plan.cycles, plan.estimate.cycles);
         assert_eq!((all, estimated), (plan.cycles, plan.estimate.cycles));
         let error = plan.estimate.error(plan.cycles);
         assert!(error.abs() < 0.03, "{f:?}: {error}");
         assert!(plan.violation().expect("runs").is_none());
-    }
-}
-
-#[test]
-fn flagship() {
-    use pimc_lower::attention::compare::{function, share};
-    for encoders in ["1", "8"] {
-        let target = share(&hbm(1), 1).expect("t").with(&[("unit", "encoders", encoders)]).expect("t");
-        let f = Fill { tokens: 4096, queries: 1, iterations: 4, weight_bits: 16, ty: CacheType { start: 0, ..function(1, 4096, true).ty } };
-        let t = std::time::Instant::now();
-        let plan = plan(&f.model(&target.name), &target);
-        println!("E {encoders}: {} {} {:?} {} words, {:?}", plan.cycles, plan.estimate.cycles, plan.estimate.error(plan.cycles), plan.program.len(), t.elapsed());
-        for (i, x) in pimc_lower::assembly::print(&plan.program).lines().enumerate().skip(33).take(if encoders == "8" { 40 } else { 0 }) { println!("{i} {x}"); }
-        println!("args {} runs {} rows {}", plan.shape.arg_words, plan.runs().count(), plan.dram_rows);
-        let t = std::time::Instant::now();
-        assert!(plan.violation().expect("runs").is_none());
-        println!("{:?}", t.elapsed());
-        for (i, args) in plan.runs().enumerate() {
-            if [0, 1, 20, 41, 120,121].contains(&i) {
-            let walk = pimc_lower::walk::Walk::with_args(&plan.program, &args, target.timing.refi);
-            let end = walk.map(|i| i.expect("runs").cycle).last().expect("an end");
-            println!("run {end} {} {:?}", plan.estimate_with(&args), plan.cache.as_ref().unwrap().cluster.unwrap().map.size_of(&args));
-            }
-        }
     }
 }

@@ -209,6 +209,10 @@ impl Clocks<'_> {
         let interval = u64::from(self.interval(AttentionMode::Encode));
         let last = (added + 3 * step).max(t.rcd.into()) + u64::from(l.slices - 1) * interval;
         let batch = (last + u64::from(t.rtp)).max(t.ras.into()) + u64::from(t.rp) + step;
+        if s.batches > 0 {
+            // The first one's row, which is closed once more behind the last one.
+            self.block(u64::from(t.ras + t.rp) + 4 * step);
+        }
         for _ in 0..s.batches {
             self.block(batch);
             self.rows(AttentionMode::Encode, codebook);

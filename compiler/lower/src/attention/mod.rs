@@ -26,6 +26,7 @@ pub(crate) use images::CacheImages;
 pub use layout::{CacheLayout, Place};
 pub use run::{HostColumn, Launch};
 
+use crate::area::unit_memory_bits;
 use crate::estimate::Estimate;
 use crate::mapping::{self, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
@@ -210,8 +211,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         map: ClusterMap::new(map.words(), &layout, encoders, update),
     });
     shape.arg_words = cluster.map_or(map.words(), |c| c.map.words());
-    let memory = |a: &AttentionShape| a.memory_bits(&shape) + a.mean_memory_bits(shape.beat_bits);
-    let tables = shape.bank.attention.as_ref().map_or(0, memory);
+    let tables = shape.bank.attention.as_ref().map_or(0, |a| unit_memory_bits(a, &shape));
     fit.memory(found.attend, TABLES, tables.div_ceil(8).into(), target.table_bytes.into());
     if !fit.found.is_empty() {
         return Err(fit.refused());
