@@ -122,7 +122,17 @@ impl FillModel {
 
     /// The model, to be built or written; its cache is filled with `start` tokens.
     pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
-        ModelBuilder::new(self.text(target)).cache("kv", &contents(&self.ty, seed))
+        self.builder_of(&self.text(target), seed)
+    }
+
+    /// The same of another text with that cache.
+    pub fn builder_of(&self, text: &str, seed: u64) -> ModelBuilder {
+        self.with_contents(ModelBuilder::new(text), "kv", seed)
+    }
+
+    /// Gives contents to a cache of that type.
+    pub fn with_contents(&self, builder: ModelBuilder, name: &str, seed: u64) -> ModelBuilder {
+        builder.cache(name, &contents(&self.ty, seed))
     }
 
     /// Inputs of a step of `n` tokens, some of which weigh nothing; query i sees `limits[i]` tokens.

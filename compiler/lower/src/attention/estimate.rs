@@ -205,9 +205,11 @@ impl Clocks<'_> {
         let data = u64::from(attention_clocks(AttentionMode::Encode, self.shape));
         let closed = u64::from(t.rtp + t.rp) + step;
         let begun = (3 * step).max(data.saturating_sub(closed));
-        let added = begun + encoders * each + (encoders - 1) * 2 * step;
+        // The last one is not waited for longer than the round's end takes.
+        let added = begun + (encoders - 1) * (each + 2 * step) + each.max(3 * step);
+        let taken = added + (3 + u64::from(l.slices > 1)) * step;
         let interval = u64::from(self.interval(AttentionMode::Encode));
-        let last = (added + 3 * step).max(t.rcd.into()) + u64::from(l.slices - 1) * interval;
+        let last = taken.max(t.rcd.into()) + u64::from(l.slices - 1) * interval;
         let batch = (last + u64::from(t.rtp)).max(t.ras.into()) + u64::from(t.rp) + step;
         if s.batches > 0 {
             // The first one's row, which is closed once more behind the last one.

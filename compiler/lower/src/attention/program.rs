@@ -77,6 +77,9 @@ pub(crate) fn program(
         w.attend(slot, ahead);
     }
     if cluster.is_some() {
+        // Runs that do not attend shall not wait for its results.
+        let done = w.b.vec_ready().max(w.b.stream_ready());
+        w.b.wait_until(done);
         w.b.end();
     }
     (w.b.finish(), w.parts)

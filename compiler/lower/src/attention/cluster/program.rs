@@ -147,7 +147,7 @@ impl Writer<'_> {
             let back = 2 * here.div_ceil(together);
             if (row + 1) * l.columns < total {
                 self.advance(back.wrapping_neg());
-            } else {
+            } else if back < 2 * map.pieces() {
                 self.advance(2 * map.pieces() - back);
             }
         }
