@@ -6,9 +6,11 @@ mod common;
 use pimc_golden::{run_step, State};
 use pimc_ir::generated_cache::FillModel;
 use pimc_ir::{CacheId, CacheType, Model, Side};
+use pimc_lower::commands::{read_csv, write_timed, Command};
 use pimc_lower::images::Images;
 use pimc_lower::interp::Ignore;
-use pimc_lower::{lower, Plan, Target};
+use pimc_lower::report::Cycles;
+use pimc_lower::{emit, legality, lower, Plan, Target};
 
 /// What the tokens and weights of a step are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,4 +230,31 @@ fn estimates_are_near() {
         assert!(error.abs() < 0.03, "{f:?}: {error}");
         assert!(plan.violation().expect("runs").is_none());
     }
+}
+
+/// Commands, report and tree are of all runs of the first step, end to end.
+#[test]
+fn a_tree_tells_of_all_runs() {
+    let (f, target) = (fill(cache(2, 1, 32, 2, 16)), hbm(1));
+    let model = model(&f, &target);
+    let plan = plan(&model, &target);
+    assert!(plan.runs().count() > 4);
+    let mut csv = Vec::new();
+    write_timed(plan.commands(), &target, &mut csv).expect("memory");
+    let trace = read_csv("commands.csv", std::str::from_utf8(&csv).expect("text")).expect("reads");
+    assert_eq!(trace.end, Some(plan.cycles));
+    let writes = trace.commands.iter().filter(|c| matches!(c.command, Command::Write { .. }));
+    // Of both sides: seeds, one column of the codebook four times, codes.
+    assert_eq!(writes.count(), 2 * (16 + 4 + 78));
+    let found = legality::check(&target, trace.commands, plan.cycles);
+    assert!(found.is_empty(), "{}", found[0]);
+    let cycles = Cycles::new(&plan);
+    assert_eq!(cycles.total.total(), plan.cycles);
+    let ops: Vec<u64> = cycles.ops.iter().map(|op| op.total()).collect();
+    assert!(ops[0] > 10 * ops[1] && ops[1] > 0, "{ops:?}");
+    let tree = emit(&plan, &model).expect("a tree");
+    let file = tree.files.iter().find(|f| f.path == "schedule/commands.csv").expect("commands");
+    let mut written = Vec::new();
+    file.write(&mut written).expect("memory");
+    assert_eq!(written, csv);
 }
