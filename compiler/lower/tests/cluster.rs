@@ -176,6 +176,16 @@ fn every_number_of_encoders_agrees() {
     }
 }
 
+/// So many columns that are changed that a row cannot stay open for a batch of codes, nor for a centroid.
+#[test]
+fn rows_are_closed_for_refreshes() {
+    let target = hbm(1).with(&[("unit", "encoders", "32")]).expect("a target");
+    for (dim, iterations) in [(64, 1), (256, 1), (512, 0)] {
+        let f = FillModel { iterations, ..fill(cache(1, 1, dim, 1, 40)) };
+        agree(&f, &target, &[(Kind::Noise, 90), (Kind::Noise, 60)]);
+    }
+}
+
 #[test]
 fn iterations_and_weights_agree() {
     for (iterations, weight_bits) in [(0, 8), (1, 1), (2, 32), (7, 2)] {

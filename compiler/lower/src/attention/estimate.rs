@@ -1,9 +1,9 @@
 //! What a step on a cache should take, told from lengths and the target alone, before there is a
 //! program.
 
-use super::bus::{interval, open_columns};
+use super::bus::{interval, open_columns, replace_interval};
 use super::cluster::script::ScriptSize;
-use super::cluster::update_columns;
+use super::cluster::Held;
 use super::layout::CacheLayout;
 use crate::estimate::Estimate;
 use crate::target::Target;
@@ -219,8 +219,7 @@ impl Clocks<'_> {
             self.block(batch);
             self.rows(AttentionMode::Encode, codebook);
         }
-        let update = attention_clocks(AttentionMode::Update, self.shape);
-        let together = update_columns(update, self.target);
+        let together = Held::new(l, self.shape, self.target).means;
         for _ in 0..s.updates {
             for from in (0..codebook).step_by(together as usize) {
                 self.replaced(AttentionMode::Update, together.min(codebook - from));
@@ -244,10 +243,8 @@ impl Clocks<'_> {
         let t = &self.target.timing;
         let e = &t.extra;
         let or = |value: Option<u32>| value.unwrap_or_default();
-        let unit = attention_clocks(mode, self.shape);
-        let written = or(e.cwl) + or(e.bl);
-        let column = u64::from(unit + written + or(e.wtr_l).max(or(e.wtr_s)));
-        let last = u64::from(unit + written + or(e.wr));
+        let column = u64::from(replace_interval(mode, self.shape, self.target));
+        let last = u64::from(attention_clocks(mode, self.shape) + or(e.cwl) + or(e.bl) + or(e.wr));
         let row = u64::from(t.rcd + t.rp + 2 * MIN_DELAY);
         self.block(row + column * u64::from(columns - 1) + last);
         self.hides = u64::from(t.rp);

@@ -33,10 +33,9 @@ use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
 use crate::target::Target;
 use pimc_ir::{softmax_tables, CacheId, CacheType, Code, Model, OpKind, ValueId};
-use pimc_rtl::attention::{AttentionMode, AttentionShape};
+use pimc_rtl::attention::AttentionShape;
 use pimc_rtl::isa::{IsaShape, VecOp};
 use pimc_rtl::shape::{BankShape, BufferShape, ChannelShape};
-use pimc_rtl::timing::attention_clocks;
 use program::Vectors;
 
 /// Where the function's values of a step go to and come from.
@@ -203,12 +202,12 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let bytes = (u128::from(depth) * u128::from(word_bits)).div_ceil(8);
     fit.memory(found.attend, VECTORS, bytes, target.vector_bytes.into());
     let mut shape = channel(target, attention, depth, word_bits, map.words());
-    let update = cluster::update_columns(attention_clocks(AttentionMode::Update, &shape), target);
+    let held = cluster::Held::new(&layout, &shape, target);
     let cluster = found.cluster.map(|(_, values)| ClusterPlan {
         values,
         tokens: values.tokens(func, &cache),
         encoders,
-        map: ClusterMap::new(map.words(), &layout, encoders, update),
+        map: ClusterMap::new(map.words(), &layout, encoders, held),
     });
     shape.arg_words = cluster.map_or(map.words(), |c| c.map.words());
     let tables = shape.bank.attention.as_ref().map_or(0, |a| unit_memory_bits(a, &shape));

@@ -13,10 +13,12 @@ pub(super) mod script;
 
 pub use script::{ClusterMap, ScriptSize};
 
+use super::bus::{open_columns, replace_interval};
 use super::CacheLayout;
 use crate::target::Target;
 use pimc_ir::{CacheType, Func, ValueId};
-use pimc_rtl::attention::{AttentionShape, ClusterShape};
+use pimc_rtl::attention::{AttentionMode, AttentionShape, ClusterShape};
+use pimc_rtl::shape::ChannelShape;
 
 /// What of the function fills the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +74,27 @@ pub struct ClusterPlan {
     pub map: ClusterMap,
 }
 
-/// Columns of a codebook that become means while a row is open: a power of two, so that rows are divided evenly.
-/// `clocks` is what one takes.
-pub(super) fn update_columns(clocks: u32, target: &Target) -> u32 {
-    let most = super::bus::open_columns(clocks, 1, target);
-    (1 << most.ilog2()).min(target.columns)
+/// What is done while a row is open, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Columns of a codebook that become means: a power of two, so that rows are divided evenly.
+    pub(super) means: u32,
+    /// Columns that a centroid is put into.
+    pub(super) centroids: u32,
+    /// Codes that are put into the columns of a block.
+    pub(super) codes: u32,
+}
+
+impl Held {
+    pub(super) fn new(l: &CacheLayout, shape: &ChannelShape, target: &Target) -> Held {
+        let columns =
+            |mode, each: u32| open_columns(each * replace_interval(mode, shape, target), 1, target);
+        Held {
+            means: (1 << columns(AttentionMode::Update, 1).ilog2()).min(target.columns),
+            centroids: columns(AttentionMode::InsertCentroid, 1),
+            codes: columns(AttentionMode::InsertCode, l.slices),
+        }
+    }
 }
 
 /// Rows and columns of the places of centroid `c`, one in each slice's codebook; rows count from the codebook's

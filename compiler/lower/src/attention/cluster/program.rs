@@ -23,7 +23,7 @@ impl Writer<'_> {
         self.b.set(param(AttentionParam::Encoder), None, 0);
         self.b.begin_again(0);
         self.capture(TOKEN, 0);
-        self.centroid();
+        self.centroid(map);
         self.b.end();
         self.advance(1);
 
@@ -52,7 +52,7 @@ impl Writer<'_> {
         self.b.begin_again(0);
         self.capture(TOKEN, 0);
         self.codebook_from(AttentionMode::Encode, Some(FOURTH), 0);
-        self.codes_kept();
+        self.codes_kept(map);
         self.b.end();
     }
 
@@ -61,7 +61,7 @@ impl Writer<'_> {
     }
 
     /// Puts the token into the columns of its centroid; the pointer ends on the last of the entry's words.
-    fn centroid(&mut self) {
+    fn centroid(&mut self, map: &ClusterMap) {
         let (l, mode) = (self.layout, AttentionMode::InsertCentroid);
         let data = self.data(mode);
         self.stream(mode, l.slices, l.beats);
@@ -76,7 +76,7 @@ impl Writer<'_> {
         self.b.set(SetTo::Col, Some(1), 0);
         self.advance(1);
         self.b.write(read + data);
-        self.b.end_within_row(l.slices.min(l.columns));
+        self.b.end_within_row(map.held().centroids.min(l.slices));
         self.b.pre();
         self.b.end();
     }
@@ -130,7 +130,7 @@ impl Writer<'_> {
         let (l, mode) = (self.layout, AttentionMode::Update);
         let data = self.data(mode);
         let total = l.slices * l.codebook_columns;
-        let together = map.update();
+        let together = map.held().means;
         self.stream(mode, l.codebook_columns, l.codebook_tail);
         for row in 0..total.div_ceil(l.columns) {
             let here = (total - row * l.columns).min(l.columns);
@@ -169,7 +169,7 @@ impl Writer<'_> {
     }
 
     /// Puts the codes of a batch to their places; the pointer ends on the last of the entry's words.
-    fn codes_kept(&mut self) {
+    fn codes_kept(&mut self, map: &ClusterMap) {
         let (l, mode) = (self.layout, AttentionMode::InsertCode);
         let data = self.data(mode);
         self.advance(FOURTH + 1);
@@ -189,7 +189,7 @@ impl Writer<'_> {
             }
             self.b.write(read + data);
         }
-        self.b.end_within_row(self.attention.encoders());
+        self.b.end_within_row(map.held().codes.min(self.attention.encoders()));
         self.b.pre();
         self.b.end();
     }

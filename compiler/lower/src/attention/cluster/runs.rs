@@ -59,7 +59,7 @@ impl Work<'_> {
         };
         let columns = (l.slices * l.codebook_columns).min(l.columns);
         let update: Vec<u32> = (0..columns)
-            .step_by(self.plan.map.update() as usize)
+            .step_by(self.plan.map.held().means as usize)
             .flat_map(|column| [book, column])
             .collect();
         for _ in 0..self.plan.values.iterations {
@@ -80,7 +80,7 @@ impl Work<'_> {
                     (row + l.row_in_page(slot, side), [token - t, column, place])
                 })
                 .collect();
-            words.extend(pieces(&codes));
+            words.extend(pieces(&codes, self.plan.map.held().codes));
             out.push(Phase::Fill, &words);
         }
         out.done.push(out.now);
@@ -97,7 +97,7 @@ impl Work<'_> {
         let book = l.codebook_row(slot, side);
         let columns: Vec<(u32, [u32; 1])> =
             centroid_columns(l, c).map(|(row, column)| (book + row, [column])).collect();
-        words.extend(pieces(&columns));
+        words.extend(pieces(&columns, self.plan.map.held().centroids));
         words
     }
 }

@@ -13,6 +13,7 @@
 //! Pieces are what is done while one row is open: their number; of each the row, the number of items, and the items.
 //! An item is a column of the codebook for a seed, and encoder, column, place for a code.
 
+use super::Held;
 use crate::attention::layout::CacheLayout;
 
 /// Words of a script, if no single entry needs more.
@@ -28,28 +29,27 @@ pub struct ClusterMap {
     first: u32,
     room: u32,
     encoders: u32,
-    /// Columns of the codebook that become means while a row is open.
-    update: u32,
+    held: Held,
     /// Pieces of a row that is updated.
     pieces: u32,
 }
 
 impl ClusterMap {
-    /// Behind `first` words; `update` columns of a row of the codebook are changed while it is open.
+    /// Behind `first` words.
     pub(in crate::attention) fn new(
         first: u32,
         layout: &CacheLayout,
         encoders: u32,
-        update: u32,
+        held: Held,
     ) -> ClusterMap {
         let columns = (layout.slices * layout.codebook_columns).min(layout.columns);
-        let pieces = columns.div_ceil(update);
-        // A seed has its columns in at most as many rows; codes of a batch lie in two pages at most.
+        let pieces = columns.div_ceil(held.means);
+        // Every item in a piece of its own.
         let seed = 5 + 3 * layout.slices;
-        let codes = 5 + 2 * 2 + 3 * encoders;
+        let codes = 5 + 5 * encoders;
         let entry = seed.max(codes).max(4 + encoders);
         let room = SCRIPT_WORDS.max(EMPTY + 2 * AROUND + 2 * pieces + entry);
-        ClusterMap { first, room, encoders, update, pieces }
+        ClusterMap { first, room, encoders, held, pieces }
     }
 
     /// Whether the function's attend follows in this run.
@@ -62,9 +62,9 @@ impl ClusterMap {
         self.first + 1
     }
 
-    /// Columns of the codebook that become means while a row is open: all rows but the last are divided evenly.
-    pub(crate) fn update(&self) -> u32 {
-        self.update
+    /// What is done while a row is open.
+    pub(in crate::attention) fn held(&self) -> Held {
+        self.held
     }
 
     /// Pieces of a row that is updated, as many as the longest has.
@@ -236,9 +236,10 @@ impl Script {
     }
 }
 
-/// Items that are done while a row is open: neighbours with the same row in one piece.
-pub(super) fn pieces<const N: usize>(items: &[(u32, [u32; N])]) -> Vec<u32> {
-    let rows: Vec<&[(u32, [u32; N])]> = items.chunk_by(|a, b| a.0 == b.0).collect();
+/// Items that are done while a row is open: neighbours with the same row in one piece, up to `most` of them.
+pub(super) fn pieces<const N: usize>(items: &[(u32, [u32; N])], most: u32) -> Vec<u32> {
+    let rows = items.chunk_by(|a, b| a.0 == b.0).flat_map(|row| row.chunks(most as usize));
+    let rows: Vec<&[(u32, [u32; N])]> = rows.collect();
     let mut words = vec![rows.len() as u32];
     for row in rows {
         words.extend([row[0].0, row.len() as u32]);
