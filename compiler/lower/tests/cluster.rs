@@ -184,6 +184,11 @@ fn rows_are_closed_for_refreshes() {
         let f = FillModel { iterations, ..fill(cache(1, 1, dim, 1, 40)) };
         agree(&f, &target, &[(Kind::Noise, 90), (Kind::Noise, 60)]);
     }
+    // Sums of so many centroids that a refresh is due while they are cleared.
+    let target = hbm(1).with(&[("unit", "table_bytes", "100000000")]).expect("a target");
+    let f = FillModel { iterations: 1, tokens: 40, ..fill(cache(1, 1, 16, 2, 12_000)) };
+    assert!(f.ty.k as u32 > 2 * target.timing.refi);
+    agree(&f, &target, &[(Kind::Noise, 40)]);
 }
 
 #[test]

@@ -117,6 +117,16 @@ impl<'a> Builder<'a> {
         self.program.wait_until(at);
     }
 
+    /// The same with all banks closed, for so long that refreshes may be due meanwhile.
+    pub(super) fn wait_closed(&mut self, at: u64) {
+        let most = u64::from(self.target.timing.refi / 4);
+        while at > self.program.next() + most {
+            self.wait_until(self.program.next() + most);
+            self.refresh_due();
+        }
+        self.wait_until(at);
+    }
+
     /// Issues an action at `at` or as soon after it as it can; the clock.
     pub(super) fn put(&mut self, action: Action, at: u64) -> u64 {
         self.program.place(action, at)

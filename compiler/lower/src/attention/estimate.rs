@@ -197,9 +197,13 @@ impl Clocks<'_> {
             self.rows(AttentionMode::Capture, l.slices);
             self.replaced(AttentionMode::InsertCentroid, l.slices);
         }
-        let clear = u64::from(s.clears * clear_clocks(a, self.target.beat_bits));
-        self.now += clear;
-        self.parts.streams += clear;
+        let mut clear = s.clears * clear_clocks(a, self.target.beat_bits);
+        while clear > 0 {
+            // Refreshes come between.
+            let part = clear.min(t.refi / 4);
+            self.block(part.into());
+            clear -= part;
+        }
         // The next token's row is opened, and what was encoded added up; then that token is taken.
         let (encoders, each) = (u64::from(a.encoders()), u64::from(accumulate_clocks(a)));
         let data = u64::from(attention_clocks(AttentionMode::Encode, self.shape));

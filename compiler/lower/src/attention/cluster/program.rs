@@ -32,7 +32,7 @@ impl Writer<'_> {
         let at = self.stream(AttentionMode::Clear, 1, 1);
         let clocks = clear_clocks(self.attention, self.target.beat_bits);
         // Waited for here, since what comes next is a loop.
-        self.b.wait_until(at + u64::from(clocks));
+        self.b.wait_closed(at + u64::from(clocks));
         self.b.end();
         self.advance(1);
 
