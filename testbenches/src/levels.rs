@@ -20,6 +20,9 @@ use pimc_lower::legality;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[cfg(test)]
+mod tests;
+
 /// What the levels run on.
 pub(crate) struct Run<'a> {
     pub(crate) tree: &'a Tree,

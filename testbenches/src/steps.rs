@@ -86,8 +86,8 @@ impl std::fmt::Display for Stopped {
 /// A machine that goes from step to step.
 pub struct Steps<'a> {
     compiled: &'a Compiled,
-    machine: Machine<'a>,
-    driver: Option<Driver>,
+    pub(crate) machine: Machine<'a>,
+    pub(crate) driver: Option<Driver>,
 }
 
 impl<'a> Steps<'a> {
