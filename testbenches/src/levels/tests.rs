@@ -93,9 +93,12 @@ fn cache() -> PathBuf {
     exe.ancestors().nth(3).unwrap().join("tmp/cosim-cache")
 }
 
+/// A stage's name, and what it said it has done, and of how many.
+type Stage = (String, Vec<(usize, usize)>);
+
 /// What progress says, stage by stage.
 #[derive(Default)]
-struct Told(Mutex<Vec<(String, Vec<(usize, usize)>)>>);
+struct Told(Mutex<Vec<Stage>>);
 
 impl Progress for Told {
     fn stage(&self, what: &str) {
