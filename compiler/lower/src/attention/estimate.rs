@@ -2,13 +2,17 @@
 //! program.
 
 use super::bus::{interval, open_columns};
+use super::cluster::script::ScriptSize;
+use super::cluster::update_columns;
 use super::layout::CacheLayout;
 use crate::estimate::Estimate;
 use crate::target::Target;
-use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
+use pimc_rtl::attention::{AttentionMode, AttentionShape, NORMALISE_LATENCY};
 use pimc_rtl::isa::MIN_DELAY;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::timing::{attention_clocks, BYTES_LATENCY, COLLECT_CLOCKS};
+use pimc_rtl::timing::{
+    accumulate_clocks, attention_clocks, clear_clocks, BYTES_LATENCY, COLLECT_CLOCKS,
+};
 
 /// What a step does, of which its clocks depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub struct StepSize {
     pub encoded: u32,
     /// Whether the one that leaves next is encoded.
     pub ahead: bool,
+    /// What is clustered, where there is a program for that.
+    pub script: Option<ScriptSize>,
 }
 
 /// Clocks before a refresh is overdue that a block does not use: a few instructions, and care.
@@ -60,14 +66,17 @@ pub(crate) fn estimate(
             c.load(attention.dim);
         }
         c.rows(AttentionMode::Encode, codebook);
-        c.replaced(block);
+        c.replaced(AttentionMode::InsertCode, block);
     }
     for _ in 0..2 * layout.slots * size.kept {
         c.load(attention.dim);
-        c.replaced(block);
+        c.replaced(AttentionMode::InsertToken, block);
     }
+    let script = size.script.unwrap_or_default();
+    c.script(attention, &script);
     let append = c.now;
-    for _ in 0..layout.slots {
+    let attends = size.script.is_none() || script.attends;
+    for _ in 0..if attends { layout.slots } else { 0 } {
         for _ in 0..attention.rows() {
             c.load(attention.dim);
         }
@@ -91,7 +100,7 @@ pub(crate) fn estimate(
             }
             c.rows(mode, columns);
             if encodes && size.ahead {
-                c.replaced(block);
+                c.replaced(AttentionMode::InsertCode, block);
             }
         }
         let results = attention.dim * attention.rows();
@@ -180,12 +189,57 @@ impl Clocks<'_> {
         self.parts.loads += clocks;
     }
 
+    /// What is clustered.
+    fn script(&mut self, a: &AttentionShape, s: &ScriptSize) {
+        let (t, l, step) = (&self.target.timing, self.layout, u64::from(MIN_DELAY));
+        let codebook = l.slices * l.codebook_columns;
+        for _ in 0..s.seeds {
+            self.rows(AttentionMode::Capture, l.slices);
+            self.replaced(AttentionMode::InsertCentroid, l.slices);
+        }
+        let clear = u64::from(s.clears * clear_clocks(a, self.target.beat_bits));
+        self.now += clear;
+        self.parts.streams += clear;
+        // A batch is added up behind the data of the last column, while the next one's row is opened: until
+        // there is a token to be taken.
+        let (encoders, each) = (u64::from(a.encoders()), u64::from(accumulate_clocks(a)));
+        let data = u64::from(attention_clocks(AttentionMode::Encode, self.shape));
+        let interval = u64::from(self.interval(AttentionMode::Encode));
+        let added = encoders * each + (encoders - 1) * 2 * step + 3 * step;
+        let closed = interval.max(t.rtp.into()) + u64::from(t.rp) + 2 * step;
+        let opened = closed + u64::from(t.rcd);
+        let taken = (data + added).max(opened) - closed;
+        let column = u64::from(l.slices - 1) * interval + u64::from(t.rtp + t.rp) + 2 * step;
+        for _ in 0..s.batches {
+            self.block(taken + column);
+            self.rows(AttentionMode::Encode, codebook);
+        }
+        let update = attention_clocks(AttentionMode::Update, self.shape);
+        let together = update_columns(update, self.target);
+        for _ in 0..s.updates {
+            for from in (0..codebook).step_by(together as usize) {
+                self.replaced(AttentionMode::Update, together.min(codebook - from));
+            }
+        }
+        for i in 0..s.fills {
+            self.rows(AttentionMode::Capture, l.slices);
+            self.rows(AttentionMode::Encode, codebook);
+            // Codes and rows as evenly as can be.
+            let share = |n: u32| n * (i + 1) / s.fills - n * i / s.fills;
+            let (rows, codes) = (share(s.pages).max(1), share(s.codes));
+            self.replaced(AttentionMode::InsertCode, codes * l.slices);
+            for _ in 1..rows {
+                self.block(u64::from(t.rcd + t.rp) + 2 * step);
+            }
+        }
+    }
+
     /// Columns that are read, changed and written back.
-    fn replaced(&mut self, columns: u32) {
+    fn replaced(&mut self, mode: AttentionMode, columns: u32) {
         let t = &self.target.timing;
         let e = &t.extra;
         let or = |value: Option<u32>| value.unwrap_or_default();
-        let unit = attention_clocks(AttentionMode::InsertCode, self.shape);
+        let unit = attention_clocks(mode, self.shape);
         let written = or(e.cwl) + or(e.bl);
         let column = u64::from(unit + written + or(e.wtr_l).max(or(e.wtr_s)));
         let last = u64::from(unit + written + or(e.wr));

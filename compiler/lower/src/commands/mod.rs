@@ -5,6 +5,7 @@ mod csv;
 mod expand;
 
 pub use csv::{read_csv, write_csv, write_csv_with, write_timed, Trace};
+pub(crate) use expand::of_walk;
 pub use expand::{expand, expand_with, Expanded};
 
 /// A DRAM command.

@@ -10,6 +10,7 @@ mod bank;
 mod blocks;
 mod buffer;
 mod collect;
+mod means;
 mod softmax;
 
 use crate::commands::Command;
@@ -258,7 +259,7 @@ impl<'a> Machine<'a> {
                     SetTo::Col => col = issue.value,
                     SetTo::Param(index) => {
                         let units = self.attention().map_err(fault)?;
-                        units.param(index, issue.value).map_err(fault)?;
+                        units.param(index, issue.value, at).map_err(fault)?;
                     }
                     // The walk keeps the pointer.
                     SetTo::Pointer | SetTo::Advance => {}
