@@ -44,14 +44,10 @@ pub const NORMALISE_LATENCY: u32 = 12;
 pub const CODE_LATENCY: u32 = 5;
 /// Clocks, on top of a column's beats, from a column to what is taken out of it or put into it.
 pub const PLACE_LATENCY: u32 = 3;
-/// Clocks in which `Update` makes one centroid of a column.
-pub const MEAN_CLOCKS: u32 = 14;
-/// Clocks of `Accumulate` on top of its slices' [`ADD_CLOCKS`].
-pub const ACCUMULATE_LATENCY: u32 = 4;
-/// Clocks in which `Accumulate` adds a token's sub-vector to its centroid's sums.
-pub const ADD_CLOCKS: u32 = 3;
-/// Clocks of `Clear` on top of the centroids' sums.
-pub const CLEAR_LATENCY: u32 = 3;
+/// Clocks in which `Update` makes one centroid of a column: its sums are read, then a bit a clock.
+pub const MEAN_CLOCKS: u32 = 9;
+/// Clocks of `Accumulate` on top of one for each slice.
+pub const ACCUMULATE_LATENCY: u32 = 1;
 
 /// What a stream of the attention units does. A mode's number is its place among all modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

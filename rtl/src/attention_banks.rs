@@ -145,17 +145,19 @@ impl Logic for AttentionBanks {
         comment!("---- a token that leaves the window, from its group to all ----");
         for i in 0..self._moved {
             for m in 0..self._members {
-                self.captured[m].next = 0.into();
+                self.captured[i * self.members.val() + m].next = 0.into();
                 for g in 0..self._groups {
-                    self.captured[m].next = self.captured[m].val()
-                        | self.unit[g * self.members.val() + m].x_out[i].val();
+                    self.captured[i * self.members.val() + m].next =
+                        self.captured[i * self.members.val() + m].val()
+                            | self.unit[g * self.members.val() + m].x_out[i].val();
                 }
             }
         }
         for i in 0..self._moved {
             for g in 0..self._groups {
                 for m in 0..self._members {
-                    self.unit[g * self.members.val() + m].x_in[i].next = self.captured[m].val();
+                    self.unit[g * self.members.val() + m].x_in[i].next =
+                        self.captured[i * self.members.val() + m].val();
                 }
             }
         }

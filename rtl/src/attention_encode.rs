@@ -19,7 +19,7 @@ pub struct AttentionEncode {
     pub take: Vec<Signal<In, Bit>>,
     /// Sub-vectors of every slice.
     pub token: Vec<Wire<In>>,
-    /// Takes `captured`; only where tokens leave a window.
+    /// Takes `captured`; only where tokens are taken out of columns.
     pub capture: Vec<Signal<In, Bit>>,
     /// For this slice; only when there are two or more.
     pub capture_slice: Vec<Wire<In>>,
@@ -40,6 +40,8 @@ pub struct AttentionEncode {
     pub word: Wire<In>,
     /// The code of `slice`.
     pub code: Wire<Out>,
+    /// The sub-vector of `slice`; only where tokens are clustered.
+    pub shown: Vec<Wire<Out>>,
 
     x: Vec<Reg>,
     x_now: Wire<Local>,
@@ -70,7 +72,7 @@ pub struct AttentionEncode {
     sub: Const,
     chunk_bits: Const,
     _take: usize,
-    _capture: usize,
+    _shown: usize,
     _capture_whole: usize,
     _capture_sliced: usize,
     _whole: usize,
@@ -121,6 +123,9 @@ impl Logic for AttentionEncode {
         }
         for i in 0..self._sliced {
             self.x_now.next = self.x[self.slice[i].val().index()].q.val();
+        }
+        for i in 0..self._shown {
+            self.shown[i].next = self.x_now.val();
         }
 
         comment!("---- distances ----");
@@ -239,7 +244,8 @@ impl AttentionEncode {
         let padded = (rest > 0) as usize;
         let full = if rest > 0 { rest } else { chunk };
         let (sliced, places) = ((slices > 1) as usize, (words > 1) as usize);
-        let (take, capture) = (p.takes() as usize, !p.takes() as usize);
+        let (take, capture) = (p.takes() as usize, p.captures() as usize);
+        let shown = p.cluster.is_some() as usize;
         let vector = u(p.sub_bits());
         let word_bits = chunk * p.sub_bits();
         let unused_word = Unused::above(u(beat_bits), word_bits);
@@ -259,6 +265,7 @@ impl AttentionEncode {
             slice: vec![Wire::new(slice); sliced],
             word: Wire::new(u(beat_bits)),
             code: Wire::new(code),
+            shown: vec![Wire::new(vector); shown],
             x: vec![Reg::data(vector); slices],
             x_now: Wire::new(vector),
             x_byte: Split::signed(sub, BYTE),
@@ -284,7 +291,7 @@ impl AttentionEncode {
             sub: Const::new(sub),
             chunk_bits: Const::new(choice_bits(whole_chunk) as usize),
             _take: take,
-            _capture: capture,
+            _shown: shown,
             _capture_whole: capture * (1 - sliced),
             _capture_sliced: capture * sliced,
             _whole: 1 - sliced,
@@ -317,6 +324,7 @@ impl Unit for AttentionEncode {
                 self._full
             ),
         };
+        let shown = if self._shown > 0 { " and shown_o" } else { "" };
         Contract {
             summary: format!(
                 "Attention encode: the nearest of {} centroids of {sub} bytes, {chunk} distances per \
@@ -326,8 +334,9 @@ impl Unit for AttentionEncode {
             formula: "code[slice] = the lowest c of the least sum over j of \
                       (x[slice][j] - centroid[c][j])^2."
                 .into(),
-            latency: "3 clocks from the last word_i of a slice to its code; none from slice_i to code_o."
-                .into(),
+            latency: format!(
+                "3 clocks from the last word_i of a slice to its code; none from slice_i to code_o{shown}."
+            ),
             throughput: "A beat every clock.".into(),
             layout: format!(
                 "A beat holds {chunk} centroids, the lowest first; the beats of a slice follow one \
@@ -339,7 +348,9 @@ impl Unit for AttentionEncode {
 
     fn port_groups(&self) -> Vec<(&'static str, &'static str)> {
         let token = if self._take > 0 { "take" } else { "capture" };
-        vec![(token, "token"), ("valid", "beat of the codebook"), ("code", "code of the slice")]
+        let result =
+            if self._shown > 0 { "code and token of the slice" } else { "code of the slice" };
+        vec![(token, "token"), ("valid", "beat of the codebook"), ("code", result)]
     }
 
     fn clock(&mut self) -> Option<&mut Signal<In, Clock>> {

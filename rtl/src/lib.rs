@@ -66,9 +66,11 @@
 
 pub mod attention;
 pub mod attention_banks;
+pub mod attention_divide;
 pub mod attention_dots;
 pub mod attention_encode;
 pub mod attention_lane;
+pub mod attention_means;
 pub mod attention_outputs;
 pub mod attention_place;
 pub mod attention_queries;

@@ -1,6 +1,6 @@
 //! What the tests of the units share: random numbers, small shapes, the rule of the signs.
 
-use crate::attention::{AttentionShape, PROB_AHEAD};
+use crate::attention::{AttentionShape, ClusterShape, PROB_AHEAD};
 use crate::isa::{DynamicIsa, IsaShape};
 use crate::shape::{index_bits, BankShape, BlockShape, BufferShape, ChannelShape, LookupShape};
 
@@ -189,6 +189,13 @@ pub fn attention(
     }
 }
 
+/// The cache with units that cluster as many tokens as it holds, `encoders` at once, with weights of
+/// `weight_bits`.
+pub fn clustering(cache: AttentionShape, encoders: u32, weight_bits: u32) -> AttentionShape {
+    let tokens = cache.tokens;
+    AttentionShape { cluster: Some(ClusterShape { encoders, weight_bits, tokens }), ..cache }
+}
+
 /// A channel with such a cache and nothing else, on columns of 256 bits.
 pub fn attention_channel(banks: u32, attention: AttentionShape, beat_bits: u32) -> ChannelShape {
     let bank = BankShape {
@@ -202,6 +209,7 @@ pub fn attention_channel(banks: u32, attention: AttentionShape, beat_bits: u32) 
     };
     let beats = 256 / beat_bits;
     let base = channel(bank);
-    let isa = IsaShape { mode_bits: 4, beats_bits: index_bits(beats), ..base.isa };
+    let mode_bits = index_bits(base.bank.modes().len() as u32);
+    let isa = IsaShape { mode_bits, beats_bits: index_bits(beats), ..base.isa };
     ChannelShape { banks, beats, beat_bits, read_latency: PROB_AHEAD, isa, ..base }
 }

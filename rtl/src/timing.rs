@@ -1,9 +1,7 @@
 //! Latencies of the units in clocks: facts of the hardware that the scheduler relies on. The
 //! simulation test of each unit checks them.
 
-use crate::attention::{
-    AttentionMode, AttentionShape, ACCUMULATE_LATENCY, ADD_CLOCKS, CLEAR_LATENCY, MEAN_CLOCKS,
-};
+use crate::attention::{AttentionMode, AttentionShape, ACCUMULATE_LATENCY, MEAN_CLOCKS};
 use crate::isa::{VecOp, Vector};
 use crate::shape::{ChannelShape, StreamMode};
 
@@ -76,15 +74,15 @@ pub fn attention_clocks(mode: AttentionMode, shape: &ChannelShape) -> u32 {
     1 + shape.read_latency + shape.beats + mode.latency() + means
 }
 
-/// Clocks from the issue of a stream of mode `Clear` to the issue of the next one.
+/// Clocks from the issue of a stream of mode `Clear` to the issue of the next one: a word of sums a clock.
 pub fn clear_clocks(attention: &AttentionShape, beat_bits: u32) -> u32 {
-    attention.mean_depth(beat_bits) + CLEAR_LATENCY
+    attention.mean_depth(beat_bits)
 }
 
 /// Clocks from the issue of a stream of mode `Accumulate` to the issue of the next one, or to another
 /// encoder, weight or token.
 pub fn accumulate_clocks(attention: &AttentionShape) -> u32 {
-    attention.slices * ADD_CLOCKS + ACCUMULATE_LATENCY
+    attention.slices + ACCUMULATE_LATENCY
 }
 
 /// Clocks from the issue of a column read to the result of a row that ends in the column's last beat

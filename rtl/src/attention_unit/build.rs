@@ -3,17 +3,19 @@
 use super::AttentionUnit;
 use crate::attention::{
     AttentionMode, AttentionParam, AttentionShape, ARG_BITS, BUCKET_LATENCY, CODE_LATENCY,
-    OUT_LATENCY, PLACE_LATENCY, PROB_BITS, SCORE_LATENCY, TABLE_LATENCY,
+    MEAN_CLOCKS, OUT_LATENCY, PLACE_LATENCY, PROB_BITS, SCORE_LATENCY, TABLE_LATENCY,
 };
 use crate::attention_dots::AttentionDots;
 use crate::attention_encode::AttentionEncode;
 use crate::attention_lane::AttentionLane;
+use crate::attention_means::AttentionMeans;
 use crate::attention_outputs::AttentionOutputs;
 use crate::attention_place::AttentionPlace;
 use crate::attention_queries::AttentionQueries;
 use crate::attention_scores::AttentionScores;
 use crate::hdl::prelude::*;
 use crate::shape::{choice_bits, index_bits, ChannelShape, StreamMode, WORD_BITS};
+use crate::timing::{accumulate_clocks, clear_clocks};
 
 /// `there` elements, each made by `make`.
 fn vec_of<T>(there: bool, make: impl FnOnce() -> T) -> Vec<T> {
@@ -36,12 +38,18 @@ impl AttentionUnit {
         let beat_bits = channel.beat_bits;
         let (rows, lanes) = (p.rows() as usize, p.lanes(beat_bits) as usize);
         let entries = p.chunk(beat_bits) as usize * rows;
-        let (exact, take) = (p.has_exact(), p.takes());
+        let (exact, take, capture) = (p.has_exact(), p.takes(), p.captures());
+        let (cluster, encoders) = (p.cluster.is_some(), p.encoders() as usize);
         let (sliced, book) = (p.slices > 1, p.table_words(beat_bits) > 1);
         let padded = p.table_words(beat_bits) > 1 && p.k % p.chunk(beat_bits) > 0;
         let lasts = sliced || padded;
         let (members, groups) = (p.members > 1, p.groups > 1);
-        let x_ports = groups && !take;
+        let place = AttentionPlace::new(p, channel);
+        // Sub-vectors that are taken of a beat, and beats of a column that they are taken of.
+        let (taken, takes) = (place.taken.len(), place.taken_valid.len());
+        let x_ports = if groups { taken } else { 0 };
+        let means = AttentionMeans::new(p, channel);
+        let tailed = means.iter().any(|m| !m.col_beats.is_empty());
         let two_words = beat_bits > WORD_BITS;
         let codes_bits = p.lanes(WORD_BITS) * p.code_bits();
         let (word, vector) = (u(beat_bits), u(p.sub_bits()));
@@ -52,7 +60,9 @@ impl AttentionUnit {
         let byte_addr = u(index_bits(p.parts()));
         let load = u(channel.load_bits());
         let unused_load = Unused::above(load, vector.width);
+        let encoder = u(index_bits(p.encoders()));
         let lane = || Inst::new(AttentionLane::new(p, channel));
+        let encode = || Inst::new(AttentionEncode::new(p, beat_bits));
         AttentionUnit {
             bank: Wire::new(u(index_bits(channel.banks))),
             mode: Wire::new(u(mode_bits)),
@@ -65,8 +75,8 @@ impl AttentionUnit {
             param_value: Wire::new(u(ARG_BITS)),
             score: vec![Wire::new(s(p.part_bits())); lanes * rows],
             wr_data: vec![Wire::new(word); channel.beats as usize],
-            x_out: vec_of(x_ports, || Wire::new(vector)),
-            x_in: vec_of(x_ports, || Wire::new(vector)),
+            x_out: vec![Wire::new(vector); x_ports],
+            x_in: vec![Wire::new(vector); x_ports],
             out_row: vec_of(rows > 1, || Wire::new(row)),
             out_slice: vec_of(sliced, || Wire::new(slice)),
             out_element: vec_of(p.sub > 1, || Wire::new(element)),
@@ -75,9 +85,13 @@ impl AttentionUnit {
             is_exact_scores: vec_of(exact, Signal::default),
             is_exact_values: vec_of(exact, Signal::default),
             is_insert_token: vec_of(exact, Signal::default),
-            is_capture: vec_of(!take, Signal::default),
+            is_capture: vec_of(capture, Signal::default),
             is_take: vec_of(take, Signal::default),
             is_codebook: vec_of(sliced, Signal::default),
+            is_clear: vec_of(cluster, Signal::default),
+            is_accumulate: vec_of(cluster, Signal::default),
+            is_update: vec_of(cluster, Signal::default),
+            is_insert_centroid: vec_of(cluster, Signal::default),
 
             column: vec![Reg::data(word); channel.beats as usize],
             column_last: vec_of(lasts, Flop::default),
@@ -100,8 +114,11 @@ impl AttentionUnit {
             book_at_e: Reg::data(book_at),
             prob_e: vec![Reg::data(u(PROB_BITS)); lanes * rows],
             exact_values_e: vec_of(exact, Flop::default),
-            capture_e: vec_of(!take, Flop::default),
+            capture_e: vec_of(capture, Flop::default),
             insert_token_e: vec_of(exact, Flop::default),
+            update_e: vec_of(cluster, Flop::default),
+            update_end_e: vec_of(cluster, Flop::default),
+            insert_centroid_e: vec_of(cluster, Flop::default),
 
             unused_value: Unused::new(ARG_BITS),
             _spare_load: unused_load.len(),
@@ -113,9 +130,16 @@ impl AttentionUnit {
             lane: std::iter::repeat_with(lane).take(lanes).collect(),
             scores: Inst::new(AttentionScores::new(p, channel)),
             outputs: Inst::new(AttentionOutputs::new(p, channel)),
-            slice_f: vec_of(sliced && !take, || Reg::data(slice)),
-            place: Inst::new(AttentionPlace::new(p, channel)),
-            encode: Inst::new(AttentionEncode::new(p, beat_bits)),
+            slice_f: vec_of(sliced && capture, || Reg::data(slice)),
+            place: Inst::new(place),
+            encode: std::iter::repeat_with(encode).take(encoders).collect(),
+
+            encoder: vec_of(encoders > 1, || Reg::new(encoder)),
+            shown_slice: vec_of(cluster && sliced, || Wire::new(slice)),
+            chosen_code: vec_of(cluster, || Wire::new(u(p.code_bits()))),
+            chosen_x: vec_of(cluster, || Wire::new(vector)),
+            used_less_1: vec_of(tailed, || Reg::data(beat)),
+            means: means.into_iter().map(Inst::new).collect(),
 
             mode_table: mode(AttentionMode::Table),
             mode_exact_scores: mode(AttentionMode::ExactScores),
@@ -128,8 +152,16 @@ impl AttentionUnit {
             mode_encode: mode(AttentionMode::Encode),
             mode_insert_code: mode(AttentionMode::InsertCode),
             mode_insert_token: mode(AttentionMode::InsertToken),
+            mode_clear: mode(AttentionMode::Clear),
+            mode_accumulate: mode(AttentionMode::Accumulate),
+            mode_update: mode(AttentionMode::Update),
+            mode_insert_centroid: mode(AttentionMode::InsertCentroid),
             param_place: param(AttentionParam::Place),
             param_load_row: param(AttentionParam::LoadRow),
+            param_encoder: param(AttentionParam::Encoder),
+            param_weight: param(AttentionParam::Weight),
+            last_beat_number: Const::new(channel.beats as usize - 1),
+            taken: Const::new(taken),
             rows: Const::new(rows),
             entries: Const::new(entries),
             member_bits: Const::new(choice_bits(p.members) as usize),
@@ -144,13 +176,13 @@ impl AttentionUnit {
             _probs: lanes * rows,
             _exact_entries: entries * exact as usize,
             _exact: exact as usize,
-            _capture: !take as usize,
+            _capture: capture as usize,
             _take: take as usize,
             _lasts: lasts as usize,
             _no_last: !lasts as usize,
             _padded: padded as usize,
             _sliced: sliced as usize,
-            _captured_slice: (sliced && !take) as usize,
+            _captured_slice: (sliced && capture) as usize,
             _book: book as usize,
             _book_alone: (book && !sliced) as usize,
             _slice_alone: (sliced && !book) as usize,
@@ -163,8 +195,19 @@ impl AttentionUnit {
             _groups: groups as usize,
             _groups_alone: (groups && !members) as usize,
             _groups_of_members: (groups && members) as usize,
-            _x_ports: x_ports as usize,
-            _x_alone: (!take && !groups) as usize,
+            _x_ports: x_ports,
+            _takes: takes,
+            _takes_of_groups: if groups { takes } else { 0 },
+            _takes_alone: if groups { 0 } else { takes },
+            _take_encoders: if take { encoders } else { 0 },
+            _encoders: encoders,
+            _one_encoder: (encoders == 1) as usize,
+            _many_encoders: (encoders > 1) as usize,
+            _cluster: cluster as usize,
+            _cluster_of_one: (cluster && encoders == 1) as usize,
+            _cluster_sliced: (cluster && sliced) as usize,
+            _sliced_alone: (!cluster && sliced) as usize,
+            _tailed: tailed as usize,
             _elements: (p.sub > 1) as usize,
             _codes_bits: codes_bits,
             _lane_bits: p.lane_bits(beat_bits),
@@ -173,6 +216,8 @@ impl AttentionUnit {
             _group_bits: choice_bits(p.groups),
             _row_bits: row.width,
             _vector_bits: vector.width,
+            _encoder_bits: encoder.width,
+            _weight_bits: p.cluster.map_or(1, |c| c.weight_bits),
             _first_mode: first_mode,
             _shape: Some((p.clone(), beat_bits, channel.beats)),
             ..AttentionUnit::default()
@@ -184,7 +229,7 @@ impl AttentionUnit {
 pub(super) fn contract(unit: &AttentionUnit) -> Contract {
     let Some((p, beat_bits, beats)) = &unit._shape else { return Contract::default() };
     let (lanes, chunk) = (p.lanes(*beat_bits), p.chunk(*beat_bits));
-    let names = AttentionMode::ALL.iter().filter(|m| built(p, **m));
+    let names = AttentionMode::of(p).iter().filter(|m| built(p, **m));
     let names = names.map(|m| format!("{} {}", unit._first_mode + *m as usize, m.name()));
     let mut formula = format!(
         "Stream modes: {}.\n\
@@ -201,10 +246,31 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
                     exact_values: output[row][s] += sum over lanes of prob[lane][row] * value[lane][s].\n\
                     insert_token: wr_data = the column with query[0][s] at the place.\n";
     }
-    formula += if p.takes() {
-        "take: x[s] = query[0][s]."
-    } else {
-        "capture: x[s] = the sub-vector at the place."
+    if let Some(cluster) = p.cluster {
+        formula += &clustering(cluster.encoders);
+    }
+    let several = p.encoders() > 1;
+    formula += match (p.captures(), several) {
+        (true, false) => "capture: x[s] = the sub-vector at the place.",
+        (true, true) => "capture: x[s] of encoder e = the e-th sub-vector from the place on.",
+        (false, _) => "take: x[s] = query[0][s].",
+    };
+    if p.takes() && p.captures() {
+        formula += if several {
+            "\ntake: x[s] of encoder 0 = query[0][s]."
+        } else {
+            "\ntake: x[s] = query[0][s]."
+        };
+    }
+    let update = match p.cluster {
+        None => String::new(),
+        Some(_) => format!(
+            " To a column of means {} more. From clear to the next stream: {}; from accumulate to the \
+             next stream, another weight or token: {}.",
+            chunk * beats * MEAN_CLOCKS,
+            clear_clocks(p, *beat_bits),
+            accumulate_clocks(p)
+        ),
     };
     let place = match p.groups {
         1 => "lane, and beat from bit 8",
@@ -225,7 +291,7 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
              col_valid_i as the column has beats: {TABLE_LATENCY} to a beat that uses its tables or \
              fills buckets, {SCORE_LATENCY} to score_valid_o, {BUCKET_LATENCY} to a beat that uses its \
              buckets, {OUT_LATENCY} to its outputs, {CODE_LATENCY} to its code, {PLACE_LATENCY} to what \
-             is captured or inserted. From an output's select to out_value_o: 1."
+             is captured or inserted. From an output's select to out_value_o: 1.{update}"
         ),
         throughput: format!("A column every {beats} clocks."),
         layout: format!(
@@ -243,13 +309,31 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
     }
 }
 
+/// What the modes do that cluster tokens, with so many encoders.
+fn clustering(encoders: u32) -> String {
+    let of = match encoders {
+        1 => String::new(),
+        _ => format!(
+            "Of {encoders} encoders the parameter says whose x and code are used in insert_code and in \
+             what follows.\n"
+        ),
+    };
+    format!(
+        "{of}insert_centroid: wr_data = the column with x[s] at the place, in every token group.\n\
+         clear: sum[s][c] := 0, total[s][c] := 0.\n\
+         accumulate: for every s sum[s][code[s]] += weight * x[s], total[s][code[s]] += weight.\n\
+         update: wr_data = the column with floor((2 * sum + total) / (2 * total)) for each element of \
+         the centroids with total > 0.\n"
+    )
+}
+
 /// Whether a shape's unit does something in a mode.
 fn built(p: &AttentionShape, mode: AttentionMode) -> bool {
     match mode {
         AttentionMode::ExactScores | AttentionMode::ExactValues | AttentionMode::InsertToken => {
             p.has_exact()
         }
-        AttentionMode::Capture => !p.takes(),
+        AttentionMode::Capture => p.captures(),
         AttentionMode::Take => p.takes(),
         AttentionMode::Normalise => false,
         _ => true,

@@ -2,6 +2,7 @@
 //! integers.
 
 mod bench;
+mod cluster;
 mod model;
 
 use crate::attention::{
@@ -9,7 +10,7 @@ use crate::attention::{
     TABLE_LATENCY,
 };
 use crate::shape::MacShape;
-use crate::testing::{attention, attention_channel, Rng};
+use crate::testing::{attention, attention_channel, clustering, Rng};
 use bench::Bench;
 use model::{Data, Model};
 
@@ -38,7 +39,19 @@ fn shapes() -> Vec<(u32, AttentionShape, u32)> {
         cache(2, (4, 8, 200), (2, 1), window, 128),
         cache(8, (1, 2, 9), (1, 1), window, 128),
         cache(2, (2, 8, 2), (1, 1), window, 128),
+        // What clusters does all that, too.
+        clusters(cache(4, (8, 4, 30), (1, 2), window, 64), 8),
+        clusters(cache(4, (2, 2, 30), (1, 1), (0, 7, 90), 64), 16),
+        clusters(cache(4, (4, 4, 30), (1, 2), (3, 0, 100), 64), 2),
+        clusters(cache(2, (4, 1, 40), (1, 1), (0, 0, 100), 128), 1),
     ]
+}
+
+fn clusters(
+    (banks, p, beat_bits): (u32, AttentionShape, u32),
+    encoders: u32,
+) -> (u32, AttentionShape, u32) {
+    (banks, clustering(p, encoders, 18), beat_bits)
 }
 
 /// Scores of exact and compressed keys, weights into buckets, outputs: each stream as close behind

@@ -22,7 +22,7 @@ use pimc_rtl::sv::{emit, Provenance, SvFile};
 use pimc_rtl::table_build::TableBuild;
 use pimc_rtl::table_lookup::TableLookup;
 use pimc_rtl::testing::{self, channel};
-use shapes::{attentions, banks, blocks, caches, gated, lookup, wide_banks};
+use shapes::{attentions, banks, blocks, caches, clusters, gated, lookup, wide_banks};
 
 fn printed<U: Unit>(unit: U) -> Vec<SvFile> {
     let source = vec!["Source: example.ir (sha256 0123456789ab)".to_string()];
@@ -53,7 +53,8 @@ fn bank_designs() -> Vec<Design> {
 
 /// Every cache, and so every unit in it.
 fn cache_designs() -> Vec<Design> {
-    caches().into_iter().map(|(name, shape)| (name, printed(attention(&shape)))).collect()
+    let shapes = caches().into_iter().chain(clusters());
+    shapes.map(|(name, shape)| (name, printed(attention(&shape)))).collect()
 }
 
 fn designs() -> Vec<Design> {
@@ -85,7 +86,7 @@ fn the_tools_have_nothing_to_say_of_banks() {
 
 #[test]
 fn the_tools_have_nothing_to_say_of_caches() {
-    for (name, shape) in caches() {
+    for (name, shape) in caches().into_iter().chain(clusters()) {
         let attention = shape.bank.attention.as_ref().map(|a| a.faults(&shape));
         assert_eq!(attention, Some(vec![]), "{name}");
     }
@@ -158,6 +159,15 @@ fn small_cache() -> Vec<SvFile> {
     files.into_iter().filter(|f| f.name.contains("attention")).collect()
 }
 
+/// What clusters the tokens of a cache of several slices, whose codebooks are padded.
+fn small_cluster() -> Vec<SvFile> {
+    let cache = testing::attention(2, (4, 2, 30), (1, 1), (2, 6, 100));
+    let cache = testing::clustering(cache, 2, 18);
+    let files = printed(attention(&testing::attention_channel(2, cache, 64)));
+    let parts = ["means", "divide"].map(|part| format!("pimc_attention_{part}.sv"));
+    files.into_iter().filter(|f| parts.contains(&f.name)).collect()
+}
+
 #[test]
 fn small_shapes_read_as_committed() {
     let small = LookupShape { lanes: 4, chunk: 2, entry_bits: 12, acc_bits: 15, ..lookup(4, 2, 2) };
@@ -175,6 +185,13 @@ fn small_shapes_read_as_committed() {
     }
     let (_, bank) = banks().swap_remove(1);
     snapshot(BankUnit::new(&channel(bank)));
+}
+
+#[test]
+fn a_small_cluster_reads_as_committed() {
+    for part in small_cluster() {
+        insta::assert_snapshot!(part.name.trim_end_matches(".sv"), part.text);
+    }
 }
 
 #[test]

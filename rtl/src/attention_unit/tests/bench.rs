@@ -53,10 +53,10 @@ impl Bench {
         for unit in &mut self.units {
             settle(unit);
         }
-        if !self.units[0].x_out.is_empty() {
-            let x = self.units.iter().fold(0, |x, unit| x | unit.x_out[0].get());
+        for i in 0..self.units[0].x_out.len() {
+            let x = self.units.iter().fold(0, |x, unit| x | unit.x_out[i].get());
             for unit in &mut self.units {
-                unit.x_in[0].set(x);
+                unit.x_in[i].set(x);
             }
         }
         let valid: Vec<bool> = self.units.iter().map(|u| u.score_valid.val()).collect();
@@ -82,7 +82,7 @@ impl Bench {
         }
     }
 
-    fn param(&mut self, param: AttentionParam, value: u32) {
+    pub fn param(&mut self, param: AttentionParam, value: u32) {
         self.each(|u| {
             u.param_we.next = true;
             u.param_index.set(param.index().into());
@@ -153,6 +153,11 @@ impl Bench {
             self.each(|u| u.stream_start.next = false);
         }
         self.columns(columns, matches!(mode, AttentionMode::ExactScores | AttentionMode::Scores));
+    }
+
+    /// A stream without columns; up to the clock behind its start.
+    pub fn start(&mut self, mode: AttentionMode) {
+        self.stream(mode, &[], 0);
     }
 
     /// A stream that is the bank unit's, if there is one.

@@ -11,6 +11,8 @@ pub enum Data {
     Random,
     /// Bytes of -128, one code, the largest weights.
     Lowest,
+    /// The same with bytes of 127.
+    Highest,
     /// Random bytes and weights, one code.
     OneCode,
     /// Bytes of two values.
@@ -18,17 +20,17 @@ pub enum Data {
 }
 
 /// A codebook: `[slice][centroid]`.
-type Book = Vec<Vec<Vec<i8>>>;
+pub type Book = Vec<Vec<Vec<i8>>>;
 
 /// Slices of one member, in every token group.
 pub struct Model {
     pub p: AttentionShape,
     pub lanes: usize,
     pub chunk: usize,
-    beats: usize,
+    pub beats: usize,
     words: usize,
     blocks: usize,
-    data: Data,
+    pub data: Data,
     pub code: u64,
     /// `[row][slice]`.
     pub query: Vec<Vec<Vec<i8>>>,
@@ -39,7 +41,7 @@ pub struct Model {
     /// `[group][row][slice][element]`.
     pub outputs: Vec<Vec<Vec<Vec<i64>>>>,
     /// The token that is encoded: `[slice]`.
-    x: Vec<Vec<i8>>,
+    pub x: Vec<Vec<i8>>,
 }
 
 fn dot(a: &[i8], b: &[i8]) -> i64 {
@@ -56,7 +58,7 @@ fn beat_of(fields: &[u64], bits: usize, words: usize, rest: u128) -> u128 {
     })
 }
 
-fn bytes_of(vectors: &[Vec<i8>]) -> u128 {
+pub fn bytes_of(vectors: &[Vec<i8>]) -> u128 {
     let bytes = vectors.concat();
     bytes.iter().rev().fold(0, |beat, byte| beat << 8 | u128::from(*byte as u8))
 }
@@ -100,6 +102,7 @@ impl Model {
     fn vector(&self, rng: &mut Rng) -> Vec<i8> {
         let byte = |rng: &mut Rng| match self.data {
             Data::Lowest => -128,
+            Data::Highest => 127,
             Data::Few => [-128, 127][rng.below(2) as usize],
             _ if rng.below(8) == 0 => -128,
             _ => rng.below(256) as u8 as i8,
@@ -109,14 +112,14 @@ impl Model {
 
     fn one_code(&self, rng: &mut Rng) -> u64 {
         match self.data {
-            Data::OneCode | Data::Lowest => self.code,
+            Data::OneCode | Data::Lowest | Data::Highest => self.code,
             _ => rng.below(self.p.k.into()),
         }
     }
 
     fn weight(&self, rng: &mut Rng) -> i64 {
         match self.data {
-            Data::Lowest => 1 << 15,
+            Data::Lowest | Data::Highest => 1 << 15,
             _ if rng.below(4) == 0 => 1 << 15,
             _ => rng.below(1 << 15) as i64,
         }
@@ -154,11 +157,11 @@ impl Model {
         columns
     }
 
-    fn groups(&self) -> usize {
+    pub fn groups(&self) -> usize {
         self.p.groups as usize
     }
 
-    fn slices(&self) -> usize {
+    pub fn slices(&self) -> usize {
         self.p.slices as usize
     }
 
@@ -167,7 +170,7 @@ impl Model {
     }
 
     /// A column for each slice of a block; `beat(group, slice, beat)` makes its beats.
-    fn block(&self, mut beat: impl FnMut(usize, usize, usize) -> u128) -> Vec<Column> {
+    pub fn block(&self, mut beat: impl FnMut(usize, usize, usize) -> u128) -> Vec<Column> {
         let column = |s| {
             let of = |g| (0..self.beats).map(|b| beat(g, s, b)).collect();
             self.column(s == 0, s + 1 == self.slices(), (0..self.groups()).map(of).collect())
@@ -190,7 +193,7 @@ impl Model {
     }
 
     /// Exact sub-vectors of a block: `[group][beat][slice][lane]`.
-    fn exact(&self, rng: &mut Rng) -> Vec<Vec<Vec<Vec<Vec<i8>>>>> {
+    pub fn exact(&self, rng: &mut Rng) -> Vec<Vec<Vec<Vec<Vec<i8>>>>> {
         let lanes = |rng: &mut Rng| (0..self.chunk).map(|_| self.vector(rng)).collect();
         let slices = |rng: &mut Rng| (0..self.slices()).map(|_| lanes(rng)).collect();
         let beats = |rng: &mut Rng| (0..self.beats).map(|_| slices(rng)).collect();
@@ -367,6 +370,11 @@ impl Model {
 
     /// The code of the nearest value centroid in each slice.
     pub fn encode(&self) -> Vec<u64> {
+        self.nearest(&self.x)
+    }
+
+    /// The code of the value centroid nearest to a token's sub-vector in each slice.
+    pub fn nearest(&self, token: &[Vec<i8>]) -> Vec<u64> {
         let square = |a: &i8, b: &i8| (i64::from(*a) - i64::from(*b)).pow(2);
         let nearest = |(x, book): (&Vec<i8>, &Vec<Vec<i8>>)| {
             let distance =
@@ -374,7 +382,7 @@ impl Model {
             // The first of several.
             (0..book.len()).min_by_key(|c| distance(&book[*c])).unwrap() as u64
         };
-        self.x.iter().zip(&self.values).map(nearest).collect()
+        token.iter().zip(&self.values).map(nearest).collect()
     }
 
     /// A column of codes, and what it is with the code at the place: `[group][beat]`.
