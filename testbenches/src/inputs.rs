@@ -129,7 +129,7 @@ fn random_vector(func: &Func, vector: usize, words: &mut Noise) -> Vec<Vec<i64>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pimc_ir::generated_cache::FillModel;
+    use pimc_ir::generated_cache::ClusterModel;
     use pimc_ir::testing::ModelBuilder;
     use pimc_ir::CacheType;
 
@@ -153,7 +153,7 @@ mod tests {
         let (dim, tokens, sub) = (8, 20, 2);
         let (k, sink, recent, start) = (4, 1, 2, 0);
         let ty = CacheType { heads: 2, kv_heads: 2, dim, tokens, sub, k, sink, recent, start };
-        let f = FillModel { ty, tokens: 24, queries: 1, iterations: 1, weight_bits: 5 };
+        let f = ClusterModel { ty, tokens: 24, queries: 1, iterations: 1, weight_bits: 5 };
         let model = f.builder("hbm3-pim", 1).build().unwrap();
         let vectors = Inputs::Random { count: 20, seed: 3 }.vectors(&model.module).unwrap();
         assert!(vectors.iter().all(|v| (0..=20).contains(&v[4][0])));

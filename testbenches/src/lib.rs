@@ -9,6 +9,7 @@ pub mod dram;
 pub mod error;
 mod events;
 pub mod inputs;
+mod levels;
 mod native_level;
 pub mod progress;
 pub mod reference;

@@ -58,7 +58,8 @@ impl CacheModel {
 
     /// The same, to be written.
     pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
-        ModelBuilder::new(self.text(target)).cache("kv", &contents(&self.ty, seed))
+        let arrays = contents(&self.ty, seed);
+        ModelBuilder::new(self.text(target)).cache("kv", &arrays)
     }
 
     /// Inputs of a step that appends `count` tokens; query i sees `limits[i]` tokens.
@@ -76,7 +77,7 @@ impl CacheModel {
     }
 }
 
-/// What a cache holds before the first step.
+/// Contents of a cache that begins as its type says.
 fn contents(ty: &CacheType, seed: u64) -> CacheArrays {
     let mut noise = Noise(seed);
     let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| noise.word() as i8).collect() };
@@ -92,23 +93,36 @@ fn contents(ty: &CacheType, seed: u64) -> CacheArrays {
 
 /// A function that fills a cache by clustering and attends to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FillModel {
+pub struct ClusterModel {
     /// The cache.
     pub ty: CacheType,
-    /// Tokens that are given.
+    /// Tokens that are given in a step.
     pub tokens: usize,
     /// Queries of a step.
     pub queries: usize,
     /// Steps of k-means.
     pub iterations: u32,
-    /// Bits of a weight, sign included.
+    /// Bits of the type of a weight.
     pub weight_bits: u32,
 }
 
-impl FillModel {
+/// What the tokens and weights of a step that clusters are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// Anything; a third of the tokens weigh nothing.
+    Noise,
+    /// All the same token.
+    Same,
+    /// The largest and the smallest bytes, and weights as large as they can be.
+    Extreme,
+    /// Weights of 0.
+    Weightless,
+}
+
+impl ClusterModel {
     /// The module.
     pub fn text(&self, target: &str) -> String {
-        let FillModel { ty, tokens, queries, iterations, weight_bits } = self;
+        let ClusterModel { ty, tokens, queries, iterations, weight_bits } = self;
         let (q, kv) = (queries * ty.heads * ty.dim, tokens * ty.token_len());
         let w = tokens * ty.kv_heads;
         format!(
@@ -120,7 +134,7 @@ impl FillModel {
         )
     }
 
-    /// The model, to be built or written; its cache is filled with `start` tokens.
+    /// The model, its cache as it begins.
     pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
         self.builder_of(&self.text(target), seed)
     }
@@ -135,19 +149,28 @@ impl FillModel {
         builder.cache(name, &contents(&self.ty, seed))
     }
 
-    /// Inputs of a step of `n` tokens, some of which weigh nothing; query i sees `limits[i]` tokens.
-    pub fn step(&self, seed: u64, n: usize, limits: &[i64]) -> Vec<Vec<i64>> {
+    /// Inputs of a step that clusters the first `n` tokens; query i sees all but i.
+    pub fn step(&self, seed: u64, prompt: Prompt, n: usize) -> Vec<Vec<i64>> {
         let (ty, mut noise) = (&self.ty, Noise(seed));
-        let mut bytes =
-            |n: usize| -> Vec<i64> { (0..n).map(|_| i64::from(noise.word() as i8)).collect() };
-        let len = self.tokens * ty.token_len();
-        let (q, k, v) = (bytes(self.queries * ty.heads * ty.dim), bytes(len), bytes(len));
         let most = (1i64 << (self.weight_bits - 1)) - 1;
-        let mut weight = || match noise.word() {
-            word if word % 3 == 0 => 0,
-            word => (word >> 8) as i64 & most,
+        let len = self.tokens * ty.token_len();
+        let mut bytes = |n: usize| -> Vec<i64> {
+            let byte = |i: usize, word: u64| match prompt {
+                Prompt::Same => (i % ty.token_len() % 120) as i64 - 3,
+                Prompt::Extreme => [-128, 127][(word % 2) as usize],
+                _ => i64::from(word as i8),
+            };
+            (0..n).map(|i| byte(i, noise.word())).collect()
         };
-        let w = (0..self.tokens * ty.kv_heads).map(|_| weight()).collect();
-        vec![q, k, v, w, vec![n as i64], limits.to_vec()]
+        let (q, k, v) = (bytes(self.queries * ty.heads * ty.dim), bytes(len), bytes(len));
+        let weight = |word: u64| match prompt {
+            Prompt::Weightless => 0,
+            Prompt::Extreme => most,
+            _ if word.is_multiple_of(3) => 0,
+            _ => (word >> 8) as i64 & most,
+        };
+        let w = (0..self.tokens * ty.kv_heads).map(|_| weight(noise.word())).collect();
+        let limits = (0..self.queries).map(|i| (n as i64 - i as i64).max(0)).collect();
+        vec![q, k, v, w, vec![n as i64], limits]
     }
 }

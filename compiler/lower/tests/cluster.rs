@@ -4,7 +4,7 @@
 mod common;
 
 use pimc_golden::{run_step, State};
-use pimc_ir::generated_cache::FillModel;
+use pimc_ir::generated_cache::{ClusterModel, Prompt};
 use pimc_ir::{CacheId, CacheType, Model, Side};
 use pimc_lower::commands::{read_csv, write_timed, Command};
 use pimc_lower::images::Images;
@@ -12,39 +12,7 @@ use pimc_lower::interp::Ignore;
 use pimc_lower::report::Cycles;
 use pimc_lower::{emit, legality, lower, Plan, Target};
 
-/// What the tokens and weights of a step are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Noise,
-    /// All the same token.
-    Same,
-    /// The largest and the smallest bytes, and weights as large as they can be.
-    Extreme,
-    /// Weights of 0.
-    Weightless,
-}
-
-/// Inputs of a step.
-fn step(f: &FillModel, seed: u64, kind: Kind, n: usize) -> Vec<Vec<i64>> {
-    let limits: Vec<i64> = (0..f.queries).map(|i| n as i64 - i as i64).collect();
-    let mut inputs = f.step(seed, n, &limits);
-    let (tokens, most) = (f.ty.token_len(), (1i64 << (f.weight_bits - 1)) - 1);
-    for x in inputs[1..3].iter_mut().flat_map(|side| side.iter_mut().enumerate()) {
-        match kind {
-            Kind::Same => *x.1 = (x.0 % tokens % 120) as i64 - 3,
-            Kind::Extreme => *x.1 = [-128, 127][usize::from(*x.1 > 0)],
-            Kind::Noise | Kind::Weightless => {}
-        }
-    }
-    match kind {
-        Kind::Extreme => inputs[3].fill(most),
-        Kind::Weightless => inputs[3].fill(0),
-        Kind::Noise | Kind::Same => {}
-    }
-    inputs
-}
-
-fn model(f: &FillModel, target: &Target) -> Model {
+fn model(f: &ClusterModel, target: &Target) -> Model {
     let built = f.builder(&target.name, 7).build();
     built.unwrap_or_else(|found| panic!("{}", found.render(false)))
 }
@@ -54,7 +22,7 @@ fn plan(model: &Model, target: &Target) -> Plan {
 }
 
 /// Runs steps and compares everything; the runs of each.
-fn agree(f: &FillModel, target: &Target, steps: &[(Kind, usize)]) -> Vec<usize> {
+fn agree(f: &ClusterModel, target: &Target, steps: &[(Prompt, usize)]) -> Vec<usize> {
     let model = model(f, target);
     let plan = plan(&model, target);
     let cache = plan.cache.as_ref().expect("a cache");
@@ -64,7 +32,7 @@ fn agree(f: &FillModel, target: &Target, steps: &[(Kind, usize)]) -> Vec<usize> 
     let mut state = State::initial(&model);
     let mut counts = Vec::new();
     for (i, (kind, n)) in steps.iter().enumerate() {
-        let inputs = step(f, 100 + i as u64, *kind, *n);
+        let inputs = f.step(100 + i as u64, *kind, *n);
         let golden = run_step(&model, &mut state, &inputs).expect("golden");
         let name = format!("{f:?} on {}, step {i} {kind:?} {n}", target.name);
         let launches = plan.launches(&mut driver, &inputs).expect("runs");
@@ -113,25 +81,25 @@ fn cache(heads: usize, kv_heads: usize, dim: usize, sub: usize, k: usize) -> Cac
     CacheType { heads, kv_heads, dim, tokens: 256, sub, k, sink: 4, recent: 8, start: 0 }
 }
 
-fn fill(ty: CacheType) -> FillModel {
-    FillModel { ty, tokens: 90, queries: 1, iterations: 4, weight_bits: 9 }
+fn fill(ty: CacheType) -> ClusterModel {
+    ClusterModel { ty, tokens: 90, queries: 1, iterations: 4, weight_bits: 9 }
 }
 
 /// Counts at which something begins or ends, and more steps on the cache that was filled before.
-fn counts(f: &FillModel) -> Vec<(Kind, usize)> {
+fn counts(f: &ClusterModel) -> Vec<(Prompt, usize)> {
     let exact = f.ty.sink + f.ty.recent;
     let at = |c: usize| (exact + c).min(f.tokens);
     vec![
-        (Kind::Noise, f.tokens),
-        (Kind::Noise, 0),
-        (Kind::Noise, 1.min(f.tokens)),
-        (Kind::Noise, at(0)),
-        (Kind::Noise, at(1)),
-        (Kind::Noise, at(f.ty.k - 1)),
-        (Kind::Same, at(f.ty.k)),
-        (Kind::Weightless, at(f.ty.k + 3)),
-        (Kind::Extreme, f.tokens),
-        (Kind::Noise, at(2 * f.ty.k)),
+        (Prompt::Noise, f.tokens),
+        (Prompt::Noise, 0),
+        (Prompt::Noise, 1.min(f.tokens)),
+        (Prompt::Noise, at(0)),
+        (Prompt::Noise, at(1)),
+        (Prompt::Noise, at(f.ty.k - 1)),
+        (Prompt::Same, at(f.ty.k)),
+        (Prompt::Weightless, at(f.ty.k + 3)),
+        (Prompt::Extreme, f.tokens),
+        (Prompt::Noise, at(2 * f.ty.k)),
     ]
 }
 
@@ -149,7 +117,7 @@ fn every_shape_agrees() {
         for (sink, recent) in [(4, 8), (0, 0), (0, 5), (3, 0)] {
             for channels in [1, 2] {
                 let ty = CacheType { sink, recent, ..cache(heads, kv_heads, dim, sub, k) };
-                let f = FillModel { queries: 1 + sink % 3, ..fill(ty) };
+                let f = ClusterModel { queries: 1 + sink % 3, ..fill(ty) };
                 agree(&f, &hbm(channels), &counts(&f));
             }
         }
@@ -161,7 +129,7 @@ fn every_target_agrees() {
     for target in Target::built_in() {
         let target = target.with(&[("unit", "table_bytes", "1000000")]).expect("a target");
         let f = fill(cache(2, 1, 64, 4, 64));
-        agree(&f, &target, &[(Kind::Noise, 90), (Kind::Extreme, 70)]);
+        agree(&f, &target, &[(Prompt::Noise, 90), (Prompt::Extreme, 70)]);
     }
 }
 
@@ -171,7 +139,7 @@ fn every_number_of_encoders_agrees() {
         for encoders in ["1", "2", "3", "8", "16", "64"] {
             let target = hbm(1).with(&[("unit", "encoders", encoders)]).expect("a target");
             let f = fill(cache(1, 1, 32, sub, 12));
-            agree(&f, &target, &[(Kind::Noise, 90), (Kind::Noise, 23)]);
+            agree(&f, &target, &[(Prompt::Noise, 90), (Prompt::Noise, 23)]);
         }
     }
 }
@@ -181,21 +149,21 @@ fn every_number_of_encoders_agrees() {
 fn rows_are_closed_for_refreshes() {
     let target = hbm(1).with(&[("unit", "encoders", "32")]).expect("a target");
     for (dim, iterations) in [(64, 1), (256, 1), (512, 0)] {
-        let f = FillModel { iterations, ..fill(cache(1, 1, dim, 1, 40)) };
-        agree(&f, &target, &[(Kind::Noise, 90), (Kind::Noise, 60)]);
+        let f = ClusterModel { iterations, ..fill(cache(1, 1, dim, 1, 40)) };
+        agree(&f, &target, &[(Prompt::Noise, 90), (Prompt::Noise, 60)]);
     }
     // Sums of so many centroids that a refresh is due while they are cleared.
     let target = hbm(1).with(&[("unit", "table_bytes", "100000000")]).expect("a target");
-    let f = FillModel { iterations: 1, tokens: 40, ..fill(cache(1, 1, 16, 2, 12_000)) };
+    let f = ClusterModel { iterations: 1, tokens: 40, ..fill(cache(1, 1, 16, 2, 12_000)) };
     assert!(f.ty.k as u32 > 2 * target.timing.refi);
-    agree(&f, &target, &[(Kind::Noise, 40)]);
+    agree(&f, &target, &[(Prompt::Noise, 40)]);
 }
 
 #[test]
 fn iterations_and_weights_agree() {
     for (iterations, weight_bits) in [(0, 8), (1, 1), (2, 32), (7, 2)] {
-        let f = FillModel { iterations, weight_bits, ..fill(cache(1, 1, 32, 4, 16)) };
-        agree(&f, &hbm(1), &[(Kind::Noise, 90), (Kind::Extreme, 90), (Kind::Weightless, 80)]);
+        let f = ClusterModel { iterations, weight_bits, ..fill(cache(1, 1, 32, 4, 16)) };
+        agree(&f, &hbm(1), &[(Prompt::Noise, 90), (Prompt::Extreme, 90), (Prompt::Weightless, 80)]);
     }
 }
 
@@ -205,8 +173,8 @@ fn iterations_and_weights_agree() {
 fn long_ones_agree() {
     for (dim, sub, k, channels) in [(128, 4, 512, 2), (64, 1, 250, 1), (64, 2, 90, 4)] {
         let ty = CacheType { tokens: 4000, ..cache(1, 1, dim, sub, k) };
-        let f = FillModel { tokens: 2500, iterations: 2, ..fill(ty) };
-        let runs = agree(&f, &hbm(channels), &[(Kind::Noise, 2500), (Kind::Noise, 1300)]);
+        let f = ClusterModel { tokens: 2500, iterations: 2, ..fill(ty) };
+        let runs = agree(&f, &hbm(channels), &[(Prompt::Noise, 2500), (Prompt::Noise, 1300)]);
         assert!(runs[0] > runs[1] && runs[1] > 8, "{runs:?}");
     }
 }
@@ -217,14 +185,14 @@ fn estimates_are_near() {
     for (f, target) in [
         (fill(cache(1, 1, 32, 2, 16)), hbm(1)),
         (
-            FillModel {
+            ClusterModel {
                 tokens: 1000,
                 ..fill(CacheType { tokens: 1000, ..cache(1, 1, 128, 4, 512) })
             },
             hbm(2),
         ),
         (
-            FillModel {
+            ClusterModel {
                 tokens: 1000,
                 ..fill(CacheType { tokens: 1000, ..cache(8, 2, 64, 2, 64) })
             },

@@ -2,7 +2,7 @@
 //! that break the units' rules about time.
 
 use pimc_golden::{run_step, State};
-use pimc_ir::generated_cache::FillModel;
+use pimc_ir::generated_cache::{ClusterModel, Prompt};
 use pimc_ir::testing::ModelBuilder;
 use pimc_ir::{CacheType, Code, Diagnostics, Model};
 use pimc_lower::attention::StepError;
@@ -18,11 +18,11 @@ fn target() -> Target {
 }
 
 /// Two slices in a bank.
-fn fill() -> FillModel {
+fn fill() -> ClusterModel {
     let (sink, recent, tokens) = (4, 8, 80);
     let ty =
         CacheType { heads: 2, kv_heads: 2, dim: 64, tokens, sub: 2, k: 64, sink, recent, start: 0 };
-    FillModel { ty, tokens: 90, queries: 1, iterations: 1, weight_bits: 9 }
+    ClusterModel { ty, tokens: 90, queries: 1, iterations: 1, weight_bits: 9 }
 }
 
 fn built(builder: ModelBuilder) -> Model {
@@ -127,10 +127,10 @@ fn plan() -> Plan {
 fn mistakes_of_a_step_leave_everything_as_it_was() {
     let (f, model, plan) = (fill(), model(), plan());
     let mut driver = plan.driver().expect("a cache");
-    plan.launches(&mut driver, &f.step(1, 70, &[70])).expect("runs");
+    plan.launches(&mut driver, &f.step(1, Prompt::Noise, 70)).expect("runs");
     let before = driver.clone();
     let mut mistake = |n: i64, weight: Option<(usize, i64)>| {
-        let mut inputs = f.step(2, 0, &[9]);
+        let mut inputs = f.step(2, Prompt::Noise, 0);
         inputs[4] = vec![n];
         if let Some((at, weight)) = weight {
             inputs[3][at] = weight;
@@ -167,7 +167,7 @@ fn fault(plan: &Plan, model: &Model, program: &[Instr]) -> Option<String> {
     let images = Images::new(model, plan);
     let mut machine = Machine::new(&plan.shape, program, &images);
     let mut driver = plan.driver().expect("a cache");
-    for launch in plan.launches(&mut driver, &fill().step(1, 80, &[80])).expect("runs") {
+    for launch in plan.launches(&mut driver, &fill().step(1, Prompt::Noise, 80)).expect("runs") {
         for c in launch.columns {
             machine.host_column(c.bank, c.row, c.col, c.data).expect("a column");
         }

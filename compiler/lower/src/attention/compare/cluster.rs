@@ -6,7 +6,7 @@ use super::{function, share, CompareError, Part, HEADS};
 use crate::attention::StepError;
 use crate::plan::{lower, Plan};
 use crate::target::Target;
-use pimc_ir::generated_cache::FillModel;
+use pimc_ir::generated_cache::{ClusterModel, Prompt};
 use pimc_ir::CacheType;
 use pimc_rtl::attention::AttentionShape;
 
@@ -85,7 +85,7 @@ impl Clustering {
     pub fn new(target: &Target, tokens: usize, encoders: u32) -> Result<Clustering, CompareError> {
         let encoders = encoders.to_string();
         let target = share(target, 1)?.with(&[("unit", "encoders", &encoders)])?;
-        let f = FillModel {
+        let f = ClusterModel {
             ty: CacheType { start: 0, ..function(1, 4096, true).ty },
             tokens,
             queries: 1,
@@ -121,9 +121,9 @@ impl Clustering {
 }
 
 /// How many runs a step takes, and the bytes of tokens and of arguments that the host writes for it.
-fn written(plan: &Plan, f: &FillModel) -> Result<(u64, [u64; 2]), StepError> {
+fn written(plan: &Plan, f: &ClusterModel) -> Result<(u64, [u64; 2]), StepError> {
     let Some(mut driver) = plan.driver() else { return Ok((0, [0; 2])) };
-    let inputs = f.step(1, f.tokens, &[f.tokens as i64]);
+    let inputs = f.step(1, Prompt::Noise, f.tokens);
     let launches = plan.launches(&mut driver, &inputs)?;
     let column = u64::from(plan.target.column_bits / 8);
     let (mut columns, mut words) = (0, 0);
