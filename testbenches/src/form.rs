@@ -2,14 +2,15 @@
 //! they come, are executed on what the banks' files hold, checked against the DRAM's rules, and compared
 //! with golden; there are no other levels.
 
-use crate::cosim::{fault, golden, no_step, Options};
+use crate::cosim::{no_step, Options};
 use crate::dram::DramTiming;
 use crate::error::Error;
+use crate::levels::{fault, golden};
 use crate::progress::Progress;
 use crate::reference::{compare_result, place};
 use crate::replay::{End, Replay};
 use crate::report::{AbsentLevel, Clocks, Divergence, Level, LevelRun, Replayed, Report};
-use crate::steps::differs;
+use crate::steps::{differs, RunAt};
 use crate::verilator::{cache_dir, Toolchain};
 use pimc_golden::{State, Trace};
 use pimc_lower::attention::literal::{Checked, FormStep};
@@ -102,7 +103,7 @@ impl Run<'_> {
         for (i, (inputs, step)) in self.vectors.iter().zip(self.steps).enumerate() {
             // It has been made before: it is one of this cache.
             if let Err(why) = plan.step(&mut driver, inputs) {
-                return Some(fault("schedule", i, why.to_string()));
+                return Some(fault("schedule", RunAt { vector: i, launch: None }, why.to_string()));
             }
             machine.begin(&driver, plan.inputs(inputs));
             let mut checked = Checked(Checker::new(&plan.target));
@@ -114,7 +115,7 @@ impl Run<'_> {
             let result = match machine.result() {
                 Ok(result) => result,
                 Err((clock, why)) => {
-                    let mut d = fault("schedule", i, why);
+                    let mut d = fault("schedule", RunAt { vector: i, launch: None }, why);
                     (d.cycle, d.op) = (Some(clock as i64), self.attend());
                     return Some(d);
                 }

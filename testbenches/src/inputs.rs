@@ -57,10 +57,12 @@ impl Inputs {
     }
 }
 
-/// How many tokens steps may append: a random count would be more than a step has, as a rule.
+/// How many tokens steps may append or cluster: a random count would be more than a step has, as a rule.
 struct Counts {
     /// Per append: the value that holds the count, tokens of a step, and tokens that there is room for.
     appends: Vec<(ValueId, u64, u64)>,
+    /// Per cluster: the values that hold the count and the weights, and the most tokens that it takes.
+    clusters: Vec<(ValueId, ValueId, u64)>,
 }
 
 impl Counts {
@@ -73,10 +75,20 @@ impl Counts {
             }
             _ => None,
         });
-        Counts { appends: appends.collect() }
+        let clusters = module.func.ops.iter().filter_map(|op| match op.kind {
+            OpKind::Cluster { cache, k, weights, n, .. }
+                if n.0.max(weights.0) < module.func.inputs =>
+            {
+                let ty = module.caches[cache.0].ty;
+                let tokens = module.func.values[k.0].ty.len / ty.token_len();
+                Some((n, weights, tokens.min(ty.tokens) as u64))
+            }
+            _ => None,
+        });
+        Counts { appends: appends.collect(), clusters: clusters.collect() }
     }
 
-    /// Puts a count that there is room for into a vector.
+    /// Puts a count that there is room for into a vector, and weights that are not negative.
     fn bound(&mut self, vector: &mut [Vec<i64>], words: &mut Noise) {
         for (n, tokens, room) in &mut self.appends {
             // One token as often as not, as in decoding.
@@ -87,6 +99,18 @@ impl Counts {
             let count = count.min(*tokens).min(*room);
             *room -= count;
             vector[n.0].fill(count as i64);
+        }
+        for (n, weights, most) in &self.clusters {
+            // All of them as often as not, as of a prompt of that length.
+            let count = match words.word() % 2 {
+                0 => *most,
+                _ => words.word() % (*most + 1),
+            };
+            vector[n.0].fill(count as i64);
+            for weight in &mut vector[weights.0] {
+                // The smallest becomes the largest, and -1 becomes 0.
+                *weight = if *weight < 0 { -(*weight + 1) } else { *weight };
+            }
         }
     }
 }
@@ -105,7 +129,9 @@ fn random_vector(func: &Func, vector: usize, words: &mut Noise) -> Vec<Vec<i64>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pimc_ir::generated_cache::ClusterModel;
     use pimc_ir::testing::ModelBuilder;
+    use pimc_ir::CacheType;
 
     #[test]
     fn random_vectors_begin_with_the_extremes_and_repeat_for_a_seed() {
@@ -120,6 +146,20 @@ mod tests {
         assert!(vectors.iter().all(|v| v[1].iter().all(|x| (-4..4).contains(x))));
         assert_eq!(vectors, make(3));
         assert_ne!(vectors, make(4));
+    }
+
+    #[test]
+    fn random_clusters_are_no_mistakes() {
+        let (dim, tokens, sub) = (8, 20, 2);
+        let (k, sink, recent, start) = (4, 1, 2, 0);
+        let ty = CacheType { heads: 2, kv_heads: 2, dim, tokens, sub, k, sink, recent, start };
+        let f = ClusterModel { ty, tokens: 24, queries: 1, iterations: 1, weight_bits: 5 };
+        let model = f.builder("hbm3-pim", 1).build().unwrap();
+        let vectors = Inputs::Random { count: 20, seed: 3 }.vectors(&model.module).unwrap();
+        assert!(vectors.iter().all(|v| (0..=20).contains(&v[4][0])));
+        assert!(vectors.iter().any(|v| v[4][0] == 20) && vectors.iter().any(|v| v[4][0] < 20));
+        assert!(vectors.iter().all(|v| v[3].iter().all(|w| (0..16).contains(w))));
+        assert!(vectors[0][3].iter().chain(&vectors[1][3]).all(|w| *w == 15));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod error;
 mod events;
 mod form;
 pub mod inputs;
+mod levels;
 mod native_level;
 pub mod progress;
 pub mod reference;

@@ -2,10 +2,11 @@
 //! without translation to Verilog, with a DRAM in plain Rust behind it. It shows the same signals
 //! as a waveform does, and they are compared in the same way.
 
-use crate::cosim::{fault, Tree};
+use crate::cosim::Tree;
+use crate::levels::fault;
 use crate::reference::PlanReference;
 use crate::report::{Divergence, WaveCounts};
-use crate::steps::StepRun;
+use crate::steps::{LaunchRun, RunAt, StepRun};
 use crate::wave::check::Checker;
 use crate::wave::reader::Bits;
 use crate::wave::signals::{
@@ -14,6 +15,7 @@ use crate::wave::signals::{
 };
 use crate::wave::WaveResult;
 use pimc_golden::Trace;
+use pimc_lower::attention::HostColumn;
 use pimc_lower::commands::{Command as Issued, Timed};
 use pimc_lower::images::{Banks, Column};
 use pimc_lower::legality;
@@ -68,21 +70,34 @@ impl Dram<'_> {
         }
     }
 
+    /// What all banks hold at a place; noise where nothing is.
+    fn columns(&self, row: u32, col: u32) -> Vec<u64> {
+        let column =
+            |bank| -> Column { self.banks.column(bank, row, col).unwrap_or([!self.noise; 4]) };
+        let written = self.written.get(&(row, col)).cloned();
+        written.unwrap_or_else(|| (0..self.count).flat_map(column).collect())
+    }
+
+    /// Writes a column as the host does.
+    fn host_column(&mut self, column: &HostColumn) {
+        let &HostColumn { bank, row, col, data } = column;
+        let mut words = self.columns(row, col);
+        let at = bank as usize * data.len();
+        words[at..at + data.len()].copy_from_slice(&data);
+        self.written.insert((row, col), words);
+    }
+
     fn command(&mut self, command: Command, now: u64) {
         match command {
             Command::Activate(row) => self.open = Some(row),
             Command::Precharge => self.open = None,
             Command::Refresh => {}
             Command::Read(col) => {
-                let row = self.open;
-                let column = |bank| -> Column {
-                    row.and_then(|r| self.banks.column(bank, r, col)).unwrap_or([!self.noise; 4])
-                };
-                let written = row.and_then(|r| self.written.get(&(r, col)));
-                let words = match written {
-                    Some(words) => words.clone(),
-                    None => (0..self.count).flat_map(column).collect(),
-                };
+                // With no open row there is no column.
+                let words = self.open.map_or_else(
+                    || vec![!self.noise; 4 * self.count as usize],
+                    |row| self.columns(row, col),
+                );
                 self.due.push_back((now + self.latency, words));
             }
             Command::Write(col) => {
@@ -136,40 +151,60 @@ impl<'a> Native<'a> {
         self.idle(&inputs)
     }
 
-    /// Runs vector `vector` of `vectors`; how much was compared, or the first difference.
+    /// Runs vector `vector` of `vectors`, told of each run that is done; how much was compared, or the first
+    /// difference.
     pub(crate) fn run(
         &mut self,
         vectors: &[Vec<Vec<i64>>],
         steps: Option<&[StepRun]>,
         vector: usize,
         golden: &Trace,
+        done: &dyn Fn(),
     ) -> Result<WaveCounts, Box<Divergence>> {
         let compiled = &self.tree.compiled;
         for (addr, word) in compiled.host_writes(&vectors[vector]) {
             self.host_write(addr, word);
         }
-        for (addr, &word) in steps.iter().flat_map(|steps| &steps[vector].args).enumerate() {
+        let mut counts = WaveCounts::default();
+        for launch in 0..steps.map_or(1, |steps| steps[vector].launches.len()) {
+            let given = steps.map(|steps| &steps[vector].launches[launch]);
+            let at = steps.map_or(RunAt { vector, launch: None }, |s| s[vector].at(vector, launch));
+            let reference = PlanReference::given(compiled, vectors, steps, at);
+            let ran = self.launch(given, reference);
+            let native = |d: Divergence| Divergence { what: "native".into(), ..d.in_run(at) };
+            counts += ran.map_err(|d| Box::new(native(*d)))?;
+            done();
+        }
+        let places = (0..compiled.plan.result.len).map(|i| compiled.plan.result_at(i));
+        let result: Vec<i64> = places.map(|addr| self.host_read(addr)).collect();
+        match compiled.compare_result("native", vector, &result, golden) {
+            None => Ok(counts),
+            Some(d) => Err(Box::new(d)),
+        }
+    }
+
+    /// One run of the program.
+    fn launch(
+        &mut self,
+        given: Option<&LaunchRun>,
+        mut reference: PlanReference<'_>,
+    ) -> Result<WaveCounts, Box<Divergence>> {
+        let compiled = &self.tree.compiled;
+        for (addr, &word) in given.iter().flat_map(|run| &run.args).enumerate() {
             self.idle(&Inputs { argument: Some((addr as u32, word)), ..Inputs::default() });
         }
-        let mut reference = PlanReference::given(compiled, vectors, steps, vector);
-        let cycles = steps.map_or(compiled.plan.cycles, |steps| steps[vector].end);
+        given.iter().flat_map(|run| &run.columns).for_each(|c| self.dram.host_column(c));
+        let cycles = given.map_or(compiled.plan.cycles, |run| run.end);
         let limit = 2 * (cycles + u64::from(compiled.plan.shape.refi));
         let (checked, commands, end) = self.watch(&mut reference, limit);
-        let checked = checked.map_err(|why| Box::new(fault("native", vector, why)))?;
+        let checked = checked.map_err(|why| Box::new(fault("native", RunAt::default(), why)))?;
         let found = checked.divergence.map(|(mut d, op)| {
             d.op = op.and_then(|o| compiled.place(o));
             d
         });
-        let found = found.or_else(|| self.legal(&commands, end)).or_else(|| {
-            let places = (0..compiled.plan.result.len).map(|i| compiled.plan.result_at(i));
-            let result: Vec<i64> = places.map(|addr| self.host_read(addr)).collect();
-            compiled.compare_result("native", vector, &result, golden)
-        });
-        match found {
+        match found.or_else(|| self.legal(&commands, end)) {
             None => Ok(checked.counts),
-            Some(d) => {
-                Err(Box::new(Divergence { what: "native".into(), vector: Some(vector), ..d }))
-            }
+            Some(d) => Err(Box::new(d)),
         }
     }
 

@@ -4,7 +4,7 @@
 pub trait Progress: Sync {
     /// A stage begins, in a few words.
     fn stage(&self, what: &str);
-    /// `done` of `of` vectors of the stage are done.
+    /// `done` of `of` vectors of the stage are done; where vectors take several runs each, so many runs.
     fn vectors(&self, done: usize, of: usize);
 }
 

@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use crate::report::{Divergence, OpPlace};
-use crate::steps::StepRun;
+use crate::steps::{RunAt, StepRun};
 use crate::wave::expect::{Command, Expected, Origin, PerBank, Reference, Write};
 use pimc_ir::{Model, ValueId};
 use pimc_lower::commands;
@@ -97,12 +97,12 @@ impl Compiled {
     }
 
     /// Compares every op's value, as the events leave it in vector memory, with golden's.
-    pub fn compare_values(
+    pub fn compare_values<'e>(
         &self,
         what: &str,
         vector: usize,
         inputs: &[Vec<i64>],
-        events: &[Event],
+        events: impl IntoIterator<Item = &'e Event>,
         golden: &pimc_golden::Trace,
     ) -> Option<Divergence> {
         let func = &self.model.module.func;
@@ -117,7 +117,7 @@ impl Compiled {
         }
         // An op's value is looked at when its last write is done: its words may be used anew later.
         let mut writes = events
-            .iter()
+            .into_iter()
             .filter_map(|e| match *e {
                 Event::Write { at, addr, data } => Some((self.plan.op_of(at.instr), addr, data)),
                 _ => None,
@@ -258,24 +258,39 @@ pub struct PlanReference<'a> {
     inputs: Option<&'a [Vec<Vec<i64>>]>,
     /// The runs of all vectors, where each depends on those before.
     runs: Option<&'a [StepRun]>,
-    first: usize,
+    first: RunAt,
 }
 
 impl<'a> PlanReference<'a> {
-    /// With the inputs of each run given; run 0 of the waveform is vector `first`. `runs` are those of all vectors, of a function
-    /// with a cache.
+    /// With the inputs of each vector given; `first` says which run is number 0 of the waveform. `runs` are
+    /// those of all vectors, of a function with a cache.
     pub fn given(
         compiled: &'a Compiled,
         inputs: &'a [Vec<Vec<i64>>],
         runs: Option<&'a [StepRun]>,
-        first: usize,
+        first: RunAt,
     ) -> PlanReference<'a> {
         PlanReference { compiled, inputs: Some(inputs), runs, first }
     }
 
     /// With the inputs to be read off the waveform: what the host wrote before each run.
     pub fn recovered(compiled: &'a Compiled) -> PlanReference<'a> {
-        PlanReference { compiled, inputs: None, runs: None, first: 0 }
+        PlanReference { compiled, inputs: None, runs: None, first: RunAt::default() }
+    }
+
+    /// Which run of which vector run number `run` of the waveform is.
+    pub fn run_at(&self, run: usize) -> RunAt {
+        let RunAt { mut vector, launch } = self.first;
+        let Some(steps) = self.runs else { return RunAt { vector: vector + run, launch } };
+        let mut left = launch.unwrap_or(0) + run;
+        while let Some(step) = steps.get(vector) {
+            if left < step.launches.len() {
+                return step.at(vector, left);
+            }
+            left -= step.launches.len();
+            vector += 1;
+        }
+        RunAt { vector: vector + left, launch: None }
     }
 
     fn recover(&self, host: &dyn Fn(u32) -> Option<i64>) -> Result<Vec<Vec<i64>>, String> {
@@ -314,14 +329,19 @@ impl Reference for PlanReference<'_> {
         run: usize,
         host: &dyn Fn(u32) -> Option<i64>,
     ) -> Result<Expected, String> {
+        let at = self.run_at(run);
         let inputs = match self.inputs {
-            Some(given) => given
-                .get(self.first + run)
-                .cloned()
-                .ok_or_else(|| format!("shows more than the {} runs given", given.len()))?,
+            Some(given) => given.get(at.vector).cloned().ok_or_else(|| {
+                let runs = self.runs.map_or(given.len(), |steps| {
+                    steps.iter().map(|step| step.launches.len()).sum()
+                });
+                format!("shows more than the {runs} runs given")
+            })?,
             None => self.recover(host)?,
         };
-        let mut expected = match self.runs.map(|runs| &runs[self.first + run]) {
+        let launch = at.launch.unwrap_or(0);
+        let given = self.runs.and_then(|runs| runs.get(at.vector)?.launches.get(launch));
+        let mut expected = match given {
             Some(run) => self.compiled.expected(&run.events, run.end),
             None => {
                 let (events, _) = self.compiled.run(&inputs)?;

@@ -1,6 +1,6 @@
 //! What a co-simulation found out.
 
-use crate::steps::StepRun;
+use crate::steps::{RunAt, StepRun};
 use pimc_ir::Model;
 use pimc_lower::Plan;
 use serde::Serialize;
@@ -67,11 +67,14 @@ pub struct Divergence {
     pub what: String,
     /// Vector of the batch, from 0.
     pub vector: Option<usize>,
+    /// Which of the vector's runs, from 0, where it takes several; clocks and commands are those of that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launch: Option<usize>,
     /// The op.
     pub op: Option<OpPlace>,
     /// Bank.
     pub bank: Option<usize>,
-    /// Place in `schedule/commands.csv`, from 0.
+    /// Place in `schedule/commands.csv`, from 0; of one of several runs among its own commands.
     pub command: Option<usize>,
     /// Clock since the program's first command.
     pub cycle: Option<i64>,
@@ -87,6 +90,13 @@ pub struct Divergence {
     pub wave: Option<PathBuf>,
 }
 
+impl Divergence {
+    /// The same, as what was found in that run.
+    pub(crate) fn in_run(self, at: RunAt) -> Divergence {
+        Divergence { vector: Some(at.vector), launch: at.launch, ..self }
+    }
+}
+
 impl std::fmt::Display for Divergence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.what, self.signal)?;
@@ -96,11 +106,16 @@ impl std::fmt::Display for Divergence {
         if let Some(v) = self.vector {
             write!(f, "\n  vector    {v}")?;
         }
+        if let Some(l) = self.launch {
+            write!(f, "\n  launch    {l}")?;
+        }
         if let Some(b) = self.bank {
             write!(f, "\n  bank      {b}")?;
         }
         if let Some(c) = self.command {
-            write!(f, "\n  command   {c} of schedule/commands.csv")?;
+            // The file has the commands of the run that is told about, which is one of several.
+            let of = if self.launch.is_some() { "the launch" } else { "schedule/commands.csv" };
+            write!(f, "\n  command   {c} of {of}")?;
         }
         if let Some(c) = self.cycle {
             write!(f, "\n  cycle     {c}")?;
@@ -307,8 +322,8 @@ impl Report {
             let sum: u64 = steps.iter().map(of).sum();
             sum.checked_div(steps.len() as u64).unwrap_or(0)
         };
-        self.cycles = mean(&|step| step.end);
-        let estimate = mean(&|step| step.estimate);
+        self.cycles = mean(&StepRun::cycles);
+        let estimate = mean(&StepRun::estimate);
         self.clocks = Clocks {
             estimate: Some(estimate),
             schedule: self.cycles,

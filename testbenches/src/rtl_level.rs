@@ -1,14 +1,34 @@
-//! The level `rtl`: vectors through the generated Verilog, each one's waveform checked while the
-//! next one runs.
+//! The level `rtl`: vectors through the generated Verilog, the waveform of each of their runs checked
+//! while the next one runs.
 
 use crate::error::Error;
 use crate::report::{Divergence, WaveCounts};
-use crate::testbench::{Simulation, Violation};
+use crate::steps::RunAt;
+use crate::testbench::{RunEnd, Simulation, Violation};
 use crate::verilator::WaveFormat;
 use crate::wave::expect::Reference;
 use crate::wave::{check, WaveResult};
+use pimc_lower::attention::HostColumn;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
+
+/// One run of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct JobRun<'a> {
+    /// Its arguments; none where the program takes none.
+    pub args: &'a [u32],
+    /// Columns of the banks that the host writes before it.
+    pub columns: &'a [HostColumn],
+}
+
+/// One vector.
+#[derive(Clone, Copy, Debug)]
+pub struct JobVector<'a> {
+    /// What the host writes to vector memory before the first run.
+    pub inputs: &'a [(u32, i64)],
+    /// Its runs; the result is there after the last one.
+    pub runs: &'a [JobRun<'a>],
+}
 
 /// What to run.
 pub struct Job<'a> {
@@ -16,10 +36,8 @@ pub struct Job<'a> {
     pub constants: &'a [(u32, i64)],
     /// Program words.
     pub program: &'a [u128],
-    /// Per vector: what the host writes before its run.
-    pub inputs: &'a [Vec<(u32, i64)>],
-    /// Per vector: the program's arguments; none where it takes none.
-    pub args: &'a [Vec<u32>],
+    /// The vectors.
+    pub vectors: &'a [JobVector<'a>],
     /// Where the result lies: address and length.
     pub result: (u32, usize),
     /// Clocks after which a run is given up.
@@ -28,7 +46,7 @@ pub struct Job<'a> {
     pub folder: &'a Path,
     /// The form of the wave files.
     pub format: WaveFormat,
-    /// The file to which the first vector's waveform goes, to be kept.
+    /// The file to which the waveform of the first vector's first run goes, to be kept.
     pub keep_first: Option<&'a Path>,
     /// Bytes of waveforms after which no further ones are written.
     pub max_wave_bytes: u64,
@@ -41,6 +59,8 @@ pub struct Outcome {
     pub results: Vec<Vec<i64>>,
     /// How much of the waveforms was compared.
     pub waves: WaveCounts,
+    /// Vectors of which the waveform of every run was checked, or of one that showed a difference.
+    pub checked: usize,
     /// Bytes of the waveforms.
     pub wave_bytes: u64,
     /// Clocks of all runs.
@@ -49,30 +69,40 @@ pub struct Outcome {
     pub program: u64,
     /// The first difference in a waveform and the op that it belongs to.
     pub divergence: Option<(Divergence, Option<usize>)>,
-    /// A broken DRAM rule: in which vector, and what its clocks count from.
-    pub violation: Option<(usize, Violation, u64)>,
-    /// The vector that did not come to its end.
-    pub endless: Option<usize>,
+    /// A broken DRAM rule: in which run, and what its clocks count from.
+    pub violation: Option<(RunAt, Violation, u64)>,
+    /// The run that did not come to its end.
+    pub endless: Option<RunAt>,
     /// The wave file that shows the difference; in [`Job::folder`].
     pub wave: Option<PathBuf>,
 }
 
 /// A waveform that waits for its check.
 struct Waiting {
-    vector: usize,
+    at: RunAt,
+    /// Whether every run of the vector before it has a waveform, and no run comes after it.
+    completes: bool,
     path: PathBuf,
     kept: bool,
 }
 
+/// What the check of a waveform came to.
+struct Told {
+    at: RunAt,
+    completes: bool,
+    path: PathBuf,
+    result: Result<WaveResult, Error>,
+}
+
 /// Runs the vectors until the last, or the first that shows something wrong. `reference` makes the
-/// reference of a vector's run; `done` is told how many vectors are done.
+/// reference of a run; `done` is told how many runs are done.
 ///
 /// # Errors
 /// What stops the simulation or the reading of a waveform.
 pub fn run<'r>(
     sim: &mut Simulation,
     job: &Job<'_>,
-    reference: &(dyn Fn(usize) -> Box<dyn Reference + 'r> + Sync),
+    reference: &(dyn Fn(RunAt) -> Box<dyn Reference + 'r> + Sync),
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Outcome, Error> {
     let mut out = Outcome::default();
@@ -80,30 +110,31 @@ pub fn run<'r>(
     write_all(sim, job.constants)?;
     // One waveform is being checked while the next is being written; a third would only wait.
     let (to_check, waiting) = sync_channel::<Waiting>(1);
-    let (tell, told) = sync_channel::<(usize, PathBuf, Result<WaveResult, Error>)>(1 << 16);
+    let (tell, told) = sync_channel::<Told>(1 << 16);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for w in waiting {
-                let result = check(&w.path, &mut *reference(w.vector));
+                let Waiting { at, completes, path, kept } = w;
+                let result = check(&path, &mut *reference(at));
                 let clean = matches!(&result, Ok(r) if r.divergence.is_none());
-                if clean && !w.kept {
+                if clean && !kept {
                     // A temporary file; its folder goes in the end in any case.
-                    let _ = std::fs::remove_file(&w.path);
+                    let _ = std::fs::remove_file(&path);
                 }
-                if tell.send((w.vector, w.path, result)).is_err() || !clean {
+                if tell.send(Told { at, completes, path, result }).is_err() || !clean {
                     return;
                 }
             }
         });
         let simulated = simulate(sim, job, &mut out, |w| to_check.send(w).is_ok(), done);
         drop(to_check);
-        for (vector, path, result) in told {
-            let checked = result?;
+        for run in told {
+            let checked = run.result?;
             out.waves += checked.counts;
-            if let Some((mut d, op)) = checked.divergence {
-                d.vector = Some(vector);
-                out.divergence = Some((d, op));
-                out.wave = Some(path);
+            out.checked += usize::from(run.completes || checked.divergence.is_some());
+            if let Some((d, op)) = checked.divergence {
+                out.divergence = Some((d.in_run(run.at), op));
+                out.wave = Some(run.path);
                 break;
             }
         }
@@ -124,45 +155,72 @@ fn simulate(
     hand_on: impl Fn(Waiting) -> bool,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<(), Error> {
-    for (vector, inputs) in job.inputs.iter().enumerate() {
-        let keep = job.keep_first.filter(|_| vector == 0);
-        let ending = match job.format {
-            WaveFormat::Vcd => "vcd",
-            WaveFormat::Fst => "fst",
-        };
-        let temporary = || job.folder.join(format!("vector_{vector}.{ending}"));
-        let path = keep.map_or_else(temporary, Path::to_path_buf);
-        let traced = out.wave_bytes < job.max_wave_bytes;
-        if traced {
-            sim.open_wave(&path)?;
-        }
-        let args = job.args.get(vector).map_or(&[][..], Vec::as_slice);
-        let written = sim.write_args(args).and_then(|()| write_all(sim, inputs));
-        let ended = written.and_then(|()| sim.run(job.max_clocks));
-        sim.close_wave();
-        let end = ended?;
-        out.clocks += end.clocks;
-        let mut go_on = true;
-        if traced {
-            out.wave_bytes += path.metadata().map_or(0, |m| m.len());
-            go_on = hand_on(Waiting { vector, path, kept: keep.is_some() });
-        }
-        if let Some(violation) = sim.violation() {
-            out.violation = Some((vector, violation, end.first_command));
-            return Ok(());
-        }
-        if !end.done {
-            out.endless = Some(vector);
-            return Ok(());
-        }
-        out.program += end.program;
-        out.results.push(sim.read(job.result.0, job.result.1)?);
-        done(vector + 1);
-        if !go_on {
-            return Ok(());
+    let mut runs_done = 0;
+    for (vector, JobVector { inputs, runs }) in job.vectors.iter().enumerate() {
+        let mut all_traced = true;
+        for (i, run) in runs.iter().enumerate() {
+            let at = RunAt { vector, launch: (runs.len() > 1).then_some(i) };
+            let keep = job.keep_first.filter(|_| vector == 0 && i == 0);
+            let path = keep.map_or_else(|| temporary(job, at), Path::to_path_buf);
+            let traced = out.wave_bytes < job.max_wave_bytes;
+            all_traced &= traced;
+            if traced {
+                sim.open_wave(&path)?;
+            }
+            let inputs = if i == 0 { *inputs } else { &[] };
+            let ended = drive(sim, run, inputs, job.max_clocks);
+            sim.close_wave();
+            let end = ended?;
+            out.clocks += end.clocks;
+            let mut go_on = true;
+            if traced {
+                out.wave_bytes += path.metadata().map_or(0, |m| m.len());
+                let completes = all_traced && i + 1 == runs.len();
+                go_on = hand_on(Waiting { at, completes, path, kept: keep.is_some() });
+            }
+            if let Some(violation) = sim.violation() {
+                out.violation = Some((at, violation, end.first_command));
+                return Ok(());
+            }
+            if !end.done {
+                out.endless = Some(at);
+                return Ok(());
+            }
+            out.program += end.program;
+            runs_done += 1;
+            if i + 1 == runs.len() {
+                out.results.push(sim.read(job.result.0, job.result.1)?);
+            }
+            done(runs_done);
+            if !go_on {
+                return Ok(());
+            }
         }
     }
     Ok(())
+}
+
+/// What the host writes before a run, and the run.
+fn drive(
+    sim: &mut Simulation,
+    run: &JobRun<'_>,
+    inputs: &[(u32, i64)],
+    max_clocks: u64,
+) -> Result<RunEnd, Error> {
+    sim.write_args(run.args)?;
+    sim.write_columns(run.columns)?;
+    write_all(sim, inputs)?;
+    sim.run(max_clocks)
+}
+
+/// The file for the waveform of a run while it is needed.
+fn temporary(job: &Job<'_>, at: RunAt) -> PathBuf {
+    let ending = match job.format {
+        WaveFormat::Vcd => "vcd",
+        WaveFormat::Fst => "fst",
+    };
+    let launch = at.launch.map_or(String::new(), |launch| format!("_launch_{launch}"));
+    job.folder.join(format!("vector_{}{launch}.{ending}", at.vector))
 }
 
 /// Writes words in runs of neighbouring addresses.

@@ -1,35 +1,94 @@
-//! Runs of the interpreter, a vector each. Vectors of a function with a cache are steps: each begins
-//! with what the one before has left in the banks.
+//! Runs of the interpreter. A vector takes one run of the program, or, where the host launches it
+//! several times, several. Vectors of a function with a cache are steps: each begins with what the
+//! one before has left in the banks.
 
 use crate::reference::Compiled;
 use crate::report::Divergence;
 use pimc_golden::attention::CacheState;
 use pimc_golden::State;
 use pimc_ir::Side;
-use pimc_lower::attention::Driver;
+use pimc_lower::attention::{Driver, HostColumn, Launch};
 use pimc_lower::images::Column;
 use pimc_lower::interp::{Event, Fault, Machine};
 
-/// One run.
+/// Which run of which vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RunAt {
+    /// The vector.
+    pub vector: usize,
+    /// Which of its runs, where it takes several.
+    pub launch: Option<usize>,
+}
+
+/// One run of the program.
 #[derive(Clone, Debug, Default)]
-pub struct StepRun {
-    /// Argument memory, which the host writes before it.
+pub struct LaunchRun {
+    /// Argument memory at its start.
     pub args: Vec<u32>,
+    /// What the host writes to the banks before it.
+    pub columns: Vec<HostColumn>,
     /// Everything that happens.
     pub events: Vec<Event>,
-    /// The result.
-    pub result: Vec<i64>,
     /// The clock of its end.
     pub end: u64,
     /// The clocks that the cost model expects.
     pub estimate: u64,
 }
 
+/// The runs of one vector.
+#[derive(Clone, Debug, Default)]
+pub struct StepRun {
+    /// One after the other, at least one.
+    pub launches: Vec<LaunchRun>,
+    /// The result, after the last of them.
+    pub result: Vec<i64>,
+}
+
+impl StepRun {
+    /// Clocks of all runs.
+    pub fn cycles(&self) -> u64 {
+        self.launches.iter().map(|run| run.end).sum()
+    }
+
+    /// Clocks that the cost model expects of them.
+    pub fn estimate(&self) -> u64 {
+        self.launches.iter().map(|run| run.estimate).sum()
+    }
+
+    /// All that happens, run after run.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.launches.iter().flat_map(|run| &run.events)
+    }
+
+    /// What run `launch` of this vector is called.
+    pub fn at(&self, vector: usize, launch: usize) -> RunAt {
+        RunAt { vector, launch: (self.launches.len() > 1).then_some(launch) }
+    }
+}
+
+/// A run that the interpreter cannot go on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Which of the vector's runs, where it takes several.
+    pub launch: Option<usize>,
+    /// The clock, the instruction, and why.
+    pub fault: Fault,
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.launch {
+            Some(launch) => write!(f, "launch {launch}: {}", self.fault),
+            None => self.fault.fmt(f),
+        }
+    }
+}
+
 /// A machine that goes from step to step.
 pub struct Steps<'a> {
     compiled: &'a Compiled,
-    machine: Machine<'a>,
-    driver: Option<Driver>,
+    pub(crate) machine: Machine<'a>,
+    pub(crate) driver: Option<Driver>,
 }
 
 impl<'a> Steps<'a> {
@@ -50,35 +109,92 @@ impl<'a> Steps<'a> {
     /// The next step.
     ///
     /// # Errors
-    /// The clock, the instruction, and why.
-    pub fn run(&mut self, inputs: &[Vec<i64>]) -> Result<StepRun, Fault> {
-        let (plan, machine) = (&self.compiled.plan, &mut self.machine);
-        let mut run = StepRun::default();
-        (run.result, run.end) = match &mut self.driver {
-            Some(driver) => plan.run_step(machine, driver, inputs, &mut run.events)?,
-            None => plan.run_to_end(machine, inputs, &mut run.events)?,
+    /// The run, the clock, the instruction, and why.
+    pub fn run(&mut self, inputs: &[Vec<i64>]) -> Result<StepRun, Stopped> {
+        let launches = match &mut self.driver {
+            Some(driver) => self.compiled.plan.launches(driver, inputs).map_err(|e| Stopped {
+                launch: None,
+                fault: Fault { cycle: 0, instr: 0, why: e.to_string() },
+            })?,
+            None => vec![Launch::default()],
         };
-        run.args = machine.args().to_vec();
-        run.estimate = plan.estimate_with(&run.args);
-        Ok(run)
+        self.launch(inputs, launches)
     }
 
-    /// Argument memory of the last step.
-    pub fn args(&self) -> &[u32] {
-        self.machine.args()
+    /// A step that takes these runs.
+    ///
+    /// # Errors
+    /// As [`Steps::run`].
+    pub fn launch(
+        &mut self,
+        inputs: &[Vec<i64>],
+        launches: Vec<Launch>,
+    ) -> Result<StepRun, Stopped> {
+        let (several, mut step) = (launches.len() > 1, StepRun::default());
+        for (i, launch) in launches.into_iter().enumerate() {
+            let fault = |fault| Stopped { launch: several.then_some(i), fault };
+            if i == 0 {
+                self.host_inputs(inputs).map_err(fault)?;
+            }
+            step.launches.push(self.one(launch).map_err(fault)?);
+        }
+        let (plan, machine) = (&self.compiled.plan, &self.machine);
+        step.result = plan.result_of(&|addr| machine.host_read(addr));
+        Ok(step)
+    }
+
+    /// Writes a vector's inputs, which stay in vector memory for all of its runs.
+    fn host_inputs(&mut self, inputs: &[Vec<i64>]) -> Result<(), Fault> {
+        let words = self.compiled.host_writes(inputs);
+        words.into_iter().try_for_each(|(addr, word)| self.machine.host_write(addr, word))
+    }
+
+    /// One run of the program.
+    fn one(&mut self, launch: Launch) -> Result<LaunchRun, Fault> {
+        let machine = &mut self.machine;
+        let Launch { args, columns } = launch;
+        args.into_iter().try_for_each(|(addr, word)| machine.host_arg(addr, word))?;
+        columns.iter().try_for_each(|c| machine.host_column(c.bank, c.row, c.col, c.data))?;
+        let mut events = Vec::new();
+        let end = machine.run(&mut events)?;
+        let args = machine.args().to_vec();
+        let estimate = self.compiled.plan.estimate_with(&args);
+        Ok(LaunchRun { args, columns, events, end, estimate })
     }
 
     /// What of the cache in the banks is not as golden has it.
     pub fn differs(&self, state: &State) -> Option<Divergence> {
         let (cache, driver) = (self.compiled.plan.cache.as_ref()?, self.driver.as_ref()?);
         let read = |bank, row, col| -> Option<Column> { self.machine.column(bank, row, col) };
-        differs(
-            state.cache(cache.id),
-            driver.length(),
-            &|side| cache.codes(driver, side, &read),
-            &|side, position| cache.exact(driver, side, position, &read),
-        )
+        let ty = cache.ty;
+        let held = state.cache(cache.id);
+        let codes = |side| cache.codes(driver, side, &read);
+        let exact = |side, position| cache.exact(driver, side, position, &read);
+        let groups =
+            (0..cache.layout.groups).flat_map(|group| Side::BOTH.map(|side| (side, group)));
+        let book = |(side, group)| {
+            let (book, got) = (held.codebook(side), cache.codebook(side, group, &read));
+            let got = got.unwrap_or_default();
+            let i = (0..book.len()).find(|&i| got.get(i) != Some(&book[i]))?;
+            let (part, at) = (i / ty.sub / ty.k, i / ty.sub % ty.k);
+            let what = format!(
+                "element {} of centroid {at} of sub-vector {} of the {} of head {}, in the banks of token \
+                 group {group}",
+                i % ty.sub,
+                part % ty.parts(),
+                format!("{side:?}").to_lowercase(),
+                part / ty.parts()
+            );
+            let got = got.get(i).map_or("nothing".into(), ToString::to_string);
+            Some(difference(what, book[i].to_string(), got))
+        };
+        let tokens = || differs(held, driver.length(), &codes, &exact);
+        groups.into_iter().find_map(book).or_else(tokens)
     }
+}
+
+fn difference(signal: String, expected: String, got: String) -> Divergence {
+    Divergence { signal, expected, got, ..Divergence::default() }
 }
 
 /// What of a cache of `length` tokens in the banks, by its codes and exact tokens, is not as golden has it.
@@ -88,9 +204,7 @@ pub(crate) fn differs(
     codes: &dyn Fn(Side) -> Option<Vec<u16>>,
     exact: &dyn Fn(Side, u32) -> Option<Vec<i8>>,
 ) -> Option<Divergence> {
-    let difference = |signal: String, expected: String, got: String| {
-        Some(Divergence { signal, expected, got, ..Divergence::default() })
-    };
+    let difference = |signal, expected, got| Some(difference(signal, expected, got));
     if length as usize != held.tokens() {
         let (tokens, length) = (held.tokens().to_string(), length.to_string());
         return difference("tokens of the cache".into(), tokens, length);
@@ -128,7 +242,7 @@ impl Compiled {
         let mut steps = Steps::new(self).map_err(|why| (0, why))?;
         let mut runs = Vec::with_capacity(vectors.len());
         for (i, inputs) in vectors.iter().enumerate() {
-            runs.push(steps.run(inputs).map_err(|fault| (i, fault.to_string()))?);
+            runs.push(steps.run(inputs).map_err(|stopped| (i, stopped.to_string()))?);
         }
         Ok(runs)
     }

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::verilator::{Built, Design, Model, Port, PortId, WaveFormat};
 use crate::wave::reader::sign_extend;
 use crate::wave::signals::{attention_names, signal_names};
+use pimc_lower::attention::HostColumn;
 use pimc_rtl::shape::{index_bits, ChannelShape};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -109,6 +110,13 @@ pub fn design(
     if shape.write_latency.is_some() {
         let arg_addr_bits = index_bits(shape.arg_words).into();
         ports.extend([("arg_we_i", 1), ("arg_addr_i", arg_addr_bits), ("arg_data_i", 32)]);
+        ports.extend([
+            ("host_mem_we_i", 1),
+            ("host_mem_bank_i", 8),
+            ("host_mem_row_i", index_bits(shape.dram_rows).into()),
+            ("host_mem_col_i", index_bits(shape.dram_cols).into()),
+            ("host_mem_data_i", (shape.beats * shape.beat_bits).into()),
+        ]);
     }
     let mut sources = rtl.to_vec();
     sources.extend(testbench(shape, timing, image_rows));
@@ -228,6 +236,8 @@ struct Ids {
     prog_data: PortId,
     /// Write, address and data of argument memory, where there is one.
     arg: Option<[PortId; 3]>,
+    /// Write, bank, row, column and data of the banks, where the channel writes them too.
+    column: Option<[PortId; 5]>,
     host_we: PortId,
     host_addr: PortId,
     host_wdata: PortId,
@@ -260,6 +270,10 @@ impl Simulation {
             prog_data: model.port("prog_data_i"),
             arg: (shape.arg_words > 0)
                 .then(|| ["arg_we_i", "arg_addr_i", "arg_data_i"].map(|n| model.port(n))),
+            column: (shape.write_latency.is_some()).then(|| {
+                let names = ["we", "bank", "row", "col", "data"];
+                names.map(|name| model.port(&format!("host_mem_{name}_i")))
+            }),
             host_we: model.port("host_we_i"),
             host_addr: model.port("host_addr_i"),
             host_wdata: model.port("host_wdata_i"),
@@ -272,8 +286,9 @@ impl Simulation {
             violation: ["bank_o", "rule_o", "cycle_o", "earliest_o"].map(|n| model.port(n)),
         };
         let [rst, load, quiet] = ["rst_ni", "load_i", "quiet_i"].map(|n| model.port(n));
-        let args = ids.arg.iter().map(|arg| arg[0]);
-        for port in [ids.prog_we, ids.host_we, ids.start].into_iter().chain(args) {
+        let (args, columns) = (ids.arg.iter().map(|p| p[0]), ids.column.iter().map(|p| p[0]));
+        let always = [ids.prog_we, ids.host_we, ids.start];
+        for port in always.into_iter().chain(args).chain(columns) {
             model.set(port, 0);
         }
         model.set(quiet, 1);
@@ -318,6 +333,24 @@ impl Simulation {
         for (at, &word) in words.iter().enumerate() {
             self.model.set(addr, at as u64);
             self.model.set(data, word.into());
+            self.model.clock(1)?;
+        }
+        self.model.set(we, 0);
+        Ok(())
+    }
+
+    /// Writes columns of the banks; a channel that writes none takes none.
+    ///
+    /// # Errors
+    /// [`Error::Simulation`].
+    pub fn write_columns(&mut self, columns: &[HostColumn]) -> Result<(), Error> {
+        let Some([we, bank, row, col, data]) = self.ids.column else { return Ok(()) };
+        self.model.set(we, 1);
+        for column in columns {
+            self.model.set(bank, column.bank.into());
+            self.model.set(row, column.row.into());
+            self.model.set(col, column.col.into());
+            self.model.set_words(data, &column.data);
             self.model.clock(1)?;
         }
         self.model.set(we, 0);

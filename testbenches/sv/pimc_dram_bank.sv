@@ -14,6 +14,9 @@
 // write's, and kept until it is written again or images are loaded; a write that is one of a row
 // without content is not kept. With a WriteLatency of 0 nothing is.
 //
+// Between runs the host writes columns past all timing: at a clock edge with mem_we_i high the column
+// (mem_row_i, mem_col_i) becomes mem_data_i, unless its row is one without content.
+//
 // The rules that it checks are those of pimc_dram_rules; the rules between banks are in
 // pimc_dram_bus. The first broken rule is kept on the violation outputs (with its cycle, counted from reset, and the earliest
 // cycle at which the command would have been legal), every one is counted, and printed unless
@@ -50,6 +53,12 @@ module pimc_dram_bank
     output logic [ColBits-1:0]     rd_data_o,
     input  wire  [ColBits-1:0]     wr_data_i,
 
+    // the host's write port
+    input  wire                    mem_we_i,
+    input  wire  [RowBits-1:0]     mem_row_i,
+    input  wire  [ColAddrBits-1:0] mem_col_i,
+    input  wire  [ColBits-1:0]     mem_data_i,
+
     // first broken rule and how many
     output logic [31:0]            violations_o,
     output logic [7:0]             rule_o,
@@ -67,6 +76,8 @@ module pimc_dram_bank
 
   wire                 take;     // the data of a write are there
   wire [ADDR_BITS-1:0] take_at;  // and belong there
+  wire [31:0]          host_at = 32'(mem_row_i) * 32'(Cols) + 32'(mem_col_i);
+  wire                 unused_host = &{1'b0, host_at};
 
   always @(posedge clk_i) begin : load_image
     string dir;
@@ -76,6 +87,8 @@ module pimc_dram_bank
       end
     end else if (take) begin
       mem[take_at] <= wr_data_i;
+    end else if (mem_we_i && 32'(mem_row_i) < 32'(ImageRows)) begin
+      mem[host_at[ADDR_BITS-1:0]] <= mem_data_i;
     end
   end
 

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs one input vector through pimc_tb in any event-driven simulator and dumps the waveform, for
+// Runs input vectors through pimc_tb in any event-driven simulator and dumps the waveform, for
 // `pimc check DIR --wave FILE`.
 //
 //   +mem=DIR       folder of the bank images
 //   +program=FILE  program words
-//   +host=FILE     what the host writes to vector memory: words of {32-bit address, 64-bit data}
-//   +args=FILE     arguments of the program, where it takes some
+//   +host=FILE     what the host does, one thing after the other
 //   +wave=FILE     VCD to write
+//
+// What the host does is a word each of {8 bits what, 8 bits bank, 32 bits address, 32 bits column, 256
+// bits data}:
+//
+//   0  write the data to the address of vector memory
+//   1  write them to the address of argument memory, where there is one
+//   2  write them to a bank's column in the row that the address says, where banks are written
+//   3  run the program
+//   4  print the result words, after `vector N` where there are several vectors
 //
 // What is run, in numbers, is in the packages pimc_tb_pkg and pimc_run_pkg.
 //
-// Prints the result words, then `done` or what went wrong.
+// Prints `done` in the end, or what went wrong.
 `default_nettype none
 
 module pimc_run
@@ -28,6 +36,11 @@ module pimc_run
   logic                    arg_we = 1'b0;
   logic [ArgAddrBits-1:0]  arg_addr = '0;
   logic [31:0]             arg_data = '0;
+  logic                    mem_we = 1'b0;
+  logic [7:0]              mem_bank = '0;
+  logic [RowBits-1:0]      mem_row = '0;
+  logic [ColAddrBits-1:0]  mem_col = '0;
+  logic [ColBits-1:0]      mem_data = '0;
 `endif
   logic                    host_we = 1'b0;
   logic [AddrBits-1:0]     host_addr = '0;
@@ -55,6 +68,11 @@ module pimc_run
       .arg_we_i    (arg_we),
       .arg_addr_i  (arg_addr),
       .arg_data_i  (arg_data),
+      .host_mem_we_i  (mem_we),
+      .host_mem_bank_i(mem_bank),
+      .host_mem_row_i (mem_row),
+      .host_mem_col_i (mem_col),
+      .host_mem_data_i(mem_data),
 `endif
       .host_we_i   (host_we),
       .host_addr_i (host_addr),
@@ -81,12 +99,13 @@ module pimc_run
   initial forever #5 clk = ~clk;
 
   logic [ProgBits-1:0] program_words [0:ProgWords-1];
-  logic [95:0]         host_words    [0:HostWords-1];
-`ifdef PIMC_TB_WRITES
-  logic [31:0]         arg_words     [0:ArgWords-1];
-`endif
+  logic [335:0]        host_words    [0:HostWords-1];
+  logic [335:0]        word;
   string               file;
   int                  clocks;
+  int                  vector;
+  logic                stuck;
+  wire                 unused_word = &{1'b0, word};
 
   // Everything is driven at the falling edge, half a clock before it is sampled.
   initial begin
@@ -96,9 +115,6 @@ module pimc_run
     end
     if ($value$plusargs("program=%s", file) != 0) $readmemh(file, program_words);
     if ($value$plusargs("host=%s", file) != 0) $readmemh(file, host_words);
-`ifdef PIMC_TB_WRITES
-    if ($value$plusargs("args=%s", file) != 0) $readmemh(file, arg_words);
-`endif
     @(negedge clk) rst_n = 1'b0;
     load = 1'b1;
     repeat (2) @(negedge clk);
@@ -113,37 +129,54 @@ module pimc_run
     end
     prog_we = 1'b0;
 
-`ifdef PIMC_TB_WRITES
-    arg_we = 1'b1;
-    for (int i = 0; i < ArgWords; i = i + 1) begin
-      arg_addr = ArgAddrBits'(i);
-      arg_data = arg_words[i];
-      @(negedge clk);
-    end
-    arg_we = 1'b0;
-
-`endif
-    host_we = 1'b1;
-    for (int i = 0; i < HostWords; i = i + 1) begin
-      host_addr  = host_words[i][64+:AddrBits];
-      host_wdata = host_words[i][WordBits-1:0];
-      @(negedge clk);
-    end
-    host_we = 1'b0;
-
-    start = 1'b1;
-    @(negedge clk) start = 1'b0;
     clocks = 0;
-    while (done !== 1'b1 && clocks < MaxClocks) begin
-      @(negedge clk) clocks = clocks + 1;
+    vector = 0;
+    stuck  = 1'b0;
+    for (int i = 0; i < HostWords && !stuck; i = i + 1) begin
+      word = host_words[i];
+      case (word[335:328])
+        8'd0: begin
+          host_we    = 1'b1;
+          host_addr  = word[288+:AddrBits];
+          host_wdata = word[WordBits-1:0];
+          @(negedge clk) host_we = 1'b0;
+        end
+`ifdef PIMC_TB_WRITES
+        8'd1: begin
+          arg_we   = 1'b1;
+          arg_addr = word[288+:ArgAddrBits];
+          arg_data = word[31:0];
+          @(negedge clk) arg_we = 1'b0;
+        end
+        8'd2: begin
+          mem_we   = 1'b1;
+          mem_bank = word[327:320];
+          mem_row  = word[288+:RowBits];
+          mem_col  = word[256+:ColAddrBits];
+          mem_data = word[ColBits-1:0];
+          @(negedge clk) mem_we = 1'b0;
+        end
+`endif
+        8'd3: begin
+          start = 1'b1;
+          @(negedge clk) start = 1'b0;
+          clocks = 0;
+          while (done !== 1'b1 && clocks < MaxClocks) begin
+            @(negedge clk) clocks = clocks + 1;
+          end
+          @(negedge clk) stuck = clocks == MaxClocks;
+        end
+        default: begin
+          if (Vectors > 1) $display("vector %0d", vector);
+          vector = vector + 1;
+          for (int at = 0; at < ResultLen; at = at + 1) begin
+            host_addr = AddrBits'(ResultAddr + at);
+            @(negedge clk) $display("result %0d %0d", at, $signed(host_rdata));
+          end
+        end
+      endcase
     end
-    @(negedge clk);
-
-    for (int i = 0; i < ResultLen; i = i + 1) begin
-      host_addr = AddrBits'(ResultAddr + i);
-      @(negedge clk) $display("result %0d %0d", i, $signed(host_rdata));
-    end
-    if (clocks == MaxClocks) $display("no end after %0d clocks", MaxClocks);
+    if (stuck) $display("no end after %0d clocks", MaxClocks);
     else if (violations != 0) $display("%0d DRAM rules broken", violations);
     else $display("done");
     $finish;

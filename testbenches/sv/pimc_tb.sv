@@ -29,6 +29,13 @@ module pimc_tb
     input  wire  [ArgAddrBits-1:0]  arg_addr_i,
     input  wire  [31:0]             arg_data_i,
 
+    // columns of the banks, which the host writes between runs; during a run nothing is written
+    input  wire                     host_mem_we_i,
+    input  wire  [7:0]              host_mem_bank_i,
+    input  wire  [RowBits-1:0]      host_mem_row_i,
+    input  wire  [ColAddrBits-1:0]  host_mem_col_i,
+    input  wire  [ColBits-1:0]      host_mem_data_i,
+
 `endif
     // vector memory
     input  wire                     host_we_i,
@@ -86,7 +93,18 @@ module pimc_tb
       .done_o      (done_o)
   );
 
-`ifndef PIMC_TB_WRITES
+`ifdef PIMC_TB_WRITES
+  wire                    mem_we   = host_mem_we_i && !busy_o;
+  wire  [7:0]             mem_bank = host_mem_bank_i;
+  wire  [RowBits-1:0]     mem_row  = host_mem_row_i;
+  wire  [ColAddrBits-1:0] mem_col  = host_mem_col_i;
+  wire  [ColBits-1:0]     mem_data = host_mem_data_i;
+`else
+  wire                    mem_we   = 1'b0;
+  wire  [7:0]             mem_bank = '0;
+  wire  [RowBits-1:0]     mem_row  = '0;
+  wire  [ColAddrBits-1:0] mem_col  = '0;
+  wire  [ColBits-1:0]     mem_data = '0;
   assign wr_data = '0;
 `endif
 
@@ -169,6 +187,10 @@ module pimc_tb
           .end_i       (done_o),
           .rd_data_o   (rd_data[ColBits*b+:ColBits]),
           .wr_data_i   (wr_data[ColBits*b+:ColBits]),
+          .mem_we_i    (mem_we && mem_bank == 8'(b)),
+          .mem_row_i   (mem_row),
+          .mem_col_i   (mem_col),
+          .mem_data_i  (mem_data),
           .violations_o(violations[b]),
           .rule_o      (rule[b]),
           .cycle_o     (cycle[b]),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{compile_for, options};
+use common::{compile_for, few_banks, options};
 use pimc_cosim::{cosim, Inputs, Level, Quiet};
 use pimc_ir::generated_cache::CacheModel;
 use pimc_ir::{CacheType, Code};
@@ -89,11 +89,6 @@ impl Case {
     }
 }
 
-/// Four banks, which are built sooner.
-fn few() -> Target {
-    hbm().with(&[("pseudo_channel", "banks", "4"), ("pseudo_channel", "bank_groups", "1")]).unwrap()
-}
-
 fn wide(channels: &str) -> Target {
     hbm().with(&[("stack", "channels", channels)]).unwrap()
 }
@@ -114,7 +109,7 @@ fn caches_of_every_shape_agree_on_every_level() {
         target: hbm(),
     };
     let cases = [
-        Case { target: few(), ..base() },
+        Case { target: few_banks(), ..base() },
         Case {
             heads: (2, 1, 64),
             sub: 2,
@@ -164,7 +159,7 @@ fn golden_vectors_on_a_cache_agree_on_every_level() {
         if model.module.caches.is_empty() {
             continue;
         }
-        let target = few();
+        let target = few_banks();
         let plan = match pimc_lower::lower(&model, &target) {
             Ok(plan) => plan,
             Err(found) => {

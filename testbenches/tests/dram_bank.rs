@@ -41,7 +41,7 @@ struct Bank {
     _dir: tempfile::TempDir,
 }
 
-const PORTS: [(&str, u32); 18] = [
+const PORTS: [(&str, u32); 22] = [
     ("timing_i", 32 * NUMBERS.len() as u32),
     ("one_i", 1),
     ("end_i", 1),
@@ -56,6 +56,10 @@ const PORTS: [(&str, u32); 18] = [
     ("cmd_col_i", 2),
     ("rd_data_o", 256),
     ("wr_data_i", 256),
+    ("mem_we_i", 1),
+    ("mem_row_i", 3),
+    ("mem_col_i", 2),
+    ("mem_data_i", 256),
     ("violations_o", 32),
     ("rule_o", 8),
     ("cycle_o", 64),
@@ -244,6 +248,34 @@ fn written_data_are_kept() {
     let mut bank = Bank::new(LATENCY);
     let seen = bank.play(&[(3, ACT, 2), (10, WRITE, 1), (60, READ, 1)], 80);
     assert_eq!(seen[(60 + LATENCY) as usize], column(2, 1));
+}
+
+/// A column that the host writes is there for the next read, whether or not commands write; its
+/// neighbours stay, and a row without content keeps nothing, there or where it would wrap to.
+#[test]
+fn the_host_writes_columns_between_runs() {
+    for write_latency in [0, 2] {
+        let mut bank = Bank::with(&writing(LATENCY, write_latency), &timing());
+        for (row, col, we) in [(2, 1, 1), (1, 3, 1), (IMAGE_ROWS, 2, 1), (ROWS, 1, 1), (0, 0, 0)] {
+            let port = bank.id("mem_data_i");
+            bank.model.set_words(port, &written(1000 * row + col));
+            for (port, value) in [("mem_we_i", we), ("mem_row_i", row), ("mem_col_i", col)] {
+                bank.set(port, value);
+            }
+            bank.model.clock(1).unwrap();
+        }
+        let mut commands =
+            vec![(0, ACT, 2), (6, READ, 0), (9, READ, 1), (12, READ, 2), (30, PRE, 0)];
+        commands.extend([(40, ACT, 1), (46, READ, 2), (49, READ, 3), (70, PRE, 0)]);
+        commands.extend([(80, ACT, 0), (86, READ, 0), (89, READ, 1), (92, READ, 2)]);
+        let seen = bank.play(&commands, 110);
+        assert_eq!(bank.violation(), None);
+        let read = |cycle: u64| seen[(cycle + LATENCY) as usize];
+        assert_eq!([6, 12].map(read), [0, 2].map(|col| column(2, col)));
+        assert_eq!(read(9), written(2001));
+        assert_eq!((read(46), read(49)), (column(1, 2), written(1003)));
+        assert_eq!([86, 89, 92].map(read), [0, 1, 2].map(|col| column(0, col)));
+    }
 }
 
 /// A rule by its number in the model, the commands up to the one it binds, and the cycle from

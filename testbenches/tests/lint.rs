@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{cases_of_every_unit, compile, compile_for, golden_cases, on_all, tool};
+use common::{
+    cases_of_every_unit, compile, compile_for, few_banks, golden_cases, on_all, small_cache, tool,
+};
 use pimc_cosim::bench::DRIVER;
 use pimc_cosim::dram::{DRAM_BANK, DRAM_BUS, DRAM_PACKAGE, DRAM_RULES};
 use pimc_cosim::replay;
@@ -102,10 +104,20 @@ fn the_testbench_pleases_every_simulator() {
     ] {
         assert_eq!(std::fs::read_to_string(out.join(name)).unwrap(), text);
     }
-    for tools in verilators() {
-        assert_eq!(verilator(&tools, dir.path(), "pimc_run", &bench.sources), None);
+    // The same with arguments, and banks that are written.
+    let cached = dir.path().join("cached");
+    let (target, f) = (few_banks(), small_cache());
+    let model = f.builder(&target.name, 7).write(dir.path(), "model.ir").unwrap();
+    compile_for(&pimc_ir::load(&model).unwrap(), &target, &cached);
+    let steps = pimc_cosim::Inputs::Given(vec![f.step(1, 1, &[10]), f.step(2, 0, &[7])]);
+    let out = dir.path().join("cached_bench");
+    let writes = pimc_cosim::export_testbench(&cached, &steps, &out).unwrap();
+    for bench in [bench, writes] {
+        for tools in verilators() {
+            assert_eq!(verilator(&tools, dir.path(), "pimc_run", &bench.sources), None);
+        }
+        assert_eq!(icarus(dir.path(), "pimc_run", &bench.sources), None);
     }
-    assert_eq!(icarus(dir.path(), "pimc_run", &bench.sources), None);
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 mod common;
 
-use common::{cache, compile, golden_cases, on_all, options, tool};
+use common::{
+    cache, compile, compile_for, few_banks, golden_cases, on_all, options, small_cache, tool,
+};
 use pimc_cosim::report::WaveCounts;
 use pimc_cosim::verilator::{build, Design, Port, Toolchain, WaveFormat};
 use pimc_cosim::{check_wave, cosim, export_testbench, Error, Inputs, Level, Quiet};
+use pimc_golden::{run_step, State};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -104,37 +107,79 @@ fn without_the_libraries_of_fst_the_message_says_what_to_install() {
     }
 }
 
-/// What is wrong with the first vector's run in Icarus Verilog, by the project's own testbench.
-fn icarus_flaw(name: &str, case: &Path) -> Option<String> {
+/// What is wrong with the runs of a tree in Icarus Verilog, by the project's own testbench; what it
+/// printed, and what its waveform shows, if nothing is.
+fn icarus_runs(tree: &Path, inputs: &Inputs) -> Result<(String, WaveCounts), String> {
     let dir = tempfile::tempdir().unwrap();
-    let tree = dir.path().join("out");
-    compile(&pimc_ir::load(&case.join("model.ir")).unwrap(), &tree);
-    let inputs = Inputs::File(case.join("vectors.safetensors"));
-    let bench = export_testbench(&tree, &inputs, &dir.path().join("bench")).unwrap();
+    let bench = export_testbench(tree, inputs, &dir.path().join("bench")).unwrap();
     let run = |mut command: Command| {
         let shown = format!("{command:?}");
         let out = command.output().unwrap_or_else(|e| panic!("{shown}: {e}"));
         let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
-        out.status.success().then_some(said.clone()).ok_or(format!("{name}: {shown}\n{said}"))
+        out.status.success().then_some(said.clone()).ok_or(format!("{shown}\n{said}"))
     };
     let object = dir.path().join("run.vvp");
     let mut compiler = Command::new(tool("PIMC_IVERILOG"));
     compiler.args(["-g2012", "-s", "pimc_run", "-o"]).arg(&object).args(&bench.sources);
     let mut simulator = Command::new(tool("PIMC_VVP"));
     simulator.arg(&object).args(&bench.plusargs);
-    let said = match run(compiler).and_then(|_| run(simulator)) {
-        Ok(said) if said.lines().any(|l| l == "done") => said,
-        Ok(said) | Err(said) => return Some(format!("{name}: {said}")),
-    };
-    let wave: PathBuf = dir.path().join("bench/wave.vcd");
-    match check_wave(&tree, &wave, None) {
-        Err(e) => Some(format!("{name}: {e}")),
-        Ok(report) => match report.divergence {
-            Some(d) => Some(format!("{name}: {d}")),
-            None if report.counts.runs == 1 && report.counts.columns >= 16 => None,
-            None => Some(format!("{name}: not everything was shown: {report:?}\n{said}")),
-        },
+    let said = run(compiler).and_then(|_| run(simulator))?;
+    if !said.lines().any(|l| l == "done") {
+        return Err(said);
     }
+    // What the script says, with the file that it names.
+    let steps = dir.path().join("bench/steps.safetensors");
+    let script = fs::read_to_string(dir.path().join("bench/run.sh")).unwrap();
+    assert_eq!(script.contains("--inputs"), steps.is_file());
+    let given = steps.is_file().then(|| Inputs::File(steps));
+    let wave: PathBuf = dir.path().join("bench/wave.vcd");
+    let report = check_wave(tree, &wave, given.as_ref()).map_err(|e| e.to_string())?;
+    match report.divergence {
+        Some(d) => Err(d.to_string()),
+        None => Ok((said, report.counts)),
+    }
+}
+
+/// What is wrong with the first vector's run in Icarus Verilog.
+fn icarus_flaw(name: &str, case: &Path) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("out");
+    compile(&pimc_ir::load(&case.join("model.ir")).unwrap(), &tree);
+    let inputs = Inputs::File(case.join("vectors.safetensors"));
+    match icarus_runs(&tree, &inputs) {
+        Err(why) => Some(format!("{name}: {why}")),
+        Ok((_, counts)) if counts.runs == 1 && counts.columns >= 16 => None,
+        Ok(shown) => Some(format!("{name}: not everything was shown: {shown:?}")),
+    }
+}
+
+/// Steps on a cache in Icarus Verilog: their arguments, and results that are golden's.
+#[test]
+fn steps_on_a_cache_run_in_icarus() {
+    let (dir, target) = (tempfile::tempdir().unwrap(), few_banks());
+    let tree = dir.path().join("out");
+    let f = small_cache();
+    let model = f.builder(&target.name, 7).write(dir.path(), "model.ir").unwrap();
+    let model = pimc_ir::load(&model).unwrap();
+    compile_for(&model, &target, &tree);
+    let vectors = vec![f.step(1, 1, &[10]), f.step(2, 0, &[7]), f.step(3, 1, &[11])];
+    let (said, counts) = icarus_runs(&tree, &Inputs::Given(vectors.clone())).unwrap();
+    assert!(counts.runs == 3 && counts.commands > 0 && counts.writes > 0, "{counts:?}");
+    let mut state = State::initial(&model);
+    let mut expected = vec![];
+    for (i, inputs) in vectors.iter().enumerate() {
+        let golden = run_step(&model, &mut state, inputs).unwrap();
+        expected.push(format!("vector {i}"));
+        let plan = pimc_lower::lower(&model, &target).unwrap();
+        let mut words = vec![0; plan.result.len as usize];
+        for (at, word) in golden.result().iter().enumerate() {
+            words[(plan.result_at(at as u32) - plan.result.addr) as usize] = *word;
+        }
+        expected.extend(words.iter().enumerate().map(|(at, word)| format!("result {at} {word}")));
+    }
+    let shown = |l: &&str| l.starts_with("vector ") || l.starts_with("result ");
+    let said: Vec<&str> = said.lines().filter(shown).collect();
+    assert_eq!(said, expected);
 }
 
 /// Runs those of golden's models in Icarus Verilog, where what nothing has written is unknown.

@@ -125,6 +125,9 @@ pub struct Check {
     /// The waveform, VCD or FST.
     #[arg(long, value_name = "F", required_unless_present = "commands")]
     pub wave: Option<PathBuf>,
+    /// The inputs of its runs, as for `cosim`: of steps on a cache, which a waveform does not show.
+    #[arg(long, value_name = "F.safetensors", requires = "wave")]
+    pub inputs: Option<PathBuf>,
     /// A command trace as schedule/commands.csv has it, to be checked against the DRAM's rules.
     #[arg(long, value_name = "F.csv", conflicts_with = "wave")]
     pub commands: Option<PathBuf>,

@@ -102,17 +102,7 @@ impl CacheModel {
 
     /// The same, to be written.
     pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
-        let (ty, mut noise) = (&self.ty, Noise(seed));
-        let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| noise.word() as i8).collect() };
-        let book = ty.kv_heads * ty.parts() * ty.k * ty.sub;
-        let exact = ty.exact(ty.start) * ty.token_len();
-        let (key_codebook, value_codebook) = (bytes(book), bytes(book));
-        let (keys, values) = (bytes(exact), bytes(exact));
-        let codes = ty.compressed(ty.start) * ty.kv_heads * ty.parts();
-        let mut codes = || (0..codes).map(|_| (noise.word() % ty.k as u64) as u16).collect();
-        let (key_codes, value_codes) = (codes(), codes());
-        let arrays =
-            CacheArrays { key_codebook, value_codebook, key_codes, value_codes, keys, values };
+        let arrays = contents(&self.ty, seed);
         ModelBuilder::new(self.text(target)).cache("kv", &arrays)
     }
 
@@ -139,5 +129,103 @@ impl CacheModel {
             inputs.push(state);
         }
         inputs
+    }
+}
+
+/// Contents of a cache that begins as its type says.
+fn contents(ty: &CacheType, seed: u64) -> CacheArrays {
+    let mut noise = Noise(seed);
+    let mut bytes = |n: usize| -> Vec<i8> { (0..n).map(|_| noise.word() as i8).collect() };
+    let book = ty.kv_heads * ty.parts() * ty.k * ty.sub;
+    let exact = ty.exact(ty.start) * ty.token_len();
+    let (key_codebook, value_codebook) = (bytes(book), bytes(book));
+    let (keys, values) = (bytes(exact), bytes(exact));
+    let codes = ty.compressed(ty.start) * ty.kv_heads * ty.parts();
+    let mut codes = || (0..codes).map(|_| (noise.word() % ty.k as u64) as u16).collect();
+    let (key_codes, value_codes) = (codes(), codes());
+    CacheArrays { key_codebook, value_codebook, key_codes, value_codes, keys, values }
+}
+
+/// A function that fills a cache by clustering and attends to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterModel {
+    /// The cache.
+    pub ty: CacheType,
+    /// Tokens that are given in a step.
+    pub tokens: usize,
+    /// Queries of a step.
+    pub queries: usize,
+    /// Steps of k-means.
+    pub iterations: u32,
+    /// Bits of the type of a weight.
+    pub weight_bits: u32,
+}
+
+/// What the tokens and weights of a step that clusters are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// Anything; a third of the tokens weigh nothing.
+    Noise,
+    /// All the same token.
+    Same,
+    /// The largest and the smallest bytes, and weights as large as they can be.
+    Extreme,
+    /// Weights of 0.
+    Weightless,
+}
+
+impl ClusterModel {
+    /// The module.
+    pub fn text(&self, target: &str) -> String {
+        let ClusterModel { ty, tokens, queries, iterations, weight_bits } = self;
+        let (q, kv) = (queries * ty.heads * ty.dim, tokens * ty.token_len());
+        let w = tokens * ty.kv_heads;
+        format!(
+            "pimc 1\n\ntarget \"{target}\"\n\ncache @kv : {ty} from \"kv.safetensors\"\n\n\
+             func @main(%q: i8<{q}>, %k: i8<{kv}>, %v: i8<{kv}>, %w: i{weight_bits}<{w}>, %n: i32<1>, \
+             %limit: i32<{queries}>) -> i16<{q}> {{\n  \
+             %len = cluster @kv, %k, %v, %w, %n, iterations={iterations} : i32<1>\n  \
+             %o = attend @kv, %q, %limit, mul=3000, shift=12, frac=8 : i16<{q}>\n  return %o\n}}\n"
+        )
+    }
+
+    /// The model, its cache as it begins.
+    pub fn builder(&self, target: &str, seed: u64) -> ModelBuilder {
+        self.builder_of(&self.text(target), seed)
+    }
+
+    /// The same of another text with that cache.
+    pub fn builder_of(&self, text: &str, seed: u64) -> ModelBuilder {
+        self.with_contents(ModelBuilder::new(text), "kv", seed)
+    }
+
+    /// Gives contents to a cache of that type.
+    pub fn with_contents(&self, builder: ModelBuilder, name: &str, seed: u64) -> ModelBuilder {
+        builder.cache(name, &contents(&self.ty, seed))
+    }
+
+    /// Inputs of a step that clusters the first `n` tokens; query i sees all but i.
+    pub fn step(&self, seed: u64, prompt: Prompt, n: usize) -> Vec<Vec<i64>> {
+        let (ty, mut noise) = (&self.ty, Noise(seed));
+        let most = (1i64 << (self.weight_bits - 1)) - 1;
+        let len = self.tokens * ty.token_len();
+        let mut bytes = |n: usize| -> Vec<i64> {
+            let byte = |i: usize, word: u64| match prompt {
+                Prompt::Same => (i % ty.token_len() % 120) as i64 - 3,
+                Prompt::Extreme => [-128, 127][(word % 2) as usize],
+                _ => i64::from(word as i8),
+            };
+            (0..n).map(|i| byte(i, noise.word())).collect()
+        };
+        let (q, k, v) = (bytes(self.queries * ty.heads * ty.dim), bytes(len), bytes(len));
+        let weight = |word: u64| match prompt {
+            Prompt::Weightless => 0,
+            Prompt::Extreme => most,
+            _ if word.is_multiple_of(3) => 0,
+            _ => (word >> 8) as i64 & most,
+        };
+        let w = (0..self.tokens * ty.kv_heads).map(|_| weight(noise.word())).collect();
+        let limits = (0..self.queries).map(|i| (n as i64 - i as i64).max(0)).collect();
+        vec![q, k, v, w, vec![n as i64], limits]
     }
 }

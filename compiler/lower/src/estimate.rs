@@ -54,6 +54,16 @@ struct Clock<'a> {
 }
 
 impl Estimate {
+    /// Adds another run's clocks, those of the ops left out.
+    pub(crate) fn add(&mut self, run: &Estimate) {
+        self.cycles += run.cycles;
+        self.streams += run.streams;
+        self.loads += run.loads;
+        self.buffer += run.buffer;
+        self.refresh += run.refresh;
+        self.drains += run.drains;
+    }
+
     /// How far the estimate is from `cycles`, as a share of them.
     pub fn error(&self, cycles: u64) -> f64 {
         if cycles == 0 {

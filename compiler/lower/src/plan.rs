@@ -2,7 +2,7 @@
 
 use crate::attention::literal::FormPlan;
 use crate::attention::{self, CachePlan};
-use crate::commands::{expand_with, Expanded};
+use crate::commands::{of_walk, Expanded};
 use crate::estimate::Estimate;
 use crate::legality::Violation;
 use crate::mapping::{self, Choice, Fit, Region, StreamPlace, PROGRAM};
@@ -10,7 +10,7 @@ use crate::ranges::{self, Proof};
 use crate::remedy::{remedy, Need};
 use crate::schedule;
 use crate::target::{Attention, Target};
-use crate::walk::{ProgramError, Walk};
+use crate::walk::{ProgramError, RunsWalk};
 use pimc_ir::{Diagnostics, Model};
 use pimc_rtl::isa::{Instr, IsaShape};
 use pimc_rtl::shape::ChannelShape;
@@ -62,7 +62,7 @@ pub struct Plan {
     pub dram_rows: u32,
     /// The proof behind the widths.
     pub proof: Proof,
-    /// The clock of the program's end; of a function with a cache that of its first step.
+    /// The clock of the program's end; of a function with a cache the clocks of its first step, those of all its runs.
     pub cycles: u64,
     /// What a function's cache needs.
     pub cache: Option<CachePlan>,
@@ -74,23 +74,40 @@ impl Plan {
     /// # Errors
     /// The program does not run.
     pub fn violation(&self) -> Result<Option<Violation>, ProgramError> {
-        self.violation_with(self.args())
+        for args in self.runs() {
+            if let Some(violation) = self.violation_with(&args)? {
+                return Ok(Some(violation));
+            }
+        }
+        Ok(None)
     }
 
-    /// Argument memory of the run that is told about: of a function with a cache its first step.
-    pub fn args(&self) -> &[u32] {
-        self.cache.as_ref().map_or(&[], |cache| &cache.args)
+    /// Argument memory of every run that is told about: of a function with a cache those of its first step.
+    pub fn runs(&self) -> Box<dyn Iterator<Item = Vec<u32>> + '_> {
+        match &self.cache {
+            Some(cache) => cache.runs(),
+            None => Box::new(std::iter::once(Vec::new())),
+        }
     }
 
-    /// The instructions in the order of their issue.
-    pub fn walk(&self) -> Walk<'_> {
-        Walk::with_args(&self.program, self.args(), self.target.timing.refi)
+    /// The instructions in the order of their issue, run after run: each begins at the clock at which the one
+    /// before ends.
+    pub fn walk(&self) -> RunsWalk<'_> {
+        RunsWalk::new(&self.program, self.runs(), self.target.timing.refi)
     }
 
-    /// The DRAM commands in the order of their issue.
+    /// The DRAM commands in the order of their issue, run after run as in [`Plan::walk`], and the last end.
     pub fn commands(&self) -> impl Iterator<Item = Result<Expanded, ProgramError>> + '_ {
-        let (refi, columns) = (self.target.timing.refi, self.target.columns);
-        expand_with(&self.program, self.args(), refi, columns)
+        let mut end = None;
+        let items = of_walk(self.walk(), self.target.columns).map(Some).chain([None]);
+        items.filter_map(move |item| match item {
+            Some(Ok(Expanded::End { cycle })) => {
+                end = Some(cycle);
+                None
+            }
+            Some(item) => Some(item),
+            None => end.map(|cycle| Ok(Expanded::End { cycle })),
+        })
     }
 
     /// Fills in the clocks of the run that is told about.

@@ -8,6 +8,7 @@
 use pimc_rtl::isa::{Action, Instr, SetTo, LOOP_DEPTH, MIN_DELAY};
 use pimc_rtl::program::loop_end;
 use pimc_rtl::timing::IDLE_CLOCKS;
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// One instruction at the clock of its issue.
@@ -95,7 +96,7 @@ pub enum ProgramError {
 /// an error.
 pub struct Walk<'a> {
     program: &'a [Instr],
-    args: &'a [u32],
+    args: Cow<'a, [u32]>,
     /// What a refresh sets the sequencer's counter to.
     interval: u64,
     /// The last refresh.
@@ -111,15 +112,15 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// A walk from the start of a program that takes no arguments and asks for no time.
     pub fn new(program: &'a [Instr]) -> Walk<'a> {
-        Walk::with_args(program, &[], 0)
+        Walk::with_args(program, &[][..], 0)
     }
 
     /// A walk from the start of a program with its arguments, on a DRAM that is refreshed every
     /// `refi` clocks.
-    pub fn with_args(program: &'a [Instr], args: &'a [u32], refi: u32) -> Walk<'a> {
+    pub fn with_args(program: &'a [Instr], args: impl Into<Cow<'a, [u32]>>, refi: u32) -> Walk<'a> {
         Walk {
             program,
-            args,
+            args: args.into(),
             interval: u64::from(refi.saturating_sub(IDLE_CLOCKS)),
             refreshed: None,
             pointer: 0,
@@ -232,5 +233,46 @@ impl Iterator for Walk<'_> {
         let step = self.step();
         self.stopped |= step.is_err();
         Some(step)
+    }
+}
+
+/// A walk through runs of a program that follow one another: each begins at the clock at which the one before
+/// ends.
+pub struct RunsWalk<'a> {
+    program: &'a [Instr],
+    refi: u32,
+    /// Argument memory of the runs to come.
+    runs: Box<dyn Iterator<Item = Vec<u32>> + 'a>,
+    walk: Option<Walk<'a>>,
+    /// The clocks at which this run began, and of its last instruction.
+    begin: u64,
+    last: u64,
+}
+
+impl<'a> RunsWalk<'a> {
+    /// Runs with these arguments.
+    pub fn new(
+        program: &'a [Instr],
+        runs: Box<dyn Iterator<Item = Vec<u32>> + 'a>,
+        refi: u32,
+    ) -> RunsWalk<'a> {
+        RunsWalk { program, refi, runs, walk: None, begin: 0, last: 0 }
+    }
+}
+
+impl Iterator for RunsWalk<'_> {
+    type Item = Result<Issue, ProgramError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(step) = self.walk.as_mut().and_then(Iterator::next) {
+                return Some(step.map(|issue| {
+                    self.last = self.begin + issue.cycle;
+                    Issue { cycle: self.last, ..issue }
+                }));
+            }
+            self.begin = self.last;
+            self.walk = Some(Walk::with_args(self.program, self.runs.next()?, self.refi));
+        }
     }
 }

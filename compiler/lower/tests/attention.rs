@@ -62,6 +62,10 @@ fn same_state(
     assert_eq!(driver.length() as usize, held.tokens());
     for side in Side::BOTH {
         assert_eq!(cache.codes(driver, side, &read).as_deref(), Some(held.codes(side)), "{side:?}");
+        for group in 0..cache.layout.groups {
+            let book = cache.codebook(side, group, &read);
+            assert_eq!(book.as_deref(), Some(held.codebook(side)), "{side:?}, group {group}");
+        }
         for position in 0..driver.length() {
             let exact = cache.exact(driver, side, position, &read);
             let token = held.exact(position as usize).map(|t| t.side(side).to_vec());

@@ -1,6 +1,8 @@
 //! The comparison with what is published: its page, the goals of speed, and the paper's form.
 
-use pimc_lower::attention::compare::{attacc, function, measure, page, share, Clustering, ATTACC};
+use pimc_lower::attention::compare::{
+    attacc, function, measure, page, share, Clustering, Distances, ATTACC,
+};
 use pimc_lower::attention::literal::{schedule, Cause, Form, Gather, LiteralStep};
 use pimc_lower::commands::{read_csv, write_timed, Command, Expanded, Timed};
 use pimc_lower::legality;
@@ -146,12 +148,27 @@ fn unreduced_sums_load_the_bus() {
 
 #[test]
 fn distances_of_a_long_context_are_what_is_said() {
-    let c = Clustering::new(&hbm(), 32768).expect("a schedule");
-    assert_eq!(c.distance_bytes, 64 << 30);
-    assert!(c.encode_clocks > 0);
-    let clocks: Vec<u64> = c.batched.iter().map(|b| b.clocks).collect();
-    assert!(clocks.windows(2).all(|w| w[1] < w[0]), "{clocks:?}");
-    assert!(c.one_by_one > clocks[0]);
+    let d = Distances::new(&hbm(), 32768).expect("a target");
+    assert_eq!(d.bytes, 64 << 30);
+}
+
+/// More tokens at once take fewer clocks, and the parts of a cluster are all of it.
+#[test]
+fn clustering_is_a_schedule() {
+    let ours: Vec<Clustering> =
+        [1, 2, 8].map(|e| Clustering::new(&hbm(), 600, e).expect("a schedule")).to_vec();
+    assert!(ours.windows(2).all(|w| w[1].cycles < w[0].cycles), "{ours:?}");
+    for c in &ours {
+        let parts: u64 = c.parts.iter().map(|p| p.clocks).sum();
+        assert_eq!(parts + c.refresh, c.cycles);
+        let off = c.estimate as f64 / c.cycles as f64 - 1.0;
+        assert!(off.abs() < 0.03, "{off}");
+        // Keys and values of 128 bytes, twice 16 banks, in whole columns: of 560 tokens 70 columns, of 40
+        // exact ones 5.
+        assert_eq!(c.written[0], 32 * 2 * 32 * 75 * 32);
+    }
+    // Fewer tokens than one of a cluster, which still attends.
+    assert_eq!(Clustering::new(&hbm(), 40, 8).expect("a schedule").runs, 1);
 }
 
 #[test]

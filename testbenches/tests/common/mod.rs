@@ -2,7 +2,8 @@
 #![allow(dead_code)]
 
 use pimc_cosim::{Inputs, Options};
-use pimc_ir::Model;
+use pimc_ir::generated_cache::CacheModel;
+use pimc_ir::{CacheType, Model};
 use pimc_lower::{emit, lower, write_tree, Target};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +17,32 @@ pub fn cache() -> PathBuf {
 /// Every level on these inputs, with the tests' cache.
 pub fn options(inputs: Inputs) -> Options {
     Options { cache: Some(cache()), native_vectors: 1, ..Options::new(inputs) }
+}
+
+/// A target with writes and four banks, which are built soon, and room for many tables.
+pub fn few_banks() -> Target {
+    let banks = [
+        ("unit", "table_bytes", "1000000"),
+        ("pseudo_channel", "banks", "4"),
+        ("pseudo_channel", "bank_groups", "1"),
+    ];
+    Target::named("hbm3-pim").unwrap().with(&banks).unwrap()
+}
+
+/// A function on a small cache of nine tokens.
+pub fn small_cache() -> CacheModel {
+    let ty = CacheType {
+        heads: 2,
+        kv_heads: 1,
+        dim: 16,
+        tokens: 32,
+        sub: 4,
+        k: 4,
+        sink: 2,
+        recent: 3,
+        start: 9,
+    };
+    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
 }
 
 /// The tool that a variable set by `scripts/setup --tests` names.

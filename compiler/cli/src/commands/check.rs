@@ -4,7 +4,7 @@
 use crate::args::Check;
 use crate::outcome::{Failure, Outcome, Status};
 use crate::progress::Stages;
-use pimc_cosim::check_wave;
+use pimc_cosim::{check_wave, Inputs};
 use pimc_ir::read_source;
 use pimc_lower::commands::read_csv;
 use pimc_lower::legality::{check, check_part, Violation, MAX_VIOLATIONS};
@@ -18,7 +18,7 @@ const MAX_TRACE: u64 = 1 << 32;
 pub fn run(args: &Check) -> Result<Outcome, Failure> {
     match (&args.wave, &args.commands) {
         (_, Some(trace)) => commands(&args.dir, trace),
-        (Some(wave), None) => waveform(&args.dir, wave),
+        (Some(wave), None) => waveform(&args.dir, wave, args.inputs.as_deref()),
         (None, None) => Err(Failure::input("nothing to check", "give `--wave` or `--commands`")),
     }
 }
@@ -88,10 +88,11 @@ fn trace_text(path: &Path) -> Result<String, Failure> {
     }
 }
 
-fn waveform(dir: &Path, wave: &Path) -> Result<Outcome, Failure> {
+fn waveform(dir: &Path, wave: &Path, inputs: Option<&Path>) -> Result<Outcome, Failure> {
     let stages = Stages::new();
     stages.begin("checking the waveform", 0);
-    let report = check_wave(dir, wave, None)?;
+    let inputs = inputs.map(|path| Inputs::File(path.to_path_buf()));
+    let report = check_wave(dir, wave, inputs.as_ref())?;
     drop(stages);
     let c = report.counts;
     let text = match &report.divergence {

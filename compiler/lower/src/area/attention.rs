@@ -4,6 +4,11 @@ use super::{accumulator, adder, choice, kept, multiplier, register, tree, Part};
 use pimc_rtl::attention::{AttentionShape, MergeShape, PROB_BITS};
 use pimc_rtl::shape::ChannelShape;
 
+/// Bits of the memories of an attention unit: tables, buckets, and the sums of what is clustered.
+pub(crate) fn unit_memory_bits(a: &AttentionShape, shape: &ChannelShape) -> u64 {
+    a.memory_bits(shape) + a.mean_memory_bits(shape.beat_bits)
+}
+
 /// Everything of an attention unit but its memories.
 pub(super) fn attention_unit(a: &AttentionShape, shape: &ChannelShape) -> Vec<Part> {
     let beat = shape.beat_bits;
@@ -25,9 +30,19 @@ pub(super) fn attention_unit(a: &AttentionShape, shape: &ChannelShape) -> Vec<Pa
     let outputs = weights + each(chunk * a.sub * rows, product) + held;
     let square = adder(9) + multiplier(9, 9) / 2.0;
     let distance = each(chunk * a.sub, square) + each(chunk, 2.0 * adder(20) + register(20));
-    let encode = distance + kept(a.slices * (a.sub * 8 + 20 + a.code_bits()));
+    let encoder = distance + kept(a.slices * (a.sub * 8 + 20 + a.code_bits()));
+    // All of them see the same centroids.
+    let encode = each(a.encoders(), encoder);
     let place = kept(beat * shape.beats) + choice(beat, 2);
-    vec![
+    let means = a.cluster.map(|c| {
+        let word = a.sub * c.sum_bits() + c.total_bits();
+        // A token is chosen and weighed, a word read, added to and kept; a mean is divided a bit a clock.
+        let token = choice(a.sub_bits(), a.encoders()) + kept(word);
+        let sum = multiplier(8, c.weight_bits) + adder(c.sum_bits());
+        let divide = adder(c.total_bits() + 1) + kept(c.sum_bits() + 1);
+        ("means", token + adder(c.total_bits()) + each(a.sub, sum + divide))
+    });
+    let mut parts = vec![
         ("column", column),
         ("queries", queries),
         ("products with centroids", dots),
@@ -36,7 +51,9 @@ pub(super) fn attention_unit(a: &AttentionShape, shape: &ChannelShape) -> Vec<Pa
         ("outputs", outputs),
         ("nearest centroid", encode),
         ("columns that are written", place),
-    ]
+    ];
+    parts.extend(means);
+    parts
 }
 
 /// The softmax unit but its memory of scores.

@@ -111,6 +111,22 @@ pub enum StepError {
         /// Tokens that it should hold.
         length: u64,
     },
+    /// A count of tokens to be clustered that the step's vectors do not hold.
+    #[error("{got} tokens are to be taken, {most} are given")]
+    Taken {
+        /// Those that are given.
+        most: u32,
+        /// What was asked for.
+        got: i64,
+    },
+    /// A negative weight of a token that is to be clustered, or one beyond 32 bits.
+    #[error("weight {index} is {got}: weights are 0 or more")]
+    Weight {
+        /// Which weight.
+        index: usize,
+        /// Its value.
+        got: i64,
+    },
 }
 
 /// Place of the token at `position` among the exact ones: the first ones, then the recent ones as a ring.
@@ -140,6 +156,8 @@ pub struct Driver {
     /// Whether the program encodes ahead, and for how many compressed tokens there are codes.
     ahead: bool,
     encoded: u32,
+    /// The order in which frames are taken.
+    frames: Vec<u32>,
     /// Frames that are free, the next one last.
     free: Vec<u32>,
     table: Vec<u32>,
@@ -154,10 +172,10 @@ impl Driver {
         frames: &[u32],
         ahead: bool,
     ) -> Driver {
-        let mut free = frames.to_vec();
-        free.reverse();
-        let (table, length) = (Vec::new(), cache.start as u32);
-        let mut driver = Driver { cache, layout, map, length, ahead, encoded: 0, free, table };
+        let (frames, length) = (frames.to_vec(), cache.start as u32);
+        let (free, table) = (frames.iter().rev().copied().collect(), Vec::new());
+        let mut driver =
+            Driver { cache, layout, map, length, ahead, encoded: 0, frames, free, table };
         // Images hold the code of the token that leaves first, as a step would have left it.
         driver.encoded = driver.compressed() + u32::from(driver.leaves_next());
         driver.pages_for(driver.encoded);
@@ -195,6 +213,28 @@ impl Driver {
     /// First row of page `page`.
     fn page_row(&self, page: u32) -> u32 {
         self.layout.frame_row(self.table.get(page as usize).copied().unwrap_or_default())
+    }
+
+    /// The cache holds `count` tokens and no others. All frames are free before their pages take some.
+    ///
+    /// # Errors
+    /// If there is no room for them; it is then as it was.
+    pub(super) fn fill(&mut self, count: u32) -> Result<(), StepError> {
+        let tokens = self.cache.tokens as u32;
+        if count > tokens {
+            return Err(StepError::Full { tokens, length: count.into() });
+        }
+        self.free = self.frames.iter().rev().copied().collect();
+        self.table.clear();
+        self.length = count;
+        self.encoded = self.compressed();
+        self.pages_for(self.encoded);
+        Ok(())
+    }
+
+    /// Position of compressed token `t`.
+    pub(super) fn waiting_position(&self, t: u32) -> u32 {
+        self.cache.sink as u32 + t
     }
 
     /// Place of the token at `position` among the exact ones.
@@ -238,7 +278,7 @@ impl Driver {
     }
 
     /// Where the code of compressed token `t` lies: its page's first row, column, place.
-    fn code_words(&self, t: u32) -> [u32; 3] {
+    pub(super) fn code_words(&self, t: u32) -> [u32; 3] {
         let place = self.layout.code_place(t);
         let (page, column) = self.layout.code_at(place.block);
         [self.page_row(page), column, place.word()]

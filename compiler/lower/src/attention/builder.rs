@@ -44,6 +44,11 @@ impl Ready {
         }
     }
 
+    /// Nothing, of which the first is looked for.
+    fn never() -> Ready {
+        Ready::default().each(Ready::default(), |_, _| u64::MAX)
+    }
+
     /// The later of both.
     fn or(self, other: Ready) -> Ready {
         self.each(other, u64::max)
@@ -65,12 +70,16 @@ struct Due {
 /// What a loop that is open began with.
 struct Open {
     instr: usize,
+    /// Whether its body may run more than once.
+    again: bool,
     /// Clock of what follows it.
     body: u64,
     ready: Ready,
     dues: Vec<Due>,
     /// Clock of the first refresh in the body that may be due.
     first_due: Option<u64>,
+    /// Clocks of the first of each thing in the body; `u64::MAX` where there is none.
+    first: Ready,
 }
 
 /// A program being written.
@@ -106,6 +115,16 @@ impl<'a> Builder<'a> {
     /// Waits until clock `at`.
     pub(super) fn wait_until(&mut self, at: u64) {
         self.program.wait_until(at);
+    }
+
+    /// The same with all banks closed, for so long that refreshes may be due meanwhile.
+    pub(super) fn wait_closed(&mut self, at: u64) {
+        let most = u64::from(self.target.timing.refi / 4);
+        while at > self.program.next() + most {
+            self.wait_until(self.program.next() + most);
+            self.refresh_due();
+        }
+        self.wait_until(at);
     }
 
     /// Issues an action at `at` or as soon after it as it can; the clock.
@@ -163,9 +182,18 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// In every loop that is open, this is the first of its kind if there was none.
+    fn note(&mut self, kind: impl Fn(&mut Ready) -> &mut u64, at: u64) {
+        for open in &mut self.loops {
+            let first = kind(&mut open.first);
+            *first = at.min(*first);
+        }
+    }
+
     /// Activates the row counter's row.
     pub(super) fn act(&mut self) -> u64 {
         let at = self.put(Action::Act, self.ready.act);
+        self.note(|first| &mut first.act, at);
         let t = &self.target.timing;
         let gap = u64::from(t.all_bank_activate_gap(self.target.banks)).max(u64::from(t.rc));
         self.ready.act = at + gap;
@@ -180,6 +208,7 @@ impl<'a> Builder<'a> {
     /// Closes the row and counts the row counter up.
     pub(super) fn pre(&mut self) -> u64 {
         let at = self.put(Action::Pre, self.ready.pre);
+        self.note(|first| &mut first.pre, at);
         let rp = u64::from(self.target.timing.rp);
         self.ready.act = self.ready.act.max(at + rp);
         self.ready.refresh = self.ready.refresh.max(at + rp);
@@ -200,9 +229,16 @@ impl<'a> Builder<'a> {
         value.unwrap_or_default().into()
     }
 
+    /// Waits until the row that was opened can be read and closed, before a loop in whose rounds it can be at
+    /// once.
+    pub(super) fn settle(&mut self) {
+        self.wait_until(self.ready.read.max(self.ready.pre));
+    }
+
     /// Reads a column, not before `from`; `data` clocks from the read to the end of what its data do.
     pub(super) fn read(&mut self, from: u64, data: u64) -> u64 {
         let at = self.put(Action::Read, self.ready.read.max(from));
+        self.note(|first| &mut first.read, at);
         self.after_reads(at, 0, data);
         at
     }
@@ -214,6 +250,7 @@ impl<'a> Builder<'a> {
             // No room for a loop's end between two reads: all of them, one by one.
             for _ in 0..most {
                 let at = self.put(Action::Read, self.ready.read);
+                self.note(|first| &mut first.read, at);
                 self.after_reads(at, interval, data);
             }
             return;
@@ -225,6 +262,7 @@ impl<'a> Builder<'a> {
         };
         let start = self.program.len() - 1;
         let first = self.put(Action::Read, 0);
+        self.note(|kinds| &mut kinds.read, first);
         self.put(Action::Next, first + interval - STEP);
         if let Some(Action::LoopArg { end, .. }) = self.program.action(start) {
             *end = (start + 3) as u32;
@@ -243,6 +281,7 @@ impl<'a> Builder<'a> {
     /// Writes a column, not before `from`.
     pub(super) fn write(&mut self, from: u64) -> u64 {
         let at = self.put(Action::Write, self.ready.write.max(from));
+        self.note(|first| &mut first.write, at);
         let t = &self.target.timing;
         let e = &t.extra;
         let written = at + self.extra(e.cwl) + self.extra(e.bl);
@@ -256,6 +295,7 @@ impl<'a> Builder<'a> {
     /// Begins a stream whose mode the caller knows, when the one before is through.
     pub(super) fn stream(&mut self, action: Action) -> u64 {
         let at = self.put(action, self.ready.stream);
+        self.note(|first| &mut first.stream, at);
         // The units know of it a clock later.
         self.ready.read = self.ready.read.max(at + STEP);
         at
@@ -269,6 +309,7 @@ impl<'a> Builder<'a> {
     /// Starts an operation of the buffer unit; the clock at which its results are there.
     pub(super) fn vec(&mut self, action: Action, clocks: u64) -> u64 {
         let at = self.put(action, self.ready.vec);
+        self.note(|first| &mut first.vec, at);
         self.ready.vec = at + clocks;
         self.ready.vec
     }
@@ -288,28 +329,85 @@ impl<'a> Builder<'a> {
         self.ready.stream
     }
 
-    /// Opens a loop whose count is an argument. Its body begins and ends with all banks closed.
+    /// Opens a part that an argument, 0 or 1, leaves out. It begins and ends with all banks closed.
     pub(super) fn begin(&mut self, arg: u32) {
-        self.put(Action::LoopArg { arg, end: 0 }, 0);
+        self.open(Action::LoopArg { arg, end: 0 }, false);
+    }
+
+    /// Opens a loop whose count is an argument. Its body begins and ends with all banks closed, or with a
+    /// row open that is closed and opened in it.
+    pub(super) fn begin_again(&mut self, arg: u32) {
+        self.open(Action::LoopArg { arg, end: 0 }, true);
+    }
+
+    /// Opens a loop of `count` rounds.
+    pub(super) fn begin_rounds(&mut self, count: u32) {
+        self.open(Action::Loop { count }, true);
+    }
+
+    fn open(&mut self, action: Action, again: bool) {
+        self.put(action, 0);
+        if again {
+            // What the body waits for first every round waits for.
+            self.program.keep();
+        }
         let instr = self.program.len() - 1;
         self.loops.push(Open {
             instr,
+            again,
             body: self.program.next(),
             ready: self.ready,
             dues: self.dues.clone(),
             first_due: None,
+            first: Ready::never(),
         });
     }
 
-    /// Ends the innermost loop; `again` where the body may run more than once.
-    pub(super) fn end(&mut self, again: bool) {
+    /// When what the next round does is possible at the clocks of this round, the next round can begin.
+    fn next_round(&mut self, open: &Open) {
+        let lead = |first: u64| (first != u64::MAX).then_some(first.saturating_sub(open.body));
+        let (r, f) = (self.ready, open.first);
+        let pairs = [
+            (r.act, f.act),
+            (r.read, f.read),
+            (r.write, f.write),
+            (r.pre, f.pre),
+            (r.stream, f.stream),
+            (r.vec, f.vec),
+        ];
+        // The loop's end takes a step.
+        let from = pairs.iter().filter_map(|&(r, f)| Some(r.saturating_sub(lead(f)? + STEP)));
+        self.wait_until(from.max().unwrap_or(0));
+    }
+
+    /// Ends the innermost loop, in whose body no refresh can be due and one row stays open: it runs 1 to `most`
+    /// times.
+    pub(super) fn end_within_row(&mut self, most: u32) {
         let Some(open) = self.loops.pop() else { return };
+        self.next_round(&open);
+        self.put(Action::Next, 0);
+        self.program.keep();
+        let end = self.program.len() as u32;
+        if let Some(Action::LoopArg { end: to, .. }) = self.program.action(open.instr) {
+            *to = end;
+        }
+        let more = u64::from(most - 1) * (self.program.next() - open.body);
+        self.program.pass(more);
+        // With one round alone what was begun before has so much less time.
+        self.ready = self.ready.later(more);
+    }
+
+    /// Ends the innermost loop or part.
+    pub(super) fn end(&mut self) {
+        let Some(open) = self.loops.pop() else { return };
+        let again = open.again;
         if let Some(first) = open.first_due.filter(|_| again) {
             // The next round's first refresh may come as early as the first round's did.
             let r = self.ready;
             let ready = r.act.max(r.refresh).max(r.read).max(r.write).max(r.pre);
             let lead = first - open.body + STEP;
             self.wait_until(ready.saturating_sub(lead));
+            self.next_round(&open);
         }
         self.put(Action::Next, 0);
         self.program.keep();

@@ -1,8 +1,10 @@
 //! What the bus of a pseudo-channel allows: how fast columns can come whose scores leave the banks, or
-//! whose weights come to them, and how many of them while a row is open.
+//! whose weights come to them, and how many of them while a row is open; how fast columns are changed.
 
 use crate::target::Target;
 use pimc_rtl::attention::{AttentionMode, AttentionShape, PROB_BITS};
+use pimc_rtl::shape::ChannelShape;
+use pimc_rtl::timing::attention_clocks;
 
 /// Clocks between two columns of a stream of `mode`.
 pub(crate) fn interval(mode: AttentionMode, a: &AttentionShape, target: &Target) -> u32 {
@@ -31,4 +33,11 @@ pub(crate) fn open_columns(interval: u32, block: u32, target: &Target) -> u32 {
     let t = &target.timing;
     let room = (t.refi / 4).saturating_sub(t.rcd + t.rtp + t.rp);
     (room / interval.max(1) / block * block).clamp(block, target.columns / block * block)
+}
+
+/// Clocks from the read of a column that is changed and written back to the read of the next one.
+pub(crate) fn replace_interval(mode: AttentionMode, shape: &ChannelShape, target: &Target) -> u32 {
+    let e = &target.timing.extra;
+    let or = |value: Option<u32>| value.unwrap_or_default();
+    attention_clocks(mode, shape) + or(e.cwl) + or(e.bl) + or(e.wtr_l).max(or(e.wtr_s))
 }

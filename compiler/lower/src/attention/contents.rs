@@ -2,6 +2,7 @@
 
 use super::{CachePlan, Driver};
 use crate::images::Column;
+use itertools::Itertools;
 use pimc_ir::Side;
 
 /// Reads a column: bank, row, column.
@@ -29,6 +30,26 @@ impl CachePlan {
         Some(codes)
     }
 
+    /// The codebooks of a side as the banks of a token group have them, `[G][M][k][sub]`, as
+    /// [`pimc_ir::CacheView`] has them; none where a bank holds nothing.
+    pub fn codebook(&self, side: Side, group: u32, read: &ReadColumn<'_>) -> Option<Vec<i8>> {
+        let l = &self.layout;
+        let (per_column, sub) = (l.chunk * l.beats, l.sub as usize);
+        let mut book = Vec::new();
+        for (slot, part) in (0..l.slots).cartesian_product(0..l.members * l.slices) {
+            let bank = group * l.members + part / l.slices;
+            let first = part % l.slices * l.codebook_columns;
+            for column in 0..l.codebook_columns {
+                let at = first + column;
+                let row = l.codebook_row(slot, side) + at / l.columns;
+                let words = read(bank, row, at % l.columns)?;
+                let centroids = per_column.min(l.k - column * per_column) as usize;
+                book.extend((0..centroids * sub).map(|i| byte(&words, i)));
+            }
+        }
+        Some(book)
+    }
+
     /// The exact token at `position`, `[G][D]`; none if it is not exact, or a bank holds nothing.
     pub fn exact(
         &self,
@@ -47,12 +68,16 @@ impl CachePlan {
             for part in 0..l.members * l.slices {
                 let bank = place.group * l.members + part / l.slices;
                 let column = read(bank, row, column + part % l.slices)?;
-                let byte = |i: usize| (column[i / 8] >> (i % 8 * 8)) as i8;
-                token.extend((at..at + l.sub as usize).map(byte));
+                token.extend((at..at + l.sub as usize).map(|i| byte(&column, i)));
             }
         }
         Some(token)
     }
+}
+
+/// A byte of a column.
+fn byte(column: &Column, i: usize) -> i8 {
+    (column[i / 8] >> (i % 8 * 8)) as i8
 }
 
 /// The low bits of a code.

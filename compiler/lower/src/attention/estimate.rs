@@ -1,15 +1,19 @@
 //! What a step on a cache should take, told from lengths and the target alone, before there is a
 //! program.
 
-use super::bus::{interval, open_columns};
+use super::bus::{interval, open_columns, replace_interval};
+use super::cluster::script::ScriptSize;
+use super::cluster::Held;
 use super::layout::CacheLayout;
 use super::CachePlan;
 use crate::estimate::Estimate;
 use crate::target::Target;
-use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
+use pimc_rtl::attention::{AttentionMode, AttentionShape, NORMALISE_LATENCY};
 use pimc_rtl::isa::MIN_DELAY;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::timing::{attention_clocks, vec_clocks, BYTES_LATENCY, COLLECT_CLOCKS};
+use pimc_rtl::timing::{
+    accumulate_clocks, attention_clocks, clear_clocks, vec_clocks, BYTES_LATENCY, COLLECT_CLOCKS,
+};
 
 /// What a step does, of which its clocks depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub struct StepSize {
     pub encoded: u32,
     /// Whether the one that leaves next is encoded.
     pub ahead: bool,
+    /// What is clustered, where there is a program for that.
+    pub script: Option<ScriptSize>,
 }
 
 /// Clocks before a refresh is overdue that a block does not use: a few instructions, and care.
@@ -62,14 +68,17 @@ pub(crate) fn estimate(
             c.load(attention.dim);
         }
         c.rows(AttentionMode::Encode, codebook);
-        c.replaced(block);
+        c.replaced(AttentionMode::InsertCode, block);
     }
     for _ in 0..2 * layout.slots * size.kept {
         c.load(attention.dim);
-        c.replaced(block);
+        c.replaced(AttentionMode::InsertToken, block);
     }
+    let script = size.script.unwrap_or_default();
+    c.script(attention, &script);
     let append = c.now;
-    for _ in 0..layout.slots {
+    let attends = size.script.is_none() || script.attends;
+    for _ in 0..if attends { layout.slots } else { 0 } {
         for _ in 0..attention.rows() {
             c.load(attention.dim);
         }
@@ -93,7 +102,7 @@ pub(crate) fn estimate(
             }
             c.rows(mode, columns);
             if encodes && size.ahead {
-                c.replaced(block);
+                c.replaced(AttentionMode::InsertCode, block);
             }
         }
         let results = attention.row_results() * attention.rows();
@@ -103,7 +112,8 @@ pub(crate) fn estimate(
         c.parts.drains += drain;
     }
     let mut ops = vec![append, c.now - append];
-    for merge in &plan.merges {
+    // They stand beside the attend, in its run.
+    for merge in plan.merges.iter().filter(|_| attends) {
         let before = c.now;
         for vector in merge.vectors() {
             let clocks = u64::from(vec_clocks(&vector, shape));
@@ -192,15 +202,66 @@ impl Clocks<'_> {
         self.parts.loads += clocks;
     }
 
+    /// What is clustered.
+    fn script(&mut self, a: &AttentionShape, s: &ScriptSize) {
+        let (t, l, step) = (&self.target.timing, self.layout, u64::from(MIN_DELAY));
+        let codebook = l.slices * l.codebook_columns;
+        for _ in 0..s.seeds {
+            self.rows(AttentionMode::Capture, l.slices);
+            self.replaced(AttentionMode::InsertCentroid, l.slices);
+        }
+        let mut clear = s.clears * clear_clocks(a, self.target.beat_bits);
+        while clear > 0 {
+            // Refreshes come between.
+            let part = clear.min(t.refi / 4);
+            self.block(part.into());
+            clear -= part;
+        }
+        // The next token's row is opened, and what was encoded added up; then that token is taken.
+        let (encoders, each) = (u64::from(a.encoders()), u64::from(accumulate_clocks(a)));
+        let data = u64::from(attention_clocks(AttentionMode::Encode, self.shape));
+        let closed = u64::from(t.rtp + t.rp) + step;
+        let begun = (3 * step).max(data.saturating_sub(closed));
+        // The last one is not waited for longer than the round's end takes.
+        let added = begun + (encoders - 1) * (each + 2 * step) + each.max(3 * step);
+        let taken = added + (3 + u64::from(l.slices > 1)) * step;
+        let interval = u64::from(self.interval(AttentionMode::Encode));
+        let last = taken.max(t.rcd.into()) + u64::from(l.slices - 1) * interval;
+        let batch = (last + u64::from(t.rtp)).max(t.ras.into()) + u64::from(t.rp) + step;
+        if s.batches > 0 {
+            // The first one's row, which is closed once more behind the last one.
+            self.block(u64::from(t.ras + t.rp) + 4 * step);
+        }
+        for _ in 0..s.batches {
+            self.block(batch);
+            self.rows(AttentionMode::Encode, codebook);
+        }
+        let together = Held::new(l, self.shape, self.target).means;
+        for _ in 0..s.updates {
+            for from in (0..codebook).step_by(together as usize) {
+                self.replaced(AttentionMode::Update, together.min(codebook - from));
+            }
+        }
+        for i in 0..s.fills {
+            self.rows(AttentionMode::Capture, l.slices);
+            self.rows(AttentionMode::Encode, codebook);
+            // Codes and rows as evenly as can be.
+            let share = |n: u32| n * (i + 1) / s.fills - n * i / s.fills;
+            let (rows, codes) = (share(s.pages).max(1), share(s.codes));
+            self.replaced(AttentionMode::InsertCode, codes * l.slices);
+            for _ in 1..rows {
+                self.block(u64::from(t.rcd + t.rp) + 2 * step);
+            }
+        }
+    }
+
     /// Columns that are read, changed and written back.
-    fn replaced(&mut self, columns: u32) {
+    fn replaced(&mut self, mode: AttentionMode, columns: u32) {
         let t = &self.target.timing;
         let e = &t.extra;
         let or = |value: Option<u32>| value.unwrap_or_default();
-        let unit = attention_clocks(AttentionMode::InsertCode, self.shape);
-        let written = or(e.cwl) + or(e.bl);
-        let column = u64::from(unit + written + or(e.wtr_l).max(or(e.wtr_s)));
-        let last = u64::from(unit + written + or(e.wr));
+        let column = u64::from(replace_interval(mode, self.shape, self.target));
+        let last = u64::from(attention_clocks(mode, self.shape) + or(e.cwl) + or(e.bl) + or(e.wr));
         let row = u64::from(t.rcd + t.rp + 2 * MIN_DELAY);
         self.block(row + column * u64::from(columns - 1) + last);
         self.hides = u64::from(t.rp);

@@ -13,6 +13,8 @@ enum Region {
     Exact { slot: u32, side: Side, row: u32 },
     /// Row of a frame: the page that lies in it is looked up.
     Codes { slot: u32, side: Side, frame: u32 },
+    /// Row of tokens that wait to be clustered: the host writes it.
+    Stage,
 }
 
 /// The columns of a cache.
@@ -69,6 +71,7 @@ impl<'a> CacheImages<'a> {
                     put_bytes(&mut column, (i * l.sub) as usize, &bytes[..l.sub as usize]);
                 }
             }
+            Region::Stage => {}
             Region::Codes { slot, side, frame } => {
                 let Some(page) = self.pages[frame as usize] else { return Some(column) };
                 let (block, slice) = (col / l.slices, col % l.slices);
@@ -124,6 +127,9 @@ impl<'a> CacheImages<'a> {
         }
         if let Some(row) = row.checked_sub(l.frame_row(0)) {
             let (frame, at) = (row / l.page_rows(), row % l.page_rows());
+            if frame >= l.pages() {
+                return Some(Region::Stage);
+            }
             let side = Side::BOTH[(at % 2) as usize];
             return Some(Region::Codes { slot: at / 2, side, frame });
         }
@@ -143,7 +149,8 @@ impl<'a> CacheImages<'a> {
     }
 }
 
-fn put_bytes(column: &mut Column, at: usize, bytes: &[u8]) {
+/// Puts bytes into a column that holds 0 there.
+pub(super) fn put_bytes(column: &mut Column, at: usize, bytes: &[u8]) {
     for (i, &byte) in bytes.iter().enumerate() {
         column[(at + i) / 8] |= u64::from(byte) << ((at + i) % 8 * 8);
     }

@@ -2,7 +2,8 @@
 //!
 //! All banks of the channel work on one key/value head at a time; heads are slots. From row 0 on
 //! lie, slot after slot, the codebooks of its keys and values and their exact tokens, each from
-//! column 0 of a row; behind them the pages of codes. [`pimc_rtl::attention`] says what is in a
+//! column 0 of a row; behind them the pages of codes; and behind those, where tokens are clustered, the
+//! tokens that are to become codes, laid out as exact ones are. [`pimc_rtl::attention`] says what is in a
 //! column.
 
 use super::bus::{interval, open_columns};
@@ -74,6 +75,8 @@ pub struct CacheLayout {
     pub code_blocks: u32,
     /// Blocks of codes of a page: those that a row holds, or that are read while it is open.
     pub page_blocks: u32,
+    /// Most blocks of tokens that wait to be clustered.
+    pub stage_blocks: u32,
 }
 
 impl CacheLayout {
@@ -86,6 +89,7 @@ impl CacheLayout {
         let of = |mode| interval(mode, shape, target);
         let slowest = of(AttentionMode::Scores).max(of(AttentionMode::Buckets));
         let compressed = shape.tokens.saturating_sub(shape.exact_places());
+        let staged = shape.cluster.map_or(0, |c| c.tokens);
         CacheLayout {
             slots: cache.kv_heads as u32,
             slices: shape.slices,
@@ -105,6 +109,7 @@ impl CacheLayout {
             exact_blocks: shape.exact_places().div_ceil(per_codebook * shape.groups),
             code_blocks: compressed.div_ceil(lanes * beats * shape.groups).max(1),
             page_blocks: open_columns(slowest, shape.slices, target) / shape.slices,
+            stage_blocks: staged.div_ceil(per_codebook * shape.groups),
         }
     }
 
@@ -157,10 +162,21 @@ impl CacheLayout {
         2 * slot + side as u32
     }
 
+    /// Rows of the tokens of a side that wait to be clustered.
+    pub fn stage_rows(&self) -> u32 {
+        (self.slices * self.stage_blocks).div_ceil(self.columns)
+    }
+
+    /// First row of the tokens of a slot's side that wait to be clustered: behind all frames.
+    pub fn stage_row(&self, slot: u32, side: Side) -> u32 {
+        self.frame_row(self.pages()) + self.row_in_page(slot, side) * self.stage_rows()
+    }
+
     /// Rows of a bank that are used when every page is.
     pub fn rows(&self) -> u64 {
+        let page = u64::from(self.page_rows());
         u64::from(self.slots) * u64::from(self.slot_rows())
-            + u64::from(self.pages()) * u64::from(self.page_rows())
+            + page * (u64::from(self.pages()) + u64::from(self.stage_rows()))
     }
 
     /// Place of exact token `e`.

@@ -1,4 +1,4 @@
-//! Lowering of a function on a key/value cache: `append`, then `attend`, then merges of states.
+//! Lowering of a function on a key/value cache: `append` or `cluster`, then `attend`, then merges of states.
 //!
 //! The cache lies in the banks ([`layout`]); a program that is the same for every length takes
 //! tokens in and attends to them; what depends on lengths the driver gives it as arguments
@@ -7,6 +7,7 @@
 mod arguments;
 mod builder;
 mod bus;
+mod cluster;
 pub mod compare;
 mod contents;
 mod estimate;
@@ -19,6 +20,7 @@ mod run;
 
 use arguments::TokenWord;
 pub use arguments::{ArgumentMap, Driver, StepError};
+pub use cluster::{ClusterMap, ClusterPlan, ClusterValues, ScriptSize};
 pub use contents::ReadColumn;
 pub use estimate::StepSize;
 pub(crate) use images::CacheImages;
@@ -26,6 +28,8 @@ pub use layout::{CacheLayout, Place};
 pub use merges::Merge;
 pub use run::{HostColumn, Launch};
 
+use crate::area::unit_memory_bits;
+use crate::estimate::Estimate;
 use crate::mapping::{self, softmax_table, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
@@ -72,8 +76,10 @@ pub struct CachePlan {
     pub merges: Vec<Merge>,
     /// The order in which page frames are taken.
     pub frames: Vec<u32>,
-    /// Argument memory of the run that is told about: the first step, with all its tokens if there
-    /// is room for them, and queries that see everything.
+    /// How it is filled anew, if it is.
+    pub cluster: Option<ClusterPlan>,
+    /// Argument memory of the run that is told about: of the first step, with all its tokens if there
+    /// is room for them, and queries that see everything. Of a step of several runs it is the last one's.
     pub args: Vec<u32>,
 }
 
@@ -90,9 +96,9 @@ impl CachePlan {
         self.values.count.is_some() && self.ty.recent > 0
     }
 
-    /// Sets the arguments of the first step; what it does.
-    fn first_step(&mut self, appends: bool) -> StepSize {
-        let mut driver = self.driver();
+    /// Sets the arguments of the first step.
+    fn first_step(&mut self, appends: bool) {
+        let mut driver = self.first_driver();
         let room = self.ty.tokens - self.ty.start;
         let count = if appends { room.min(self.tokens as usize) } else { 0 };
         let limits = vec![i64::MAX; self.queries as usize];
@@ -100,7 +106,9 @@ impl CachePlan {
         for (addr, word) in driver.step(count as i64, &limits).unwrap_or_default() {
             self.args[addr as usize] = word;
         }
-        self.size_of(&self.args)
+        if let Some(last) = self.runs().last() {
+            self.args = last;
+        }
     }
 
     /// What a run with these arguments does.
@@ -112,10 +120,12 @@ impl CachePlan {
             kept: of(TokenWord::Keeps),
             encoded: of(TokenWord::Leaves),
             ahead: arg(ArgumentMap::AHEAD) != 0,
+            script: self.cluster.map(|c| c.map.size_of(args)),
         }
     }
 
-    /// Arguments of a step with the function's inputs.
+    /// Arguments of a step with the function's inputs; of one of several runs those of the last run that do not
+    /// belong to its script.
     ///
     /// # Errors
     /// If it appends what it does not have or there is no room for.
@@ -124,7 +134,7 @@ impl CachePlan {
         driver: &mut Driver,
         inputs: &[Vec<i64>],
     ) -> Result<Vec<(u32, u32)>, StepError> {
-        let value = |id: ValueId| inputs.get(id.0).map(Vec::as_slice).unwrap_or_default();
+        let value = |id| value(inputs, id);
         let count = self.values.count.and_then(|id| value(id).first().copied()).unwrap_or(0);
         driver.step(count, value(self.values.limit))
     }
@@ -140,10 +150,16 @@ impl CachePlan {
     }
 }
 
+/// The elements of an input.
+fn value(inputs: &[Vec<i64>], id: ValueId) -> &[i64] {
+    inputs.get(id.0).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// What of the function is lowered.
 struct Found {
     cache: CacheId,
     append: Option<(usize, [ValueId; 3])>,
+    cluster: Option<(usize, ClusterValues)>,
     attend: usize,
     q: ValueId,
     limit: ValueId,
@@ -167,6 +183,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         return Err(fit.refused());
     }
     let (mul, shift, frac) = found.scale;
+    let units = layout::units(&cache, queries, target);
     let attention = AttentionShape {
         mul,
         shift,
@@ -175,7 +192,8 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         exp_table: softmax_table(&softmax_tables::EXP),
         reciprocal_table: softmax_table(&softmax_tables::REC),
         log_table: if found.state { softmax_table(&softmax_tables::LOG) } else { Vec::new() },
-        ..layout::units(&cache, queries, target)
+        cluster: found.cluster.map(|(_, c)| c.shape(func, &cache, &units, target)),
+        ..units
     };
     let layout = CacheLayout::new(&cache, &attention, target);
     let tokens = found
@@ -183,6 +201,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         .as_ref()
         .map_or(0, |(_, [k, ..])| (func.values[k.0].ty.len / cache.token_len()) as u32);
     let map = ArgumentMap::new(&layout, tokens, queries);
+    let encoders = attention.encoders();
 
     // Vector memory: the vectors of append and attend among the inputs, the results, states.
     let mut regions = vec![Region { addr: 0, len: 0 }; func.values.len()];
@@ -203,7 +222,15 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let bytes = (u128::from(depth) * u128::from(word_bits)).div_ceil(8);
     fit.memory(found.attend, VECTORS, bytes, target.vector_bytes.into());
     let mut shape = channel(target, attention, (depth, word_bits, merge), map.words());
-    let tables = shape.bank.attention.as_ref().map_or(0, |a| a.memory_bits(&shape));
+    let held = cluster::Held::new(&layout, &shape, target);
+    let cluster = found.cluster.map(|(_, values)| ClusterPlan {
+        values,
+        tokens: values.tokens(func, &cache),
+        encoders,
+        map: ClusterMap::new(map.words(), &layout, encoders, held),
+    });
+    shape.arg_words = cluster.map_or(map.words(), |c| c.map.words());
+    let tables = shape.bank.attention.as_ref().map_or(0, |a| unit_memory_bits(a, &shape));
     fit.memory(found.attend, TABLES, tables.div_ceil(8).into(), target.table_bytes.into());
     if !fit.found.is_empty() {
         return Err(fit.refused());
@@ -226,11 +253,11 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         frames: (0..layout.pages()).collect(),
         layout,
         arguments: map,
-        args: vec![0; map.words() as usize],
+        cluster,
+        args: vec![0; shape.arg_words as usize],
     };
     plan.merges = merges::merges(func, &plan, &|v| regions[v.0].addr);
-    let step = (tokens, &vectors, (found.attend, plan.merges.as_slice()));
-    let (program, parts) = program::program(target, &shape, &plan.layout, &map, step);
+    let (program, parts) = program::program(target, &shape, &plan, &vectors, found.attend);
     fit.memory(found.attend, PROGRAM, program.len() as u128, target.program_words.into());
     shape.isa = IsaShape::smallest(&program, &shape.bank, shape.beats, shape.buffer.depth);
     shape.program_depth = program.len() as u32;
@@ -238,19 +265,24 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     if !fit.found.is_empty() {
         return Err(fit.refused());
     }
-    let size = plan.first_step(found.append.is_some());
-    let (mut estimate, ops) = estimate::estimate(target, &shape, &plan, size);
-    estimate.ops = vec![0; func.ops.len()];
-    estimate.ops[found.attend] = ops[1];
-    for (merge, clocks) in plan.merges.iter().zip(&ops[2..]) {
-        estimate.ops[merge.op] = *clocks;
+    plan.first_step(found.append.is_some());
+    let takes = found.append.map(|a| a.0).or(found.cluster.map(|c| c.0));
+    let mut estimate = Estimate { ops: vec![0; func.ops.len()], ..Estimate::default() };
+    for args in plan.runs() {
+        let size = plan.size_of(&args);
+        let (run, ops) = estimate::estimate(target, &shape, &plan, size);
+        estimate.add(&run);
+        estimate.ops[found.attend] += ops[1];
+        for (merge, clocks) in plan.merges.iter().zip(&ops[2..]) {
+            estimate.ops[merge.op] += clocks;
+        }
+        // The first refresh belongs to what comes first.
+        estimate.ops[takes.unwrap_or(found.attend)] += ops[0];
     }
-    // The first refresh belongs to what comes first.
-    estimate.ops[found.append.as_ref().map_or(found.attend, |a| a.0)] += ops[0];
     let steps = parts.into_iter().map(|part| Step {
         op: match part.merge {
             Some(merge) => Some(merge),
-            None if part.append => found.append.map(|a| a.0),
+            None if part.append => takes,
             None => Some(found.attend),
         },
         first: part.first,
@@ -317,26 +349,47 @@ fn channel(
 /// What the function does with its cache. Reports what is not lowered.
 fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
     let func = &model.module.func;
-    let (mut append, mut attend) = (None, None);
+    let (mut append, mut attend, mut cluster) = (None, None, None);
     let refuse = |fit: &mut Fit<'_>, i: usize, what: &str, help: &str| {
         fit.report(i, Code::P0607, format!("no program is made of {what}"), "this op".into(), help);
     };
     let input = |id: &ValueId| id.0 < func.inputs;
     for (i, op) in func.ops.iter().enumerate() {
         match &op.kind {
-            OpKind::Append { cache, k, v, n } if append.is_none() && attend.is_none() => {
+            OpKind::Append { cache, k, v, n }
+                if append.is_none() && attend.is_none() && cluster.is_none() =>
+            {
                 if ![k, v, n].into_iter().all(input) {
                     let what = "an append of values that are computed";
                     refuse(fit, i, what, "give keys, values and count as inputs of the function");
                 }
                 append = Some((i, *cache, [*k, *v, *n]));
             }
+            OpKind::Cluster { cache, k, v, weights, n, iterations }
+                if append.is_none() && attend.is_none() && cluster.is_none() =>
+            {
+                if ![k, v, weights, n].into_iter().all(input) {
+                    let what = "a cluster of values that are computed";
+                    let help = "give keys, values, weights and count as inputs of the function";
+                    refuse(fit, i, what, help);
+                }
+                let (k, v, weights, n) = (*k, *v, *weights, *n);
+                let values = ClusterValues { k, v, weights, n, iterations: *iterations };
+                cluster = Some((i, *cache, values));
+            }
+            OpKind::Append { .. } | OpKind::Cluster { .. }
+                if attend.is_none() && (append.is_some() || cluster.is_some()) =>
+            {
+                let what = "two ops that take tokens in: one append or one cluster, then an attend";
+                refuse(fit, i, what, "put them into functions of their own");
+            }
             OpKind::Attend { cache, q, limit, mul, shift, frac, state } if attend.is_none() => {
                 if ![q, limit].into_iter().all(input) {
                     let what = "an attend on values that are computed";
                     refuse(fit, i, what, "give queries and limits as inputs of the function");
                 }
-                if append.is_some_and(|a| a.1 != *cache) {
+                let taken = append.map(|a| a.1).or(cluster.map(|c| c.1));
+                if taken.is_some_and(|c| c != *cache) {
                     refuse(fit, i, "two caches", "use one cache in a function");
                 }
                 attend = Some((i, *cache, *q, *limit, (*mul, *shift, *frac), *state));
@@ -356,7 +409,7 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
                 }
             }
             _ => {
-                let what = "this op beside a cache: only an append, then an attend, and merges";
+                let what = "this op beside a cache: only an append or a cluster, then an attend, and merges";
                 refuse(fit, i, what, "put other ops into a function of their own");
             }
         }
@@ -374,7 +427,8 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
         refuse(fit, at, what, "return one of them");
     }
     let append = append.map(|(i, _, values)| (i, values));
-    let found = Found { cache, append, attend: at, q, limit, scale, state };
+    let cluster = cluster.map(|(i, _, values)| (i, values));
+    let found = Found { cache, append, cluster, attend: at, q, limit, scale, state };
     fit.found.is_empty().then_some(found)
 }
 

@@ -6,6 +6,7 @@ use super::builder::Builder;
 use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
 use super::merges::Merge;
+use super::CachePlan;
 use crate::target::Target;
 use pimc_ir::Side;
 use pimc_rtl::attention::{
@@ -36,7 +37,7 @@ pub(crate) struct Vectors {
 pub(crate) struct Part {
     /// Its first instruction.
     pub(crate) first: usize,
-    /// Whether it belongs to the taking in of tokens.
+    /// Whether it belongs to the taking in of tokens, by `append` or by `cluster`.
     pub(crate) append: bool,
     /// The op of the merge that it is.
     pub(crate) merge: Option<usize>,
@@ -46,16 +47,17 @@ pub(crate) struct Part {
     pub(crate) what: String,
 }
 
-/// Writes the program: of a step on so many tokens with its vectors; of an attend of that number, and
-/// merges, of which some may stand before it. A shape without attention units has none.
+/// Writes the program of a plan, but for its scripts' words and arguments. `attend` is the op's number: some
+/// merges may stand before it. A shape without attention units has none.
 pub(crate) fn program(
     target: &Target,
     shape: &ChannelShape,
-    layout: &CacheLayout,
-    map: &ArgumentMap,
-    (tokens, vectors, (attend, merges)): (u32, &Vectors, (usize, &[Merge])),
+    plan: &CachePlan,
+    vectors: &Vectors,
+    attend: usize,
 ) -> (Vec<Instr>, Vec<Part>) {
     let Some(attention) = &shape.bank.attention else { return (Vec::new(), Vec::new()) };
+    let (layout, map, merges) = (&plan.layout, &plan.arguments, plan.merges.as_slice());
     let b = Builder::new(target);
     let mut w = Writer { target, shape, attention, layout, map, vectors, b, parts: Vec::new() };
     let (queries, slots) = (attention.queries, layout.slots);
@@ -63,9 +65,14 @@ pub(crate) fn program(
     // What is skipped shall not have waited for the first refresh.
     w.b.refreshed_wait();
     let (before, behind) = merges.split_at(merges.partition_point(|m| m.op < attend));
+    if let Some(cluster) = &plan.cluster {
+        w.cluster(&cluster.map);
+        w.b.set(SetTo::Pointer, None, 0);
+        w.b.begin(cluster.map.attends());
+    }
     before.iter().for_each(|merge| w.merge(merge));
     if let (Some(k), Some(v)) = (vectors.k, vectors.v) {
-        for i in 0..tokens {
+        for i in 0..plan.tokens {
             for slot in 0..slots {
                 w.append(i, slot, k, v);
             }
@@ -77,32 +84,39 @@ pub(crate) fn program(
         w.attend(slot, ahead);
     }
     behind.iter().for_each(|merge| w.merge(merge));
+    if plan.cluster.is_some() {
+        // Runs that do not attend shall not wait for its results.
+        let done = w.b.vec_ready().max(w.b.stream_ready());
+        w.b.wait_until(done);
+        w.b.end();
+    }
     (w.b.finish(), w.parts)
 }
 
-struct Writer<'a> {
-    target: &'a Target,
-    shape: &'a ChannelShape,
-    attention: &'a AttentionShape,
-    layout: &'a CacheLayout,
+/// Writes the parts of the program.
+pub(super) struct Writer<'a> {
+    pub(super) target: &'a Target,
+    pub(super) shape: &'a ChannelShape,
+    pub(super) attention: &'a AttentionShape,
+    pub(super) layout: &'a CacheLayout,
     map: &'a ArgumentMap,
     vectors: &'a Vectors,
-    b: Builder<'a>,
+    pub(super) b: Builder<'a>,
     parts: Vec<Part>,
 }
 
 impl<'a> Writer<'a> {
-    fn part(&mut self, append: bool, what: String) {
+    pub(super) fn part(&mut self, append: bool, what: String) {
         self.parts.push(Part { first: self.b.len(), append, merge: None, codebook: false, what });
     }
 
     /// A part that reads a codebook.
-    fn codebook_part(&mut self, append: bool, what: String) {
+    pub(super) fn codebook_part(&mut self, append: bool, what: String) {
         self.parts.push(Part { first: self.b.len(), append, merge: None, codebook: true, what });
     }
 
     /// Clocks from a read to the end of what its data do in `mode`.
-    fn data(&self, mode: AttentionMode) -> u64 {
+    pub(super) fn data(&self, mode: AttentionMode) -> u64 {
         attention_clocks(mode, self.shape).into()
     }
 
@@ -112,7 +126,7 @@ impl<'a> Writer<'a> {
         u64::from(interval(mode, self.attention, self.target))
     }
 
-    fn stream(&mut self, mode: AttentionMode, columns: u32, tail: u32) -> u64 {
+    pub(super) fn stream(&mut self, mode: AttentionMode, columns: u32, tail: u32) -> u64 {
         let modes = self.shape.bank.modes();
         let number = modes.iter().position(|m| *m == StreamMode::Attention(mode)).unwrap_or(0);
         self.b.stream(Action::Stream(Stream {
@@ -125,8 +139,15 @@ impl<'a> Writer<'a> {
         }))
     }
 
-    /// A stream over whole rows from `row` on, `columns` columns in all.
-    fn rows(&mut self, mode: AttentionMode, row: u32, columns: u32, shape: (u32, u32)) {
+    /// A stream over whole rows from `row` on, behind what an argument says, if one does; `columns` columns in
+    /// all.
+    fn rows(
+        &mut self,
+        mode: AttentionMode,
+        (from, row): (Option<u32>, u32),
+        columns: u32,
+        shape: (u32, u32),
+    ) {
         let (data, interval) = (self.data(mode), self.interval(mode));
         let most = open_columns(interval as u32, 1, self.target);
         let mut at = 0;
@@ -134,7 +155,7 @@ impl<'a> Writer<'a> {
             let column = at % self.layout.columns;
             let here = (columns - at).min(self.layout.columns - column).min(most);
             if at == 0 || column > 0 {
-                self.b.set(SetTo::Row, None, row + at / self.layout.columns);
+                self.b.set(SetTo::Row, from, row + at / self.layout.columns);
             }
             self.b.refresh_due();
             self.b.act();
@@ -152,10 +173,14 @@ impl<'a> Writer<'a> {
 
     /// A stream over a codebook.
     fn codebook(&mut self, mode: AttentionMode, slot: u32, side: Side) {
+        self.codebook_from(mode, None, self.layout.codebook_row(slot, side));
+    }
+
+    /// The same of one whose first row is an argument, if one says it, plus `row`.
+    pub(super) fn codebook_from(&mut self, mode: AttentionMode, from: Option<u32>, row: u32) {
         let l = self.layout;
         let columns = l.slices * l.codebook_columns;
-        let row = l.codebook_row(slot, side);
-        self.rows(mode, row, columns, (l.codebook_columns, l.codebook_tail));
+        self.rows(mode, (from, row), columns, (l.codebook_columns, l.codebook_tail));
     }
 
     /// A stream over the exact tokens, if there are places for any.
@@ -163,7 +188,8 @@ impl<'a> Writer<'a> {
         let l = self.layout;
         let columns = l.slices * l.exact_blocks;
         if columns > 0 {
-            self.rows(mode, l.exact_row(slot, side), columns, (l.slices, l.beats));
+            let row = l.exact_row(slot, side);
+            self.rows(mode, (None, row), columns, (l.slices, l.beats));
         }
     }
 
@@ -175,14 +201,14 @@ impl<'a> Writer<'a> {
         self.stream(mode, l.slices, l.beats);
         // The count stands before the page table.
         self.b.set(SetTo::Pointer, None, self.map.full_pages());
-        self.b.begin(0);
+        self.b.begin_again(0);
         self.b.set(SetTo::Row, Some(1), in_page);
         self.b.set(SetTo::Advance, None, 1);
         self.b.refresh_due();
         self.b.act();
         self.b.reads(used, None, interval, data);
         self.b.pre();
-        self.b.end(true);
+        self.b.end();
         self.b.set(SetTo::Pointer, None, 0);
         self.b.begin(ArgumentMap::TAIL);
         self.b.set(SetTo::Row, Some(ArgumentMap::TAIL_ROW), in_page);
@@ -190,7 +216,7 @@ impl<'a> Writer<'a> {
         self.b.act();
         self.b.reads(used, Some(ArgumentMap::TAIL_COLUMNS), interval, data);
         self.b.pre();
-        self.b.end(false);
+        self.b.end();
     }
 
     fn load(&mut self, row: u32, a: u32) {
@@ -244,7 +270,7 @@ impl<'a> Writer<'a> {
             self.codebook(AttentionMode::Encode, slot, side);
             self.insert(AttentionMode::InsertCode, code, self.layout.row_in_page(slot, side));
         }
-        self.b.end(false);
+        self.b.end();
         if self.layout.exact_places > 0 {
             self.part(true, format!("token {i}, head {slot}: keep the new token"));
             self.b.begin(keeps);
@@ -254,20 +280,25 @@ impl<'a> Writer<'a> {
                 let row = self.layout.exact_row(slot, side);
                 self.insert(AttentionMode::InsertToken, keep, row);
             }
-            self.b.end(false);
+            self.b.end();
         }
     }
 
-    fn place(&mut self, arg: u32) {
+    pub(super) fn place(&mut self, arg: u32) {
         self.b.set(SetTo::Param(AttentionParam::Place.index()), Some(arg), 0);
     }
 
-    /// Takes a token out of its block; `at` says where row, column and place are.
-    fn capture(&mut self, [row, column, place]: [u32; 3], base: u32) {
-        let data = self.data(AttentionMode::Capture);
+    /// Takes a token out of its block; the words say where row, column and place are.
+    pub(super) fn capture(&mut self, [row, column, place]: [u32; 3], base: u32) {
         self.b.set(SetTo::Row, Some(row), base);
         self.b.refresh_due();
         self.b.act();
+        self.capture_open(column, place);
+    }
+
+    /// The same where its row is open; closes it.
+    pub(super) fn capture_open(&mut self, column: u32, place: u32) {
+        let data = self.data(AttentionMode::Capture);
         self.stream(AttentionMode::Capture, self.layout.slices, self.layout.beats);
         self.place(place);
         self.b.set(SetTo::Col, Some(column), 0);
@@ -352,13 +383,13 @@ impl<'a> Writer<'a> {
         if ahead {
             self.b.begin(ArgumentMap::AHEAD);
             self.capture(ArgumentMap::AHEAD_TOKEN, self.layout.exact_row(slot, side));
-            self.b.end(false);
+            self.b.end();
         }
         self.codebook(mode, slot, side);
         if ahead {
             self.b.begin(ArgumentMap::AHEAD);
             self.insert(AttentionMode::InsertCode, ArgumentMap::AHEAD_CODE, in_page);
-            self.b.end(false);
+            self.b.end();
         }
     }
 

@@ -37,31 +37,20 @@ impl Plan {
     /// The runs of a step with the function's inputs, at least one.
     ///
     /// # Errors
-    /// If the step appends what it does not have or there is no room for.
+    /// If the step appends or clusters what it does not have or there is no room for, or a weight is negative.
+    /// The driver is then as it was.
     pub fn launches(
         &self,
         driver: &mut Driver,
         inputs: &[Vec<i64>],
     ) -> Result<Vec<Launch>, StepError> {
-        Ok(vec![Launch { args: self.step_args(driver, inputs)?, columns: Vec::new() }])
+        let Some(cache) = &self.cache else { return Ok(vec![Launch::default()]) };
+        cache.launches(driver, inputs)
     }
 
     /// A driver of the plan's cache, if it has one.
     pub fn driver(&self) -> Option<Driver> {
         self.cache.as_ref().map(|cache| cache.driver())
-    }
-
-    /// Arguments that the host writes for a step with the function's inputs: address and word. Without
-    /// a cache there are none.
-    ///
-    /// # Errors
-    /// If the step appends what it does not have or there is no room for.
-    pub fn step_args(
-        &self,
-        driver: &mut Driver,
-        inputs: &[Vec<i64>],
-    ) -> Result<Vec<(u32, u32)>, StepError> {
-        self.cache.as_ref().map_or(Ok(Vec::new()), |cache| cache.step(driver, inputs))
     }
 
     /// Where element `i` of the value in a region lies in vector memory.
@@ -81,7 +70,7 @@ impl Plan {
         (0..self.result.len).filter_map(|i| read(self.result_at(i))).collect()
     }
 
-    /// Runs a machine of this plan for one step; the result and the clock of the end.
+    /// Runs a machine of this plan for one step; the result, and the clocks of its runs.
     ///
     /// # Errors
     /// If the inputs do not fit, or what the hardware cannot do.
@@ -93,10 +82,19 @@ impl Plan {
         sink: &mut dyn Sink,
     ) -> Result<(Vec<i64>, u64), Fault> {
         let fault = |e: StepError| Fault { cycle: 0, instr: 0, why: e.to_string() };
-        for (addr, word) in self.step_args(driver, inputs).map_err(fault)? {
-            machine.host_arg(addr, word)?;
+        let (mut result, mut clocks) = (Vec::new(), 0);
+        for launch in self.launches(driver, inputs).map_err(fault)? {
+            for column in &launch.columns {
+                machine.host_column(column.bank, column.row, column.col, column.data)?;
+            }
+            for (addr, word) in launch.args {
+                machine.host_arg(addr, word)?;
+            }
+            let end;
+            (result, end) = self.run_to_end(machine, inputs, sink)?;
+            clocks += end;
         }
-        self.run_to_end(machine, inputs, sink)
+        Ok((result, clocks))
     }
 
     /// The first rule that a run with these arguments breaks.
@@ -115,7 +113,7 @@ impl Plan {
         Ok(checker.end(end).into_iter().next())
     }
 
-    /// Clocks that the cost model expects of a run with these arguments.
+    /// Clocks that the cost model expects of one run with these arguments.
     pub fn estimate_with(&self, args: &[u32]) -> u64 {
         let Some(cache) = &self.cache else { return self.estimate.cycles };
         self.estimate_of(cache.size_of(args))

@@ -1,7 +1,7 @@
 //! The commands of a program.
 
 use super::{Command, Timed};
-use crate::walk::{ProgramError, Walk};
+use crate::walk::{Issue, ProgramError, Walk};
 use pimc_rtl::isa::{Action, Instr, SetTo};
 
 /// One thing of an expanded program.
@@ -35,8 +35,8 @@ pub fn expand_with<'a>(
 }
 
 /// The commands of a walk, keeping the row and column counters as the sequencer does.
-fn of_walk<'a>(
-    walk: Walk<'a>,
+pub(crate) fn of_walk<'a>(
+    walk: impl Iterator<Item = Result<Issue, ProgramError>> + 'a,
     columns: u32,
 ) -> impl Iterator<Item = Result<Expanded, ProgramError>> + 'a {
     let (mut row, mut col) = (0u32, 0u32);

@@ -6,6 +6,7 @@ mod expand;
 
 pub use csv::{read_csv, write_csv, write_csv_with, write_timed, Trace};
 pub(crate) use csv::{write_command, write_end, write_head};
+pub(crate) use expand::of_walk;
 pub use expand::{expand, expand_with, Expanded};
 
 /// A DRAM command.

@@ -1,13 +1,14 @@
 //! The attention units of all banks and the softmax unit, in plain integers: what each column of a
 //! stream means, from [`pimc_rtl::attention`] alone.
 
+use super::means::Means;
 use super::softmax::Softmax;
 use super::At;
 use crate::images::Column;
 use pimc_rtl::attention::{AttentionMode, AttentionParam, AttentionShape, NORMALISE_LATENCY};
 use pimc_rtl::isa::Stream;
 use pimc_rtl::shape::ChannelShape;
-use pimc_rtl::timing::{attention_clocks, COLLECT_CLOCKS};
+use pimc_rtl::timing::{accumulate_clocks, attention_clocks, clear_clocks, COLLECT_CLOCKS};
 
 /// What one bank's unit holds. Tables and buckets are indexed by slice, centroid, row.
 #[derive(Clone, Debug, Default)]
@@ -18,10 +19,12 @@ struct Unit {
     bucket: Vec<i64>,
     /// Outputs, by slice, element, row.
     out: Vec<i64>,
-    /// The token that was taken, by slice.
+    /// The tokens that were taken, by encoder and slice.
     x: Vec<i8>,
-    /// Distance from the nearest centroid so far, and its index, by slice.
+    /// Distance from the nearest centroid so far, and its index, by encoder and slice.
     nearest: Vec<(i64, u32)>,
+    /// Sums of the centroids' tokens, where anything is clustered.
+    means: Option<Means>,
     write: Column,
 }
 
@@ -53,6 +56,12 @@ pub(super) struct Units {
     /// Scores of a block as they are added up, by group, beat, lane, row.
     partial: Vec<i64>,
     place: (u32, u32, u32),
+    encoder: u32,
+    weight: u32,
+    /// Clocks of `Clear` and `Accumulate`, and that up to which encoder and weight must stay.
+    clear: u64,
+    accumulate: u64,
+    chosen: u64,
     load_row: u32,
     /// Clock at which the stream's last data are through, and a column may be written.
     through: u64,
@@ -73,8 +82,9 @@ impl Units {
             table: vec![0; entries],
             bucket: vec![0; entries],
             out: vec![0; (slices * sub * rows) as usize],
-            x: vec![0; (slices * sub) as usize],
-            nearest: vec![(0, 0); slices as usize],
+            x: vec![0; (shape.encoders() * slices * sub) as usize],
+            nearest: vec![(0, 0); (shape.encoders() * slices) as usize],
+            means: shape.cluster.map(|c| Means::new(shape, &c)),
             write: [0; 4],
         };
         let (lanes, chunk) = (shape.lanes(channel.beat_bits), shape.chunk(channel.beat_bits));
@@ -89,6 +99,11 @@ impl Units {
             stream: None,
             partial: Vec::new(),
             place: (0, 0, 0),
+            encoder: 0,
+            weight: 0,
+            clear: clear_clocks(shape, channel.beat_bits).into(),
+            accumulate: accumulate_clocks(shape).into(),
+            chosen: 0,
             load_row: 0,
             through: 0,
             written: 0,
@@ -100,9 +115,23 @@ impl Units {
     }
 
     /// Takes a parameter.
-    pub(super) fn param(&mut self, index: u32, value: u32) -> Result<(), String> {
+    pub(super) fn param(&mut self, index: u32, value: u32, at: At) -> Result<(), String> {
         let param = AttentionParam::of(index).ok_or(format!("there is no parameter {index}"))?;
+        if matches!(param, AttentionParam::Encoder | AttentionParam::Weight) {
+            if at.cycle < self.chosen {
+                return Err("an encoder or a weight changes while it is used".into());
+            }
+            let cluster = self.shape.cluster.ok_or("a parameter of what clusters")?;
+            if value >= cluster.encoders && param == AttentionParam::Encoder {
+                return Err(format!("there is no encoder {value}"));
+            }
+            if value >> cluster.weight_bits != 0 && param == AttentionParam::Weight {
+                return Err(format!("a weight of {value} is wider than it can be"));
+            }
+        }
         match param {
+            AttentionParam::Encoder => self.encoder = value,
+            AttentionParam::Weight => self.weight = value,
             AttentionParam::Place => self.place = (value & 255, value >> 8 & 255, value >> 16),
             AttentionParam::LoadRow => self.load_row = value,
             _ => self.softmax.param(param, value),
@@ -152,8 +181,21 @@ impl Units {
             AttentionMode::Take => {
                 let len = (self.shape.slices * self.shape.sub) as usize;
                 for unit in &mut self.units {
-                    unit.x.copy_from_slice(&unit.q[..len]);
+                    unit.x[..len].copy_from_slice(&unit.q[..len]);
                 }
+            }
+            AttentionMode::Clear => {
+                self.through = cycle + self.clear;
+                self.means(|means, _, _| {
+                    means.clear();
+                    Ok(())
+                })?;
+            }
+            AttentionMode::Accumulate => {
+                self.through = cycle + self.accumulate;
+                self.chosen = self.through;
+                let weight = i64::from(self.weight);
+                self.means(|means, x, nearest| means.add(weight, x, nearest))?;
             }
             AttentionMode::Normalise => {
                 let results = self.normalise()?;
@@ -178,7 +220,7 @@ impl Units {
 
     /// A run begins: clocks count from its first instruction.
     pub(super) fn start(&mut self) {
-        (self.through, self.written, self.stream) = (0, 0, None);
+        (self.through, self.written, self.chosen, self.stream) = (0, 0, 0, None);
     }
 
     /// The clock at which all that has begun is done.
@@ -190,6 +232,9 @@ impl Units {
     pub(super) fn column(&mut self, columns: &[Column], at: At) -> Result<(), String> {
         let cycle = at.cycle;
         let mut s = self.stream.ok_or("a read outside of a stream")?;
+        if s.mode == AttentionMode::Update && cycle < self.through {
+            return Err("a column is read while means of the last one are made".into());
+        }
         self.through = cycle + self.clocks[s.mode as usize];
         let last = s.column + 1 == s.columns;
         let beats = if last { s.tail } else { self.beats };
@@ -200,8 +245,15 @@ impl Units {
             AttentionMode::ExactScores | AttentionMode::Scores => self.scores(s, columns, last)?,
             AttentionMode::ExactValues | AttentionMode::Buckets => self.values(s, columns)?,
             AttentionMode::Capture => self.capture(s, columns),
-            AttentionMode::InsertCode | AttentionMode::InsertToken => {
+            AttentionMode::InsertCode
+            | AttentionMode::InsertToken
+            | AttentionMode::InsertCentroid => {
                 self.insert(s, columns);
+                self.written = self.through;
+                self.chosen = self.through;
+            }
+            AttentionMode::Update => {
+                self.update(s, columns, beats)?;
                 self.written = self.through;
             }
             _ => {
@@ -265,13 +317,20 @@ impl Units {
                     }
                     _ => {}
                 }
-                // Whatever a codebook is read for, the token that was taken is encoded.
-                let x = &unit.x[slice as usize * sub..];
-                let far = |d: usize| (i64::from(x[d]) - centroid(d)).pow(2);
-                let distance = (0..sub).map(far).sum();
-                let nearest = &mut unit.nearest[slice as usize];
-                if distance < nearest.0 {
-                    *nearest = (distance, c);
+                // Whatever a codebook is read for, the tokens that were taken are encoded.
+                for (e, nearest) in unit
+                    .nearest
+                    .iter_mut()
+                    .skip(slice as usize)
+                    .step_by(slices as usize)
+                    .enumerate()
+                {
+                    let x = &unit.x[(e * slices as usize + slice as usize) * sub..];
+                    let far = |d: usize| (i64::from(x[d]) - centroid(d)).pow(2);
+                    let distance = (0..sub).map(far).sum();
+                    if distance < nearest.0 {
+                        *nearest = (distance, c);
+                    }
                 }
             }
         }
@@ -378,16 +437,21 @@ impl Units {
         Ok(())
     }
 
-    /// The banks of the place's group give the token to all of them.
+    /// The banks of the place's group give the tokens from the place on to all of them.
     fn capture(&mut self, s: Streaming, columns: &[Column]) {
         let (lane, beat, group) = self.place;
         let (members, sub) = (self.shape.members, self.shape.sub as usize);
         let at = (beat * self.chunk + lane) as usize * sub;
-        let to = s.column as usize * sub;
+        let (slices, encoders) = (self.shape.slices as usize, self.shape.encoders() as usize);
         for bank in 0..self.units.len() {
-            let from = (group * members) as usize + bank % members as usize;
-            for d in 0..sub {
-                self.units[bank].x[to + d] = byte(&columns[from], at + d);
+            let from = &columns[(group * members) as usize + bank % members as usize];
+            for e in 0..encoders {
+                let to = (e * slices + s.column as usize) * sub;
+                for d in 0..sub {
+                    // Past the column's end is what nobody wants.
+                    let at = (at + e * sub + d) % (8 * from.len());
+                    self.units[bank].x[to + d] = byte(from, at);
+                }
             }
         }
     }
@@ -400,22 +464,62 @@ impl Units {
         for (bank, column) in columns.iter().enumerate() {
             let unit = &mut self.units[bank];
             unit.write = *column;
-            if bank as u32 / self.shape.members != group {
+            let every = s.mode == AttentionMode::InsertCentroid;
+            if bank as u32 / self.shape.members != group && !every {
                 continue;
             }
+            let chosen = (self.encoder * self.shape.slices + s.column) as usize;
             if s.mode == AttentionMode::InsertCode {
-                let code = u64::from(unit.nearest[s.column as usize].1);
+                let code = u64::from(unit.nearest[chosen].1);
                 let word = &mut unit.write[(beat * self.words + lane / in_word) as usize];
                 let shift = lane % in_word * bits;
                 *word = *word & !(((1 << bits) - 1) << shift) | code << shift;
                 continue;
             }
             for d in 0..sub as usize {
-                let byte = unit.q[s.column as usize * sub as usize + d] as u8;
+                let byte = match every {
+                    true => unit.x[chosen * sub as usize + d],
+                    false => unit.q[s.column as usize * sub as usize + d],
+                } as u8;
                 let (word, shift) = ((at + d) / 8, (at + d) % 8 * 8);
                 unit.write[word] = unit.write[word] & !(255 << shift) | u64::from(byte) << shift;
             }
         }
+    }
+
+    /// Does something to the sums of every bank; with them come the chosen encoder's token and its codes, by
+    /// slice.
+    fn means(
+        &mut self,
+        mut f: impl FnMut(&mut Means, &[i8], &[(i64, u32)]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let slices = self.shape.slices as usize;
+        let (from, len) = (self.encoder as usize * slices, slices * self.shape.sub as usize);
+        for (bank, unit) in self.units.iter_mut().enumerate() {
+            let means = unit.means.as_mut().ok_or("there is nothing that clusters")?;
+            let x = &unit.x[from * self.shape.sub as usize..][..len];
+            f(means, x, &unit.nearest[from..][..slices])
+                .map_err(|e| format!("{e} of bank {bank}"))?;
+        }
+        Ok(())
+    }
+
+    /// A column of a codebook, whose centroids become the means of what was added to them.
+    fn update(&mut self, s: Streaming, columns: &[Column], beats: u32) -> Result<(), String> {
+        let (k, slice) = (self.shape.k, s.row);
+        if slice >= self.shape.slices {
+            return Err("a codebook of more slices than there are".into());
+        }
+        let first = s.column * self.beats * self.chunk;
+        let count = (beats * self.chunk).min(k.saturating_sub(first));
+        for (unit, column) in self.units.iter_mut().zip(columns) {
+            let means = unit.means.as_ref().ok_or("there is nothing that clusters")?;
+            unit.write = *column;
+            for i in 0..count {
+                means.put(slice, first + i, &mut unit.write, i);
+            }
+        }
+        Ok(())
     }
 
     /// Outputs divided by their sums, rows outermost.

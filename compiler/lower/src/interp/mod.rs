@@ -10,6 +10,7 @@ mod bank;
 mod blocks;
 mod buffer;
 mod collect;
+mod means;
 mod merge;
 pub(crate) mod softmax;
 
@@ -182,6 +183,26 @@ impl<'a> Machine<'a> {
         written.or_else(|| self.banks.column(bank, row, col))
     }
 
+    /// Writes a column of a bank between runs, as the host writes any DRAM.
+    ///
+    /// # Errors
+    /// If the bank has no content there.
+    pub fn host_column(
+        &mut self,
+        bank: u32,
+        row: u32,
+        col: u32,
+        data: Column,
+    ) -> Result<(), Fault> {
+        if self.column(bank, row, col).is_none() {
+            let why =
+                format!("the host writes bank {bank} row {row} column {col}: no content is there");
+            return Err(Fault { cycle: 0, instr: 0, why });
+        }
+        self.written.insert((bank, row, col), data);
+        Ok(())
+    }
+
     /// The attention units.
     fn attention(&mut self) -> Result<&mut Units, String> {
         self.attention.as_mut().ok_or_else(|| "there are no attention units".into())
@@ -239,7 +260,7 @@ impl<'a> Machine<'a> {
                     SetTo::Col => col = issue.value,
                     SetTo::Param(index) => {
                         let units = self.attention().map_err(fault)?;
-                        units.param(index, issue.value).map_err(fault)?;
+                        units.param(index, issue.value, at).map_err(fault)?;
                     }
                     // The walk keeps the pointer.
                     SetTo::Pointer | SetTo::Advance => {}

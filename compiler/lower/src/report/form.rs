@@ -280,7 +280,7 @@ fn resident(plan: &Plan, accesses: u64) -> Option<ResidentStep> {
 fn full(plan: &Plan) -> Option<ResidentStep> {
     let cache = plan.cache.as_ref()?;
     let compressed = cache.ty.compressed(cache.ty.tokens) as u32;
-    let size = StepSize { compressed, kept: 0, encoded: 0, ahead: false };
+    let size = StepSize { compressed, kept: 0, encoded: 0, ahead: false, script: None };
     Some(ResidentStep {
         tokens: cache.ty.tokens as u32,
         cycles: plan.estimate_of(size),

@@ -1,6 +1,6 @@
 //! Sizes: the bytes of weights, the widths of sums and what proves them, the memories.
 
-use crate::area::{Area, ATTACC_UNIT_MM2};
+use crate::area::{unit_memory_bits, Area, ATTACC_UNIT_MM2};
 use crate::mapping::Content;
 use crate::plan::Plan;
 use crate::ranges::{Extent, Wide};
@@ -155,7 +155,7 @@ pub(super) fn memories(plan: &Plan) -> Vec<MemoryPart> {
     let tables: u64 =
         bank.lookups.iter().map(|l| bits(l.lanes, l.entry_bits) * bits(l.blocks, l.k)).sum();
     let attention = bank.attention.as_ref();
-    let tables = tables + attention.map_or(0, |a| a.memory_bits(&plan.shape));
+    let tables = tables + attention.map_or(0, |a| unit_memory_bits(a, &plan.shape));
     let planes =
         bank.gated.map_or(0, |g| bits(g.planes, g.groups) * u64::from(plan.shape.beat_bits));
     let buffer = &plan.shape.buffer;

@@ -51,6 +51,8 @@ pub struct Target {
     pub timing: Timing,
     /// Most gate equivalents of one bank unit, by the area proxy; none sets no bound.
     pub unit_gates: Option<u64>,
+    /// Tokens that are encoded while a codebook passes, at most: where a cache is filled by clustering.
+    pub encoders: u32,
     /// Bytes of table memory of one bank unit.
     pub table_bytes: u64,
     /// Bytes of input memory of one bank unit.
@@ -117,6 +119,9 @@ impl Timing {
         }
     }
 }
+
+/// Tokens that are encoded at once where a target does not say.
+const ENCODERS: u32 = 8;
 
 /// Largest target file, in bytes.
 const MAX_FILE: u64 = 1 << 20;

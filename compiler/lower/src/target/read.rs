@@ -145,6 +145,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
             extra: Extra::from(|s, k| values.ints.get(&(s, k)).map(|_| v(s, k))),
         },
         unit_gates: values.ints.get(&("unit", "gates")).map(|v| v.0),
+        encoders: values.given("unit", "encoders").unwrap_or(super::ENCODERS),
         table_bytes: values.int("unit", "table_bytes"),
         input_bytes: values.int("unit", "input_bytes"),
         vector_bytes: values.int("buffer", "vector_bytes"),

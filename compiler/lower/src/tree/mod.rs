@@ -155,7 +155,7 @@ pub fn emit<'a>(plan: &'a Plan, model: &'a Model) -> Result<OutputTree<'a>, Diag
     put(
         "schedule/commands.csv",
         Contents::Stream(Box::new(move |to| {
-            commands::write_csv_with(&plan.program, plan.args(), &plan.target, to)
+            commands::write_timed(plan.commands(), &plan.target, to)
         })),
     );
     put("schedule/trace.json", Contents::Stream(Box::new(move |to| write_trace(plan, model, to))));

@@ -6,12 +6,13 @@ mod page;
 mod published;
 mod step;
 
-pub use cluster::{Batched, Clustering};
+pub use cluster::{Clustering, Distances};
 pub use page::page;
 pub use published::{attacc, AttAcc, ATTACC, PAPER_SPEEDUP};
 pub(crate) use step::bytes as moved;
 pub use step::{measure, Bytes, Measured, Part};
 
+use super::StepError;
 use crate::legality::Violation;
 use crate::target::Target;
 use crate::walk::ProgramError;
@@ -35,6 +36,9 @@ pub enum CompareError {
     /// The program does not run.
     #[error("{0}")]
     Program(#[from] ProgramError),
+    /// A step is not taken.
+    #[error("{0}")]
+    Step(#[from] StepError),
     /// A schedule breaks a rule of the DRAM.
     #[error("the schedule breaks a rule: {0}")]
     Illegal(Violation),

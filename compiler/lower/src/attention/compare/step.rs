@@ -3,7 +3,6 @@
 use super::{function, share, CompareError};
 use crate::attention::bus::interval;
 use crate::attention::CacheLayout;
-use crate::commands::{Command, Expanded};
 use crate::plan::{lower, Plan};
 use crate::target::Target;
 use pimc_rtl::attention::{AttentionMode, AttentionShape, PROB_BITS};
@@ -112,27 +111,41 @@ pub fn measure(
 }
 
 /// Clocks of the program's parts without refreshes, and those of the refreshes.
-pub(super) fn parts(plan: &Plan) -> Result<(Vec<Part>, u64), CompareError> {
+fn parts(plan: &Plan) -> Result<(Vec<Part>, u64), CompareError> {
+    Ok(parts_of(plan, &step_clocks(plan)?))
+}
+
+/// The same from the clocks of the steps.
+pub(super) fn parts_of(plan: &Plan, clocks: &[(u64, u64)]) -> (Vec<Part>, u64) {
+    let names = ["start"].into_iter().chain(plan.steps.iter().map(|s| s.what.as_str()));
+    let part = |(what, clocks): (&str, &(u64, u64))| Part {
+        what: what.replace("head 0: ", "").replace("token 0, ", ""),
+        clocks: clocks.0,
+    };
+    let refresh = clocks.iter().map(|c| c.1).sum();
+    (names.zip(clocks).map(part).collect(), refresh)
+}
+
+/// Clocks of every step without refreshes, and those of its refreshes, in all runs; what precedes the first
+/// step comes first.
+pub(super) fn step_clocks(plan: &Plan) -> Result<Vec<(u64, u64)>, CompareError> {
     let rfc = u64::from(plan.target.timing.rfc);
-    let mut refreshes = Vec::new();
-    for item in plan.commands() {
-        if let Expanded::Command(timed) = item? {
-            if timed.command == Command::Ref {
-                refreshes.push(timed.cycle);
-            }
+    let mut steps = vec![(0, 0); plan.steps.len() + 1];
+    let mut last: Option<(u64, usize)> = None;
+    for issue in plan.walk() {
+        let issue = issue?;
+        if let Some((cycle, step)) = last {
+            steps[step].0 += issue.cycle - cycle;
         }
+        let step = plan.steps.partition_point(|s| s.first <= issue.index);
+        if issue.refreshes() {
+            steps[step].1 += rfc;
+        }
+        last = Some((issue.cycle, step));
     }
-    let starts = plan.steps.iter().map(|s| (s.what.as_str(), s.cycle));
-    let windows: Vec<(&str, u64)> = [("start", 0)].into_iter().chain(starts).collect();
-    let mut parts = Vec::new();
-    for (i, &(what, from)) in windows.iter().enumerate() {
-        let to = windows.get(i + 1).map_or(plan.cycles, |w| w.1);
-        let within = refreshes.iter().filter(|&&r| from <= r && r < to).count() as u64;
-        let what = what.replace("head 0: ", "").replace("token 0, ", "");
-        parts.push(Part { what, clocks: (to - from).saturating_sub(within * rfc) });
-    }
-    let clocks: u64 = parts.iter().map(|p| p.clocks).sum();
-    Ok((parts, plan.cycles - clocks))
+    // A refresh takes its clocks in the step that it comes in.
+    steps.iter_mut().for_each(|s| s.0 = s.0.saturating_sub(s.1));
+    Ok(steps)
 }
 
 /// What a step on one key/value head moves over a pseudo-channel's bus; the words that it is counted in are those for which

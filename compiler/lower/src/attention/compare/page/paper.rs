@@ -1,7 +1,7 @@
 //! The page's parts about the paper: its form, what is moved and stored, and clustering.
 
 use super::{n, percent, ratio, Page, Steps, GROUPS};
-use crate::attention::compare::cluster::{Clustering, ITERATIONS};
+use crate::attention::compare::cluster::{Clustering, Distances, ITERATIONS};
 use crate::attention::compare::published::{attacc, ATTACC, PAPER_SPEEDUP};
 use crate::attention::compare::step::measure;
 use crate::attention::compare::{function, share, CompareError, HEADS, PSEUDO_CHANNELS};
@@ -216,51 +216,79 @@ pub(super) fn bytes(p: &mut Page, steps: &Steps, target: &Target) -> Result<(), 
 
 /// Clustering.
 pub(super) fn clustering(p: &mut Page, target: &Target) -> Result<(), CompareError> {
-    let c = Clustering::new(target, 4096)?;
-    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-    let mib = |bytes: u64| bytes as f64 / (1u64 << 20) as f64;
+    let d = Distances::new(target, 4096)?;
+    let ours = [1, 8].map(|encoders| Clustering::new(target, 4096, encoders));
+    let [one, all] = ours;
+    let ours = [one?, all?];
+    let [one, all] = &ours;
+    let unit = |bytes: u64| match bytes >> 30 {
+        0 => format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20)),
+        _ => format!("{:.0} GiB", bytes as f64 / f64::from(1 << 30)),
+    };
+    let iterations = u64::from(ITERATIONS);
     p.text("## Clustering of 4,096 tokens");
     p.text(&format!(
-        "{ITERATIONS} iterations of k-means, all {HEADS} heads, keys and values (MHA). In the paper the least distance is found on the buffer die (P), so the distances of every token to every centroid go there, 16 bits each (A): {:.0} GiB an iteration, {:.0} GiB in all; \
-         at 32,768 tokens 64 GiB an iteration. In the banks nothing moves but sums of the elements and weights of every centroid (32 bits) out, the new centroids back, and the weights in: {:.0} MiB in all. \
-         We have no unit that adds tokens up by code, and no program that clusters: **all of this is arithmetic**, refresh included, but for the clocks in which one token's key and value are encoded ({}), which are a schedule's.",
-        gib(c.distance_bytes),
-        gib(c.distance_bytes * ITERATIONS),
-        mib(c.update_bytes),
-        n(c.encode_clocks),
+        "{ITERATIONS} iterations of k-means, all {HEADS} heads, keys and values (MHA). In the paper the least distance is found on the buffer die (P), so the distances of every token to every centroid go there, 16 bits each (A): {} an iteration, {} in all; \
+         at 32,768 tokens 64 GiB an iteration. Its clocks are arithmetic, refresh included. Ours are those of the schedule of the op `cluster`, legal in all {} (one encoder) and {} runs (8) of its program, refresh included: the host writes the tokens into the banks, as it would write keys and values of a prompt in any case, and \
+         starts the program run after run; what it writes beside is {} words of argument memory, at most, a run, in which addresses and weights are. Distances, sums and centroids stay in the banks.",
+        unit(d.bytes),
+        unit(d.bytes * iterations),
+        n(one.runs),
+        n(all.runs),
+        n(all.words[1]),
     ));
-    p.head(&["way", "clocks", "ms", "bytes between banks and buffer die"]);
+    p.head(&[
+        "way",
+        "clocks",
+        "ms",
+        "of ours",
+        "estimate",
+        "bytes to the buffer die",
+        "tokens written",
+        "arguments",
+    ]);
     let ms = |clocks: u64| format!("{:.1}", clocks as f64 * f64::from(target.timing.tck_ps) / 1e9);
-    let paper = c.bus_clocks.max(c.pass_clocks);
-    let (sent, kept) = (
-        format!("{:.0} GiB", gib(c.distance_bytes * ITERATIONS)),
-        format!("{:.0} MiB", mib(c.update_bytes)),
-    );
-    p.row(&["the paper's: bus".to_string(), n(c.bus_clocks), ms(c.bus_clocks), sent.clone()]);
-    p.row(&[
-        "the paper's: codebooks pass, a token at a time".into(),
-        n(c.pass_clocks),
-        ms(c.pass_clocks),
-        String::new(),
-    ]);
-    p.row(&["the paper's, both at once".into(), n(paper), ms(paper), sent]);
-    p.row(&[
-        "ours: Capture, Encode, InsertCode of a token".into(),
-        n(c.one_by_one),
-        ms(c.one_by_one),
-        kept.clone(),
-    ]);
-    for b in &c.batched {
-        let name = match b.tokens {
-            1 => "ours: codebooks pass for 1 token".to_string(),
-            tokens => format!("ours: for {tokens} tokens at once"),
+    let sent = unit(d.bytes * iterations);
+    let (none, both) = (String::new(), d.bus_clocks.max(d.pass_clocks));
+    for (way, clocks, sent) in [
+        ("the paper's: bus", d.bus_clocks, &sent),
+        ("the paper's: codebooks pass, a token at a time", d.pass_clocks, &none),
+        ("the paper's, both at once", both, &sent),
+    ] {
+        let of = ratio(clocks, all.cycles);
+        let empty = String::new;
+        p.row(&[way.into(), n(clocks), ms(clocks), of, empty(), sent.clone(), empty(), empty()]);
+    }
+    for c in &ours {
+        let way = match c.encoders {
+            1 => "ours: 1 token at a time".to_string(),
+            tokens => format!("ours: {tokens} tokens at once"),
         };
-        p.row(&[name, n(b.clocks), ms(b.clocks), kept.clone()]);
+        p.row(&[
+            way,
+            n(c.cycles),
+            ms(c.cycles),
+            ratio(c.cycles, all.cycles),
+            n(c.estimate),
+            "0".into(),
+            unit(c.written[0]),
+            unit(c.written[1]),
+        ]);
     }
     p.line("");
     p.text(&format!(
-        "Ours makes {} passes: after the last update every token is encoded once more, as the op `cluster` says. Several tokens at once are registers and multipliers for as many, which a unit has for its queries: with GQA 8 it multiplies 8 queries with a centroid at once, as mode Table does. The sums of a side take 10 KB beside a bank, where tables and buckets are otherwise.",
+        "Where the clocks go, without refreshes. Of {} passes over the tokens the last one encodes them once more with what came out, as the op says, and keeps their codes: each is read, changed and written with its column. 8 tokens at once are as many as a column has sub-vectors of 4; each needs registers and squares of its own (`encoders` of the target). \
+         The sums take {} bytes beside a bank, for weights of 16 bits. The program has {} words.",
         ITERATIONS + 1,
+        n(all.sum_bytes),
+        n(all.words[0]),
     ));
+    p.head(&["part", "1 token", "8 tokens"]);
+    for (part, other) in one.parts.iter().zip(&all.parts) {
+        p.row(&[part.what.clone(), n(part.clocks), n(other.clocks)]);
+    }
+    p.row(&["refresh".into(), n(one.refresh), n(all.refresh)]);
+    p.row(&["**all**".into(), n(one.cycles), n(all.cycles)]);
+    p.line("");
     Ok(())
 }
