@@ -115,22 +115,13 @@ pub fn cosim(dir: &Path, options: &Options, progress: &dyn Progress) -> Result<R
     let mut report = Report::new(&tree.compiled, vectors.len(), tree.changed.clone());
     let compiled = &tree.compiled;
     // Steps on a cache: each one's reference follows from those before.
-    let steps = compiled.plan.cache.as_ref().map(|_| compiled.runs(&vectors)).transpose();
-    let steps = steps.map_err(|(i, why)| no_step(i, why))?;
+    let steps = compiled.plan.cache.as_ref().map(|_| compiled.steps(&vectors)).transpose()?;
     if let Some(steps) = &steps {
         report.set_steps(steps);
     }
     let run = Run { tree: &tree, vectors: &vectors, steps, options, progress };
     report.divergence = run.levels(&mut report)?;
     Ok(report)
-}
-
-/// A step that is not one of this cache.
-pub(crate) fn no_step(step: usize, why: impl std::fmt::Display) -> Error {
-    Error::Usage {
-        what: format!("step {step} cannot be run: {why}"),
-        help: "append as many tokens as the step and the cache have room for".into(),
-    }
 }
 
 /// Checks the waveform `wave`, made by any simulator from the tree in `dir`. The inputs of each run

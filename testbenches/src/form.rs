@@ -2,7 +2,7 @@
 //! they come, are executed on what the banks' files hold, checked against the DRAM's rules, and compared
 //! with golden; there are no other levels.
 
-use crate::cosim::{no_step, Options};
+use crate::cosim::Options;
 use crate::dram::DramTiming;
 use crate::error::Error;
 use crate::levels::{fault, golden};
@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::reference::{compare_result, place};
 use crate::replay::{End, Replay};
 use crate::report::{AbsentLevel, Clocks, Divergence, Level, LevelRun, Replayed, Report};
-use crate::steps::{differs, RunAt};
+use crate::steps::{differs, no_step, RunAt};
 use crate::verilator::{cache_dir, Toolchain};
 use pimc_golden::{State, Trace};
 use pimc_lower::attention::literal::{Checked, FormStep};
@@ -69,7 +69,7 @@ pub(crate) fn cosim(
 fn steps(tree: &FormFiles, vectors: &[Vec<Vec<i64>>]) -> Result<Vec<FormStep>, Error> {
     let mut driver = tree.plan.driver();
     let step = |(i, inputs): (usize, &Vec<Vec<i64>>)| {
-        tree.plan.step(&mut driver, inputs).map_err(|why| no_step(i, why))
+        tree.plan.step(&mut driver, inputs).map_err(|why| no_step(i, why, false))
     };
     vectors.iter().enumerate().map(step).collect()
 }

@@ -2,6 +2,7 @@
 //! several times, several. Vectors of a function with a cache are steps: each begins with what the
 //! one before has left in the banks.
 
+use crate::error::Error;
 use crate::reference::Compiled;
 use crate::report::Divergence;
 use pimc_golden::attention::CacheState;
@@ -246,4 +247,23 @@ impl Compiled {
         }
         Ok(runs)
     }
+
+    /// The same, or an error that says what the inputs must be.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(crate) fn steps(&self, vectors: &[Vec<Vec<i64>>]) -> Result<Vec<StepRun>, Error> {
+        let clusters = self.plan.cache.as_ref().is_some_and(|cache| cache.cluster.is_some());
+        self.runs(vectors).map_err(|(i, why)| no_step(i, why, clusters))
+    }
+}
+
+/// A step that is not one of this cache, in which it appends or clusters.
+pub(crate) fn no_step(step: usize, why: impl std::fmt::Display, clusters: bool) -> Error {
+    let help = if clusters {
+        "cluster as many tokens as the step and the cache have room for, none of which weighs less than 0"
+    } else {
+        "append as many tokens as the step and the cache have room for"
+    };
+    Error::Usage { what: format!("step {step} cannot be run: {why}"), help: help.into() }
 }

@@ -124,8 +124,11 @@ fn prompts_agree_in_verilog() {
     }
 }
 
+/// Changes an instruction if it is one that is meant; whether it was.
+type Change = fn(&mut Instr, &[StreamMode]) -> bool;
+
 /// Changes one instruction of the tree's program.
-fn plant(tree: &Path, change: &dyn Fn(&mut Instr, &[StreamMode]) -> bool) {
+fn plant(tree: &Path, change: Change) {
     let files = read_tree(tree).unwrap();
     let (isa, modes) = (&files.plan.shape.isa, files.plan.shape.bank.modes());
     let mut program = files.program;
@@ -148,37 +151,45 @@ fn found(level: Level, change: &dyn Fn(&Path)) -> Divergence {
     d
 }
 
-/// A token out of the wrong encoder, a wrong weight, sums that are not cleared: every level that looks at
-/// the program tells the run.
+fn sets(instr: &Instr, param: AttentionParam) -> Option<(Option<u32>, u32)> {
+    match instr.action {
+        Action::Set { to, from, add } if to == SetTo::Param(param.index()) => Some((from, add)),
+        _ => None,
+    }
+}
+
+/// The second of the encoders is the first once more.
+fn same_encoder(instr: &mut Instr, _: &[StreamMode]) -> bool {
+    let second = sets(instr, AttentionParam::Encoder) == Some((None, 1));
+    if let (true, Action::Set { add, .. }) = (second, &mut instr.action) {
+        *add = 0;
+    }
+    second
+}
+
+/// A token weighs what the next one does.
+fn next_weight(instr: &mut Instr, _: &[StreamMode]) -> bool {
+    let weighs = sets(instr, AttentionParam::Weight).is_some();
+    if let (true, Action::Set { from: Some(word), .. }) = (weighs, &mut instr.action) {
+        *word += 1;
+    }
+    weighs
+}
+
+/// The sums of the iteration before stay.
+fn no_clear(instr: &mut Instr, modes: &[StreamMode]) -> bool {
+    let clear = StreamMode::Attention(AttentionMode::Clear);
+    let clears = matches!(&instr.action, Action::Stream(s) if modes[s.mode as usize] == clear);
+    if clears {
+        instr.action = Action::Wait;
+    }
+    clears
+}
+
+/// Every level that looks at the program says in which run it goes wrong.
 #[test]
 fn wrong_programs_are_caught_at_every_level() {
-    let encoder = SetTo::Param(AttentionParam::Encoder.index());
-    let weight = SetTo::Param(AttentionParam::Weight.index());
-    let next_encoder = |instr: &mut Instr, _: &[StreamMode]| match &mut instr.action {
-        Action::Set { to, from: None, add } if *to == encoder && *add == 1 => {
-            *add = 0;
-            true
-        }
-        _ => false,
-    };
-    let next_weight = |instr: &mut Instr, _: &[StreamMode]| match &mut instr.action {
-        Action::Set { to, from: Some(word), .. } if *to == weight => {
-            *word += 1;
-            true
-        }
-        _ => false,
-    };
-    let no_clear = |instr: &mut Instr, modes: &[StreamMode]| {
-        let clear = StreamMode::Attention(AttentionMode::Clear);
-        let clears = matches!(&instr.action, Action::Stream(s) if modes[s.mode as usize] == clear);
-        if clears {
-            instr.action = Action::Wait;
-        }
-        clears
-    };
-    let changes: [&dyn Fn(&mut Instr, &[StreamMode]) -> bool; 3] =
-        [&next_encoder, &next_weight, &no_clear];
-    for change in changes {
+    for change in [same_encoder as Change, next_weight, no_clear] {
         for &level in IN_FILES {
             found(level, &|tree| plant(tree, change));
         }

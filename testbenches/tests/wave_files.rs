@@ -9,6 +9,9 @@ use pimc_cosim::report::WaveCounts;
 use pimc_cosim::verilator::{build, Design, Port, Toolchain, WaveFormat};
 use pimc_cosim::{check_wave, cosim, export_testbench, Error, Inputs, Level, Quiet};
 use pimc_golden::{run_step, State};
+use pimc_ir::generated_cache::{ClusterModel, Prompt};
+use pimc_ir::testing::ModelBuilder;
+use pimc_ir::CacheType;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -131,7 +134,7 @@ fn icarus_runs(tree: &Path, inputs: &Inputs) -> Result<(String, WaveCounts), Str
     let steps = dir.path().join("bench/steps.safetensors");
     let script = fs::read_to_string(dir.path().join("bench/run.sh")).unwrap();
     assert_eq!(script.contains("--inputs"), steps.is_file());
-    let given = steps.is_file().then(|| Inputs::File(steps));
+    let given = steps.is_file().then_some(Inputs::File(steps));
     let wave: PathBuf = dir.path().join("bench/wave.vcd");
     let report = check_wave(tree, &wave, given.as_ref()).map_err(|e| e.to_string())?;
     match report.divergence {
@@ -153,24 +156,20 @@ fn icarus_flaw(name: &str, case: &Path) -> Option<String> {
     }
 }
 
-/// Steps on a cache in Icarus Verilog: their arguments, and results that are golden's.
-#[test]
-fn steps_on_a_cache_run_in_icarus() {
+/// Runs steps on a cache in Icarus Verilog: their arguments and columns, and results that are golden's; how
+/// many runs they took.
+fn cache_in_icarus(model: ModelBuilder, vectors: &[Vec<Vec<i64>>]) -> u64 {
     let (dir, target) = (tempfile::tempdir().unwrap(), few_banks());
     let tree = dir.path().join("out");
-    let f = small_cache();
-    let model = f.builder(&target.name, 7).write(dir.path(), "model.ir").unwrap();
-    let model = pimc_ir::load(&model).unwrap();
+    let model = pimc_ir::load(&model.write(dir.path(), "model.ir").unwrap()).unwrap();
     compile_for(&model, &target, &tree);
-    let vectors = vec![f.step(1, 1, &[10]), f.step(2, 0, &[7]), f.step(3, 1, &[11])];
-    let (said, counts) = icarus_runs(&tree, &Inputs::Given(vectors.clone())).unwrap();
-    assert!(counts.runs == 3 && counts.commands > 0 && counts.writes > 0, "{counts:?}");
-    let mut state = State::initial(&model);
-    let mut expected = vec![];
+    let (said, counts) = icarus_runs(&tree, &Inputs::Given(vectors.to_vec())).unwrap();
+    assert!(counts.commands > 0 && counts.writes > 0, "{counts:?}");
+    let plan = pimc_lower::lower(&model, &target).unwrap();
+    let (mut state, mut expected) = (State::initial(&model), vec![]);
     for (i, inputs) in vectors.iter().enumerate() {
         let golden = run_step(&model, &mut state, inputs).unwrap();
-        expected.push(format!("vector {i}"));
-        let plan = pimc_lower::lower(&model, &target).unwrap();
+        expected.extend((vectors.len() > 1).then(|| format!("vector {i}")));
         let mut words = vec![0; plan.result.len as usize];
         for (at, word) in golden.result().iter().enumerate() {
             words[(plan.result_at(at as u32) - plan.result.addr) as usize] = *word;
@@ -180,6 +179,23 @@ fn steps_on_a_cache_run_in_icarus() {
     let shown = |l: &&str| l.starts_with("vector ") || l.starts_with("result ");
     let said: Vec<&str> = said.lines().filter(shown).collect();
     assert_eq!(said, expected);
+    counts.runs
+}
+
+#[test]
+fn steps_on_a_cache_run_in_icarus() {
+    let f = small_cache();
+    let vectors = [f.step(1, 1, &[10]), f.step(2, 0, &[7]), f.step(3, 1, &[11])];
+    assert_eq!(cache_in_icarus(f.builder("hbm3-pim", 7), &vectors), 3);
+}
+
+/// What waits to be clustered comes into the banks by the host's hand, and there are several runs to a step.
+#[test]
+fn a_prompt_is_clustered_in_icarus() {
+    let ty = CacheType { heads: 1, dim: 8, k: 3, ..small_cache().ty };
+    let f = ClusterModel { ty, tokens: 12, queries: 1, iterations: 1, weight_bits: 9 };
+    let runs = cache_in_icarus(f.builder("hbm3-pim", 7), &[f.step(1, Prompt::Noise, 12)]);
+    assert!(runs >= 2, "{runs}");
 }
 
 /// Runs those of golden's models in Icarus Verilog, where what nothing has written is unknown.
