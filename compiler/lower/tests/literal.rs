@@ -35,11 +35,36 @@ fn plan(model: &Model, target: &Target, gather: Gather) -> FormPlan {
     FormPlan::new(model, target, gather).unwrap_or_else(|r| panic!("{}", r.found.render(false)))
 }
 
+/// The columns of all banks, made once.
+struct Loaded {
+    rows: u32,
+    columns: u32,
+    all: Vec<Option<Column>>,
+}
+
+impl Loaded {
+    fn new(plan: &FormPlan, images: &dyn Banks) -> Loaded {
+        let (rows, columns) = (plan.layout.rows() as u32, plan.layout.columns);
+        let column = |bank, at: u32| images.column(bank, at / columns, at % columns);
+        let bank = |bank| (0..rows * columns).map(move |at| column(bank, at));
+        let all = (0..plan.target.units()).flat_map(bank).collect();
+        Loaded { rows, columns, all }
+    }
+}
+
+impl Banks for Loaded {
+    fn column(&self, bank: u32, row: u32, col: u32) -> Option<Column> {
+        let at = (bank * self.rows + row) * self.columns + col;
+        let there = row < self.rows && col < self.columns;
+        self.all.get(at as usize).copied().flatten().filter(|_| there)
+    }
+}
+
 /// Runs steps, each with its count and limits, and compares everything.
 fn agree(f: &CacheModel, target: &Target, gather: Gather, steps: &[(usize, Vec<i64>)]) {
     let model = model(f, target);
     let plan = plan(&model, target, gather);
-    let (images, what) = (plan.images(&model), format!("{f:?}, {gather:?}"));
+    let (images, what) = (Loaded::new(&plan, &plan.images(&model)), format!("{f:?}, {gather:?}"));
     let all: Vec<_> =
         (0..).zip(steps).map(|(i, (count, limits))| f.step(100 + i, *count, limits)).collect();
     let (mut machine, mut driver) = (plan.machine(&images), plan.driver());
@@ -153,6 +178,14 @@ fn every_target_with_writes_agrees() {
             agree(&f, &target, gather, &some_steps(&f, 3));
         }
     }
+}
+
+/// Queries that take longer to transfer than from refresh to refresh.
+#[test]
+fn long_transfers_are_refreshed() {
+    let ty = CacheType { tokens: 32, sink: 2, recent: 4, start: 20, ..cache(1, 1, 1 << 16, 8, 4) };
+    let f = CacheModel { mul: 1, shift: 12, ..function(ty) };
+    agree(&f, &hbm(), Gather::Centroid, &[(1, vec![21])]);
 }
 
 /// The largest scores and weights that there are, which take the most bits.
@@ -345,6 +378,19 @@ fn what_the_form_cannot_do_is_said() {
     for part in ["P0607", "a table has 2 rows, and a lookup reaches one", "at most 512 centroids"] {
         assert!(long.contains(part), "{long}");
     }
+    // A target that does not say what writes need, and one that leaves no time for them.
+    let text = hbm().source;
+    let lines = text.lines().filter(|l| !l.starts_with("cwl") && !l.starts_with("wr "));
+    let no_writes = lines.map(|l| format!("{l}\n")).collect::<String>();
+    let no_writes = Target::from_toml("t.toml", &no_writes).expect("a target");
+    let found = refused(&function(cache(1, 1, 64, 4, 16)), &no_writes);
+    assert!(found.contains("P0607") && found.contains("does not say cwl, wr"), "{found}");
+    let slow = hbm().with(&[("bank", "columns", "2"), ("timing", "wr", "5000")]).expect("a target");
+    let found = refused(&function(cache(1, 1, 64, 4, 16)), &slow);
+    assert!(
+        found.contains("P0607") && found.contains("the target refreshes every 5070"),
+        "{found}"
+    );
     let few = with(&hbm(), "bank", "rows", "20");
     let rows = refused(&function(cache(1, 1, 128, 4, 512)), &few);
     assert!(rows.contains("P0606") && rows.contains("rows of a bank"), "{rows}");

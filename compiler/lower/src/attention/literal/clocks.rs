@@ -207,6 +207,16 @@ impl<'a> Clocks<'a> {
         if until > self.deadline {
             self.refresh();
         }
+        // A wait longer than from refresh to refresh has some in it.
+        while until > self.deadline {
+            self.pass(cause, self.deadline);
+            self.refresh();
+        }
+        self.pass(cause, until);
+    }
+
+    /// Clocks go by until then.
+    fn pass(&mut self, cause: Cause, until: u64) {
         let from = self.now.max(self.column);
         if until > from {
             self.count(cause, until - from);

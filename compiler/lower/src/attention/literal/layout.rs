@@ -162,14 +162,20 @@ impl FormLayout {
             .chain(codes(Side::Value))
     }
 
+    /// Rows of a head: no more than a bank has, or the cache does not fit.
     fn slot_rows(&self) -> u32 {
-        let both: u32 = Side::BOTH.map(|side| self.book_rows(side)).iter().sum();
-        2 * self.exact_rows() + self.slices * (both + self.table_rows() + 2 * self.code_rows())
+        u32::try_from(self.head_rows()).unwrap_or(u32::MAX)
+    }
+
+    fn head_rows(&self) -> u64 {
+        let both: u64 = Side::BOTH.map(|side| u64::from(self.book_rows(side))).iter().sum();
+        let slice = both + u64::from(self.table_rows()) + 2 * u64::from(self.code_rows());
+        2 * u64::from(self.exact_rows()) + u64::from(self.slices) * slice
     }
 
     /// Rows of a bank that are used.
     pub fn rows(&self) -> u64 {
-        u64::from(self.slots) * u64::from(self.slot_rows())
+        u64::from(self.slots) * self.head_rows()
     }
 
     /// The head and region that a row belongs to, and which row of the region it is.

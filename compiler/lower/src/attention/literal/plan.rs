@@ -8,12 +8,12 @@ use super::machine::{FormMachine, Numbers, StepInputs};
 use super::writer::{run, FormStep};
 use super::{Follow, Form, Gather, LiteralStep, Work};
 use crate::attention::{find, layout, Found, StepError};
-use crate::commands::Timed;
+use crate::commands::{Command, Timed};
 use crate::images::Banks;
-use crate::legality::{Checker, Violation};
+use crate::legality::{check_part, Checker, Violation};
 use crate::mapping::{Fit, ROWS};
 use crate::plan::Refused;
-use crate::target::Target;
+use crate::target::{Target, REFRESH_MARGIN};
 use pimc_ir::{CacheId, CacheType, Code, Model, OpKind, ValueId};
 
 /// A function on a cache in the paper's form.
@@ -59,6 +59,7 @@ impl FormPlan {
         let ty = model.module.caches[id.0].ty;
         let layout = FormLayout::new(target, &ty, gather);
         sizes(&mut fit, attend, &ty, &layout);
+        writes(&mut fit, attend, target);
         if !fit.found.is_empty() {
             return Err(fit.refused());
         }
@@ -187,6 +188,33 @@ fn only_attention(model: &Model, fit: &mut Fit<'_>) {
         let help =
             "write `attention = \"resident\"` under [mapping] of the target, or leave the op out";
         fit.report(i, Code::P0607, message.into(), "this op".into(), help);
+    }
+}
+
+/// Reports a target that does not say what writes need, or refreshes too often for one.
+fn writes(fit: &mut Fit<'_>, attend: usize, target: &Target) {
+    let command = |cycle, command| Timed { cycle, command, bank: None, instr: 0 };
+    let write =
+        [command(0, Command::Act { row: 0 }), command(1, Command::Write { row: 0, col: 0 })];
+    let found = check_part(target, write);
+    if let Some(missing) = found.iter().find(|violation| violation.rule == "TARGET") {
+        let message = format!("`attention = \"indirect\"` writes tables: {}", missing.why);
+        let help = "add them under [timing] of the target, as the built-in ones have them";
+        fit.report(attend, Code::P0607, message, "of this cache".into(), help);
+        return;
+    }
+    let (t, e) = (&target.timing, &target.timing.extra);
+    let or = |value: Option<u32>| u64::from(value.unwrap_or_default());
+    let written = or(e.cwl) + or(e.bl) + or(e.wr);
+    let open = u64::from(t.rcd).max(or(e.rcd_wr)) + written;
+    let need = u64::from(t.rfc) + open.max(t.ras.into()).max(t.rc.into()) + u64::from(t.rp);
+    if need + REFRESH_MARGIN > u64::from(t.refi) {
+        let need = need + REFRESH_MARGIN;
+        let message = format!(
+            "`attention = \"indirect\"`: a refresh and a row that is written need {need} clocks"
+        );
+        let label = format!("the target refreshes every {}", t.refi);
+        fit.report(attend, Code::P0607, message, label, "raise `refi` of the target");
     }
 }
 
