@@ -166,7 +166,7 @@ impl ClusterModel {
         let weight = |word: u64| match prompt {
             Prompt::Weightless => 0,
             Prompt::Extreme => most,
-            _ if word.is_multiple_of(3) => 0,
+            _ if word % 3 == 0 => 0,
             _ => (word >> 8) as i64 & most,
         };
         let w = (0..self.tokens * ty.kv_heads).map(|_| weight(noise.word())).collect();
