@@ -8,10 +8,10 @@ mod kernel;
 #[cfg(test)]
 mod tests;
 
+use crate::attention_cluster::AttentionCluster;
 use crate::attention_dots::AttentionDots;
 use crate::attention_encode::AttentionEncode;
 use crate::attention_lane::AttentionLane;
-use crate::attention_means::AttentionMeans;
 use crate::attention_outputs::AttentionOutputs;
 use crate::attention_place::AttentionPlace;
 use crate::attention_queries::AttentionQueries;
@@ -94,10 +94,6 @@ pub struct AttentionUnit {
     is_insert_code: Signal<Local, Bit>,
     is_insert_token: Vec<Signal<Local, Bit>>,
     is_codebook: Vec<Signal<Local, Bit>>,
-    is_clear: Vec<Signal<Local, Bit>>,
-    is_accumulate: Vec<Signal<Local, Bit>>,
-    is_update: Vec<Signal<Local, Bit>>,
-    is_insert_centroid: Vec<Signal<Local, Bit>>,
 
     // Column register and position.
     column: Vec<Reg>,
@@ -134,9 +130,6 @@ pub struct AttentionUnit {
     encode_e: Flop<Bit>,
     insert_code_e: Flop<Bit>,
     insert_token_e: Vec<Flop<Bit>>,
-    update_e: Vec<Flop<Bit>>,
-    update_end_e: Vec<Flop<Bit>>,
-    insert_centroid_e: Vec<Flop<Bit>>,
 
     // Queries.
     unused_value: Unused,
@@ -151,16 +144,9 @@ pub struct AttentionUnit {
     scores: Inst<AttentionScores>,
     outputs: Inst<AttentionOutputs>,
     slice_f: Vec<Reg>,
-    place: Inst<AttentionPlace>,
+    place: Vec<Inst<AttentionPlace>>,
     encode: Vec<Inst<AttentionEncode>>,
-
-    // Clustering: of several encoders the one that the parameter says.
-    encoder: Vec<Reg>,
-    shown_slice: Vec<Wire<Local>>,
-    chosen_code: Vec<Wire<Local>>,
-    chosen_x: Vec<Wire<Local>>,
-    used_less_1: Vec<Reg>,
-    means: Vec<Inst<AttentionMeans>>,
+    cluster: Vec<Inst<AttentionCluster>>,
 
     mode_table: Const,
     mode_exact_scores: Const,
@@ -173,16 +159,9 @@ pub struct AttentionUnit {
     mode_encode: Const,
     mode_insert_code: Const,
     mode_insert_token: Const,
-    mode_clear: Const,
-    mode_accumulate: Const,
-    mode_update: Const,
-    mode_insert_centroid: Const,
     param_place: Const,
     param_load_row: Const,
-    param_encoder: Const,
-    param_weight: Const,
     last_beat_number: Const,
-    taken: Const,
     rows: Const,
     entries: Const,
     member_bits: Const,
@@ -218,20 +197,10 @@ pub struct AttentionUnit {
     _groups_of_members: usize,
     _x_ports: usize,
     _x_alone: usize,
-    _takes: usize,
-    _takes_of_groups: usize,
-    _takes_alone: usize,
-    _take_encoders: usize,
-    _encoders: usize,
-    _one_encoder: usize,
-    _many_encoders: usize,
+    _plain: usize,
     _cluster: usize,
     _cluster_sliced: usize,
-    _cluster_of_one: usize,
-    _sliced_alone: usize,
     _tailed: usize,
-    _encoder_bits: u32,
-    _weight_bits: u32,
     _elements: usize,
     _spare_load: usize,
     _codes_bits: u32,

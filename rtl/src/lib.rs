@@ -66,6 +66,7 @@
 
 pub mod attention;
 pub mod attention_banks;
+pub mod attention_cluster;
 pub mod attention_divide;
 pub mod attention_dots;
 pub mod attention_encode;

@@ -50,6 +50,14 @@ fn attention_alone() {
     lint("attention_alone", &shapes::attention_alone());
 }
 
+/// Tokens are clustered, more of them at once than a beat has, in two token groups.
+#[test]
+fn attention_that_clusters() {
+    let mut shape = shapes::attention_alone();
+    shape.bank.attention = shape.bank.attention.map(|a| pimc_rtl::testing::clustering(a, 4, 18));
+    lint("attention_that_clusters", &shape);
+}
+
 #[test]
 fn product_quantization_alone() {
     lint("product_quantization_alone", &shapes::product_quantized());

@@ -120,10 +120,7 @@ impl Host {
         let mut host = Host { text: about.into(), words: 0, longest: 0 };
         host.vector_memory(&tree.constants);
         let steps = match &plan.cache {
-            Some(_) => compiled.runs(vectors).map_err(|(i, why)| Error::Usage {
-                what: format!("step {i} cannot be run: {why}"),
-                help: "append as many tokens as the step and the cache have room for".into(),
-            })?,
+            Some(_) => compiled.steps(vectors)?,
             None => Vec::new(),
         };
         let once = [LaunchRun { end: plan.cycles, ..LaunchRun::default() }];

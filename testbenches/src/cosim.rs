@@ -104,11 +104,7 @@ pub fn cosim(dir: &Path, options: &Options, progress: &dyn Progress) -> Result<R
     let mut report = Report::new(&tree.compiled, vectors.len(), tree.changed.clone());
     let compiled = &tree.compiled;
     // Steps on a cache: each one's reference follows from those before.
-    let steps = compiled.plan.cache.as_ref().map(|_| compiled.runs(&vectors)).transpose();
-    let steps = steps.map_err(|(i, why)| Error::Usage {
-        what: format!("step {i} cannot be run: {why}"),
-        help: "append as many tokens as the step and the cache have room for".into(),
-    })?;
+    let steps = compiled.plan.cache.as_ref().map(|_| compiled.steps(&vectors)).transpose()?;
     if let Some(steps) = &steps {
         report.set_steps(steps);
     }

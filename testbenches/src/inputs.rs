@@ -57,59 +57,61 @@ impl Inputs {
     }
 }
 
-/// How many tokens steps may append or cluster: a random count would be more than a step has, as a rule.
+/// How many tokens steps may take in, and what they weigh: random numbers would be more than a step has, or
+/// negative, as a rule.
 struct Counts {
-    /// Per append: the value that holds the count, tokens of a step, and tokens that there is room for.
-    appends: Vec<(ValueId, u64, u64)>,
-    /// Per cluster: the values that hold the count and the weights, and the most tokens that it takes.
-    clusters: Vec<(ValueId, ValueId, u64)>,
+    takes: Vec<Take>,
+    /// Per cache: how many tokens it may hold, and how many there is room for.
+    room: Vec<(u64, u64)>,
+}
+
+/// An op that takes tokens in.
+struct Take {
+    cache: usize,
+    /// The value that holds the count.
+    n: ValueId,
+    /// Tokens of a step.
+    tokens: u64,
+    /// Of a cache that is filled anew: the weights.
+    weights: Option<ValueId>,
 }
 
 impl Counts {
     fn of(module: &Module) -> Counts {
-        let appends = module.func.ops.iter().filter_map(|op| match op.kind {
-            OpKind::Append { cache, k, n, .. } if n.0 < module.func.inputs => {
-                let ty = module.caches[cache.0].ty;
-                let tokens = module.func.values[k.0].ty.len / ty.token_len();
-                Some((n, tokens as u64, (ty.tokens - ty.start) as u64))
-            }
-            _ => None,
+        let (func, caches) = (&module.func, &module.caches);
+        let takes = func.ops.iter().filter_map(|op| {
+            let (cache, k, n, weights) = match op.kind {
+                OpKind::Append { cache, k, n, .. } => (cache, k, n, None),
+                OpKind::Cluster { cache, k, n, weights, .. } => (cache, k, n, Some(weights)),
+                _ => return None,
+            };
+            let tokens = func.values[k.0].ty.len / caches[cache.0].ty.token_len();
+            let weights = weights.filter(|w| w.0 < func.inputs);
+            let take = Take { cache: cache.0, n, tokens: tokens as u64, weights };
+            (n.0 < func.inputs).then_some(take)
         });
-        let clusters = module.func.ops.iter().filter_map(|op| match op.kind {
-            OpKind::Cluster { cache, k, weights, n, .. }
-                if n.0.max(weights.0) < module.func.inputs =>
-            {
-                let ty = module.caches[cache.0].ty;
-                let tokens = module.func.values[k.0].ty.len / ty.token_len();
-                Some((n, weights, tokens.min(ty.tokens) as u64))
-            }
-            _ => None,
-        });
-        Counts { appends: appends.collect(), clusters: clusters.collect() }
+        let room = caches.iter().map(|c| (c.ty.tokens as u64, (c.ty.tokens - c.ty.start) as u64));
+        Counts { takes: takes.collect(), room: room.collect() }
     }
 
-    /// Puts a count that there is room for into a vector, and weights that are not negative.
+    /// Puts counts that there is room for into a vector, and weights that are not negative.
     fn bound(&mut self, vector: &mut [Vec<i64>], words: &mut Noise) {
-        for (n, tokens, room) in &mut self.appends {
-            // One token as often as not, as in decoding.
-            let count = match words.word() % 2 {
-                0 => 1,
-                _ => words.word() % (*tokens + 1),
+        for take in &self.takes {
+            let (holds, room) = &mut self.room[take.cache];
+            let count = match (words.word() % 2, take.weights) {
+                // One token as often as not, as in decoding, and a whole prompt.
+                (0, None) => 1,
+                (0, Some(_)) => take.tokens,
+                _ => words.word() % (take.tokens + 1),
             };
-            let count = count.min(*tokens).min(*room);
+            if take.weights.is_some() {
+                *room = *holds;
+            }
+            let count = count.min(take.tokens).min(*room);
             *room -= count;
-            vector[n.0].fill(count as i64);
-        }
-        for (n, weights, most) in &self.clusters {
-            // All of them as often as not, as of a prompt of that length.
-            let count = match words.word() % 2 {
-                0 => *most,
-                _ => words.word() % (*most + 1),
-            };
-            vector[n.0].fill(count as i64);
-            for weight in &mut vector[weights.0] {
-                // The smallest becomes the largest, and -1 becomes 0.
-                *weight = if *weight < 0 { -(*weight + 1) } else { *weight };
+            vector[take.n.0].fill(count as i64);
+            if let Some(weights) = take.weights {
+                vector[weights.0].iter_mut().filter(|w| **w < 0).for_each(|w| *w = !*w);
             }
         }
     }
@@ -160,6 +162,30 @@ mod tests {
         assert!(vectors.iter().any(|v| v[4][0] == 20) && vectors.iter().any(|v| v[4][0] < 20));
         assert!(vectors.iter().all(|v| v[3].iter().all(|w| (0..16).contains(w))));
         assert!(vectors[0][3].iter().chain(&vectors[1][3]).all(|w| *w == 15));
+    }
+
+    #[test]
+    fn random_prompts_are_those_that_golden_takes() {
+        let ty = pimc_ir::CacheType {
+            heads: 1,
+            kv_heads: 1,
+            dim: 8,
+            tokens: 16,
+            sub: 4,
+            k: 4,
+            sink: 1,
+            recent: 1,
+            start: 12,
+        };
+        let f = ClusterModel { ty, tokens: 20, queries: 1, iterations: 1, weight_bits: 9 };
+        let model = f.builder("hbm3-pim", 1).build().unwrap();
+        let vectors = Inputs::Random { count: 12, seed: 5 }.vectors(&model.module).unwrap();
+        let mut state = pimc_golden::State::initial(&model);
+        for vector in &vectors {
+            pimc_golden::run_step(&model, &mut state, vector).unwrap();
+        }
+        let counts: Vec<i64> = vectors.iter().map(|v| v[4][0]).collect();
+        assert!(counts.contains(&16) && counts.iter().any(|n| *n < 16), "{counts:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! several times, several. Vectors of a function with a cache are steps: each begins with what the
 //! one before has left in the banks.
 
+use crate::error::Error;
 use crate::reference::Compiled;
 use crate::report::Divergence;
 use pimc_golden::State;
@@ -227,5 +228,23 @@ impl Compiled {
             runs.push(steps.run(inputs).map_err(|stopped| (i, stopped.to_string()))?);
         }
         Ok(runs)
+    }
+
+    /// The same, or an error that says what the inputs must be.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(crate) fn steps(&self, vectors: &[Vec<Vec<i64>>]) -> Result<Vec<StepRun>, Error> {
+        self.runs(vectors).map_err(|(i, why)| Error::Usage {
+            what: format!("step {i} cannot be run: {why}"),
+            help: match self.plan.cache.as_ref().and_then(|cache| cache.cluster) {
+                Some(_) => {
+                    "cluster as many tokens as the step and the cache have room for, none of which \
+                     weighs less than 0"
+                }
+                None => "append as many tokens as the step and the cache have room for",
+            }
+            .into(),
+        })
     }
 }

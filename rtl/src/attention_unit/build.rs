@@ -5,10 +5,10 @@ use crate::attention::{
     AttentionMode, AttentionParam, AttentionShape, ARG_BITS, BUCKET_LATENCY, CODE_LATENCY,
     MEAN_CLOCKS, OUT_LATENCY, PLACE_LATENCY, PROB_BITS, SCORE_LATENCY, TABLE_LATENCY,
 };
+use crate::attention_cluster::AttentionCluster;
 use crate::attention_dots::AttentionDots;
 use crate::attention_encode::AttentionEncode;
 use crate::attention_lane::AttentionLane;
-use crate::attention_means::AttentionMeans;
 use crate::attention_outputs::AttentionOutputs;
 use crate::attention_place::AttentionPlace;
 use crate::attention_queries::AttentionQueries;
@@ -39,17 +39,17 @@ impl AttentionUnit {
         let (rows, lanes) = (p.rows() as usize, p.lanes(beat_bits) as usize);
         let entries = p.chunk(beat_bits) as usize * rows;
         let (exact, take, capture) = (p.has_exact(), p.takes(), p.captures());
-        let (cluster, encoders) = (p.cluster.is_some(), p.encoders() as usize);
+        let cluster = p.cluster.is_some();
         let (sliced, book) = (p.slices > 1, p.table_words(beat_bits) > 1);
         let padded = p.table_words(beat_bits) > 1 && p.k % p.chunk(beat_bits) > 0;
         let lasts = sliced || padded;
         let (members, groups) = (p.members > 1, p.groups > 1);
         let place = AttentionPlace::new(p, channel);
-        // Sub-vectors that are taken of a beat, and beats of a column that they are taken of.
-        let (taken, takes) = (place.taken.len(), place.taken_valid.len());
+        // Sub-vectors that are taken of a beat.
+        let taken = place.taken.len();
         let x_ports = if groups { taken } else { 0 };
-        let means = AttentionMeans::new(p, channel);
-        let tailed = means.iter().any(|m| !m.col_beats.is_empty());
+        let clusters = AttentionCluster::new(p, channel);
+        let tailed = clusters.iter().any(|c| !c.col_beats.is_empty());
         let two_words = beat_bits > WORD_BITS;
         let codes_bits = p.lanes(WORD_BITS) * p.code_bits();
         let (word, vector) = (u(beat_bits), u(p.sub_bits()));
@@ -60,9 +60,7 @@ impl AttentionUnit {
         let byte_addr = u(index_bits(p.parts()));
         let load = u(channel.load_bits());
         let unused_load = Unused::above(load, vector.width);
-        let encoder = u(index_bits(p.encoders()));
         let lane = || Inst::new(AttentionLane::new(p, channel));
-        let encode = || Inst::new(AttentionEncode::new(p, beat_bits));
         AttentionUnit {
             bank: Wire::new(u(index_bits(channel.banks))),
             mode: Wire::new(u(mode_bits)),
@@ -88,10 +86,6 @@ impl AttentionUnit {
             is_capture: vec_of(capture, Signal::default),
             is_take: vec_of(take, Signal::default),
             is_codebook: vec_of(sliced, Signal::default),
-            is_clear: vec_of(cluster, Signal::default),
-            is_accumulate: vec_of(cluster, Signal::default),
-            is_update: vec_of(cluster, Signal::default),
-            is_insert_centroid: vec_of(cluster, Signal::default),
 
             column: vec![Reg::data(word); channel.beats as usize],
             column_last: vec_of(lasts, Flop::default),
@@ -116,9 +110,6 @@ impl AttentionUnit {
             exact_values_e: vec_of(exact, Flop::default),
             capture_e: vec_of(capture, Flop::default),
             insert_token_e: vec_of(exact, Flop::default),
-            update_e: vec_of(cluster, Flop::default),
-            update_end_e: vec_of(cluster, Flop::default),
-            insert_centroid_e: vec_of(cluster, Flop::default),
 
             unused_value: Unused::new(ARG_BITS),
             _spare_load: unused_load.len(),
@@ -130,16 +121,10 @@ impl AttentionUnit {
             lane: std::iter::repeat_with(lane).take(lanes).collect(),
             scores: Inst::new(AttentionScores::new(p, channel)),
             outputs: Inst::new(AttentionOutputs::new(p, channel)),
-            slice_f: vec_of(sliced && capture, || Reg::data(slice)),
-            place: Inst::new(place),
-            encode: std::iter::repeat_with(encode).take(encoders).collect(),
-
-            encoder: vec_of(encoders > 1, || Reg::new(encoder)),
-            shown_slice: vec_of(cluster && sliced, || Wire::new(slice)),
-            chosen_code: vec_of(cluster, || Wire::new(u(p.code_bits()))),
-            chosen_x: vec_of(cluster, || Wire::new(vector)),
-            used_less_1: vec_of(tailed, || Reg::data(beat)),
-            means: means.into_iter().map(Inst::new).collect(),
+            slice_f: vec_of(sliced && capture && !cluster, || Reg::data(slice)),
+            place: vec_of(!cluster, || Inst::new(place)),
+            encode: vec_of(!cluster, || Inst::new(AttentionEncode::new(p, beat_bits))),
+            cluster: clusters.into_iter().map(Inst::new).collect(),
 
             mode_table: mode(AttentionMode::Table),
             mode_exact_scores: mode(AttentionMode::ExactScores),
@@ -152,16 +137,9 @@ impl AttentionUnit {
             mode_encode: mode(AttentionMode::Encode),
             mode_insert_code: mode(AttentionMode::InsertCode),
             mode_insert_token: mode(AttentionMode::InsertToken),
-            mode_clear: mode(AttentionMode::Clear),
-            mode_accumulate: mode(AttentionMode::Accumulate),
-            mode_update: mode(AttentionMode::Update),
-            mode_insert_centroid: mode(AttentionMode::InsertCentroid),
             param_place: param(AttentionParam::Place),
             param_load_row: param(AttentionParam::LoadRow),
-            param_encoder: param(AttentionParam::Encoder),
-            param_weight: param(AttentionParam::Weight),
             last_beat_number: Const::new(channel.beats as usize - 1),
-            taken: Const::new(taken),
             rows: Const::new(rows),
             entries: Const::new(entries),
             member_bits: Const::new(choice_bits(p.members) as usize),
@@ -196,17 +174,10 @@ impl AttentionUnit {
             _groups_alone: (groups && !members) as usize,
             _groups_of_members: (groups && members) as usize,
             _x_ports: x_ports,
-            _takes: takes,
-            _takes_of_groups: if groups { takes } else { 0 },
-            _takes_alone: if groups { 0 } else { takes },
-            _take_encoders: if take { encoders } else { 0 },
-            _encoders: encoders,
-            _one_encoder: (encoders == 1) as usize,
-            _many_encoders: (encoders > 1) as usize,
+            _x_alone: if groups { 0 } else { taken },
+            _plain: !cluster as usize,
             _cluster: cluster as usize,
-            _cluster_of_one: (cluster && encoders == 1) as usize,
             _cluster_sliced: (cluster && sliced) as usize,
-            _sliced_alone: (!cluster && sliced) as usize,
             _tailed: tailed as usize,
             _elements: (p.sub > 1) as usize,
             _codes_bits: codes_bits,
@@ -216,8 +187,6 @@ impl AttentionUnit {
             _group_bits: choice_bits(p.groups),
             _row_bits: row.width,
             _vector_bits: vector.width,
-            _encoder_bits: encoder.width,
-            _weight_bits: p.cluster.map_or(1, |c| c.weight_bits),
             _first_mode: first_mode,
             _shape: Some((p.clone(), beat_bits, channel.beats)),
             ..AttentionUnit::default()
@@ -246,27 +215,21 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
                     exact_values: output[row][s] += sum over lanes of prob[lane][row] * value[lane][s].\n\
                     insert_token: wr_data = the column with query[0][s] at the place.\n";
     }
-    if let Some(cluster) = p.cluster {
-        formula += &clustering(cluster.encoders);
-    }
-    let several = p.encoders() > 1;
-    formula += match (p.captures(), several) {
-        (true, false) => "capture: x[s] = the sub-vector at the place.",
-        (true, true) => "capture: x[s] of encoder e = the e-th sub-vector from the place on.",
+    formula += match (p.captures(), p.encoders()) {
+        (true, 1) => "capture: x[s] = the sub-vector at the place.",
+        (true, _) => "capture: x[s] = the sub-vector at the place, in every encoder another.",
         (false, _) => "take: x[s] = query[0][s].",
     };
-    if p.takes() && p.captures() {
-        formula += if several {
-            "\ntake: x[s] of encoder 0 = query[0][s]."
-        } else {
-            "\ntake: x[s] = query[0][s]."
-        };
+    if p.captures() && p.takes() {
+        formula += "\ntake: x[s] = query[0][s], in encoder 0.";
+    }
+    if p.cluster.is_some() {
+        formula += "\nclear, accumulate, update, insert_centroid: see pimc_attention_cluster.";
     }
     let update = match p.cluster {
         None => String::new(),
         Some(_) => format!(
-            " To a column of means {} more. From clear to the next stream: {}; from accumulate to the \
-             next stream, another weight or token: {}.",
+            " Clocks of an update on top: {}; of clear: {}; of accumulate: {}.",
             chunk * beats * MEAN_CLOCKS,
             clear_clocks(p, *beat_bits),
             accumulate_clocks(p)
@@ -307,24 +270,6 @@ pub(super) fn contract(unit: &AttentionUnit) -> Contract {
             p.k
         ),
     }
-}
-
-/// What the modes do that cluster tokens, with so many encoders.
-fn clustering(encoders: u32) -> String {
-    let of = match encoders {
-        1 => String::new(),
-        _ => format!(
-            "Of {encoders} encoders the parameter says whose x and code are used in insert_code and in \
-             what follows.\n"
-        ),
-    };
-    format!(
-        "{of}insert_centroid: wr_data = the column with x[s] at the place, in every token group.\n\
-         clear: sum[s][c] := 0, total[s][c] := 0.\n\
-         accumulate: for every s sum[s][code[s]] += weight * x[s], total[s][code[s]] += weight.\n\
-         update: wr_data = the column with floor((2 * sum + total) / (2 * total)) for each element of \
-         the centroids with total > 0.\n"
-    )
 }
 
 /// Whether a shape's unit does something in a mode.

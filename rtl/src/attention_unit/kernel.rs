@@ -32,18 +32,13 @@ impl Logic for AttentionUnit {
         for i in 0..self._take {
             self.is_take[i].next = self.mode.val() == self.mode_take.val();
         }
-        for i in 0..self._cluster {
-            self.is_clear[i].next = self.mode.val() == self.mode_clear.val();
-            self.is_accumulate[i].next = self.mode.val() == self.mode_accumulate.val();
-            self.is_update[i].next = self.mode.val() == self.mode_update.val();
-            self.is_insert_centroid[i].next = self.mode.val() == self.mode_insert_centroid.val();
-        }
         for i in 0..self._sliced {
             self.is_codebook[i].next =
                 self.is_table.val() | self.is_combine.val() | self.is_encode.val();
         }
         for i in 0..self._cluster_sliced {
-            self.is_codebook[i].next = self.is_codebook[i].val() | self.is_update[i].val();
+            self.is_codebook[i].next =
+                self.is_codebook[i].val() | self.cluster[i].is_update[0].val();
         }
 
         comment!("---- column register, one beat per clock ----");
@@ -63,7 +58,7 @@ impl Logic for AttentionUnit {
         }
         for i in 0..self._tailed {
             // What is written back is whole, also the beats behind the last centroid.
-            if self.col_valid.val() & self.is_update[i].val() {
+            if self.col_valid.val() & self.cluster[i].is_update[0].val() {
                 self.beats_less_1.d.next = self.last_beat_number.val().into();
             }
         }
@@ -161,14 +156,6 @@ impl Logic for AttentionUnit {
         for i in 0..self._capture {
             self.capture_e[i].clock.next = self.clock.val();
             self.capture_e[i].d.next = self.busy.q.val() & self.is_capture[i].val();
-        }
-        for i in 0..self._cluster {
-            self.update_e[i].clock.next = self.clock.val();
-            self.update_e[i].d.next = self.busy.q.val() & self.is_update[i].val();
-            self.update_end_e[i].clock.next = self.clock.val();
-            self.update_end_e[i].d.next = self.last_beat.val() & self.is_update[i].val();
-            self.insert_centroid_e[i].clock.next = self.clock.val();
-            self.insert_centroid_e[i].d.next = self.busy.q.val() & self.is_insert_centroid[i].val();
         }
 
         comment!("---- queries ----");
@@ -281,152 +268,134 @@ impl Logic for AttentionUnit {
         self.out_value.next = self.outputs.out_value.val();
 
         comment!("---- the place: captures and inserts ----");
-        self.place.clock.next = self.clock.val();
-        self.place.set.next =
-            self.param_we.val() & (self.param_index.val() == self.param_place.val());
-        self.place.set_lane.next = bit_cast(self.param_value.val(), self._lane_bits);
-        self.place.set_beat.next = bit_cast(self.param_value.val() >> 8, self._beat_bits);
-        for i in 0..self._groups {
-            self.place.set_group[i].next = bit_cast(self.param_value.val() >> 16, self._group_bits);
-        }
-        for i in 0..self._groups_alone {
-            self.place.group[i].next = self.bank.val();
-        }
-        for i in 0..self._groups_of_members {
-            self.place.group[i].next =
-                bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
-        }
-        self.place.word.next = self.word_e.q.val();
-        self.place.beat.next = self.beat_e.q.val();
-        self.place.put_code.next = self.insert_code_e.q.val();
-        for e in 0..self._one_encoder {
-            self.place.code.next = self.encode[e].code.val();
-        }
-        for i in 0..self._many_encoders {
-            self.place.code.next = self.chosen_code[i].val();
-        }
-        for i in 0..self._cluster {
-            self.place.put_centroid[i].next = self.insert_centroid_e[i].q.val();
-            self.place.centroid[i].next = self.chosen_x[i].val();
-            self.place.keep[i].next = self.update_e[i].q.val();
-            self.place.shift[i].next = self.means[i].shift.val();
-            self.place.shift_in[i].next = self.means[i].mean.val();
-        }
-        for i in 0..self._exact {
-            self.place.put_token[i].next = self.insert_token_e[i].q.val();
-            self.place.token[i].next = self.queries.shown[0].val();
-        }
-        for i in 0..self._capture {
-            self.place.take[i].next = self.capture_e[i].q.val();
-        }
-        for b in 0..self._beats {
-            self.wr_data[b].next = self.place.column[b].val();
-        }
-        for i in 0..self._x_ports {
-            self.x_out[i].next = self.place.taken[i].val();
+        for i in 0..self._plain {
+            self.place[i].clock.next = self.clock.val();
+            self.place[i].set.next =
+                self.param_we.val() & (self.param_index.val() == self.param_place.val());
+            self.place[i].set_lane.next = bit_cast(self.param_value.val(), self._lane_bits);
+            self.place[i].set_beat.next = bit_cast(self.param_value.val() >> 8, self._beat_bits);
+            for g in 0..self._groups {
+                self.place[i].set_group[g].next =
+                    bit_cast(self.param_value.val() >> 16, self._group_bits);
+            }
+            for g in 0..self._groups_alone {
+                self.place[i].group[g].next = self.bank.val();
+            }
+            for g in 0..self._groups_of_members {
+                self.place[i].group[g].next =
+                    bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
+            }
+            self.place[i].word.next = self.word_e.q.val();
+            self.place[i].beat.next = self.beat_e.q.val();
+            self.place[i].put_code.next = self.insert_code_e.q.val();
+            self.place[i].code.next = self.encode[i].code.val();
+            for e in 0..self._exact {
+                self.place[i].put_token[e].next = self.insert_token_e[e].q.val();
+                self.place[i].token[e].next = self.queries.shown[0].val();
+            }
+            for c in 0..self._capture {
+                self.place[i].take[c].next = self.capture_e[c].q.val();
+            }
+            for b in 0..self._beats {
+                self.wr_data[b].next = self.place[i].column[b].val();
+            }
+            for x in 0..self._x_ports {
+                self.x_out[x].next = self.place[i].taken[x].val();
+            }
         }
 
         comment!("---- the nearest centroids ----");
-        for e in 0..self._encoders {
+        for e in 0..self._plain {
             self.encode[e].clock.next = self.clock.val();
             self.encode[e].valid.next = self.encode_e.q.val();
             self.encode[e].first.next = self.first_e.q.val();
             self.encode[e].word.next = self.word_e.q.val();
-        }
-        for i in 0..self._take {
-            self.encode[0].take[i].next = self.stream_start.val() & self.is_take[i].val();
-            for e in 1..self._encoders {
-                self.encode[e].take[i].next = false;
+            for i in 0..self._take {
+                self.encode[e].take[i].next = self.stream_start.val() & self.is_take[i].val();
+                for s in 0..self._slices {
+                    self.encode[e].token[s].next = self.queries.token[s].val();
+                }
             }
-        }
-        for e in 0..self._take_encoders {
-            for s in 0..self._slices {
-                self.encode[e].token[s].next = self.queries.token[s].val();
+            for i in 0..self._capture {
+                self.encode[e].capture[i].next = self.place[e].taken_valid[i].val();
             }
-        }
-        for q in 0..self._takes {
-            for j in 0..self.taken.val() {
-                self.encode[q * self.taken.val() + j].capture[0].next =
-                    self.place.taken_valid[q].val();
-            }
-        }
-        for i in 0..self._captured_slice {
-            self.slice_f[i].clock.next = self.clock.val();
-            self.slice_f[i].d.next = self.slice_e[i].q.val();
-            for e in 0..self._encoders {
+            for i in 0..self._captured_slice {
+                self.slice_f[i].clock.next = self.clock.val();
+                self.slice_f[i].d.next = self.slice_e[i].q.val();
                 self.encode[e].capture_slice[i].next = self.slice_f[i].q.val();
             }
-        }
-        for q in 0..self._takes_of_groups {
-            for j in 0..self.taken.val() {
-                self.encode[q * self.taken.val() + j].captured[0].next = self.x_in[j].val();
+            for i in 0..self._x_ports {
+                self.encode[e].captured[i].next = self.x_in[i].val();
             }
-        }
-        for q in 0..self._takes_alone {
-            for j in 0..self.taken.val() {
-                self.encode[q * self.taken.val() + j].captured[0].next = self.place.taken[j].val();
+            for i in 0..self._x_alone {
+                self.encode[e].captured[i].next = self.place[e].taken[i].val();
             }
-        }
-        for i in 0..self._padded {
-            for e in 0..self._encoders {
+            for i in 0..self._padded {
                 self.encode[e].tail[i].next = self.tail_e[i].q.val();
             }
-        }
-        for i in 0..self._book {
-            for e in 0..self._encoders {
+            for i in 0..self._book {
                 self.encode[e].place[i].next = self.book_word_e[i].q.val();
             }
-        }
-        for i in 0..self._sliced_alone {
-            self.encode[0].slice[i].next = self.slice_e[i].q.val();
-        }
-        for i in 0..self._cluster_sliced {
-            // Of a token that is accumulated the slices come without columns.
-            self.shown_slice[i].next = self.slice_e[i].q.val();
-            if self.means[i].shows[i].val() {
-                self.shown_slice[i].next = self.means[i].slice[i].val();
-            }
-            for e in 0..self._encoders {
-                self.encode[e].slice[i].next = self.shown_slice[i].val();
+            for i in 0..self._sliced {
+                self.encode[e].slice[i].next = self.slice_e[i].q.val();
             }
         }
 
-        comment!("---- the token of one encoder, and the means of tokens ----");
-        for i in 0..self._many_encoders {
-            self.encoder[i].clock.next = self.clock.val();
-            self.encoder[i].d.next = self.encoder[i].q.val();
-            if self.param_we.val() & (self.param_index.val() == self.param_encoder.val()) {
-                self.encoder[i].d.next = bit_cast(self.param_value.val(), self._encoder_bits);
+        comment!("---- all of that, several encoders, and the means of tokens ----");
+        for e in 0..self._cluster {
+            self.cluster[e].clock.next = self.clock.val();
+            self.cluster[e].stream_start.next = self.stream_start.val();
+            self.cluster[e].mode.next = self.mode.val();
+            self.cluster[e].param_we.next = self.param_we.val();
+            self.cluster[e].param_index.next = self.param_index.val();
+            self.cluster[e].param_value.next = self.param_value.val();
+            for g in 0..self._groups_alone {
+                self.cluster[e].group[g].next = self.bank.val();
             }
-            self.chosen_code[i].next = self.encode[self.encoder[i].q.val().index()].code.val();
-            self.chosen_x[i].next = self.encode[self.encoder[i].q.val().index()].shown[0].val();
-        }
-        for i in 0..self._cluster_of_one {
-            self.chosen_code[i].next = self.encode[i].code.val();
-            self.chosen_x[i].next = self.encode[i].shown[i].val();
-        }
-        for i in 0..self._cluster {
-            self.means[i].clock.next = self.clock.val();
-            self.means[i].clear.next = self.stream_start.val() & self.is_clear[i].val();
-            self.means[i].set_weight.next =
-                self.param_we.val() & (self.param_index.val() == self.param_weight.val());
-            self.means[i].weight_in.next = bit_cast(self.param_value.val(), self._weight_bits);
-            self.means[i].add.next = self.stream_start.val() & self.is_accumulate[i].val();
-            self.means[i].code.next = self.chosen_code[i].val();
-            self.means[i].x.next = self.chosen_x[i].val();
-            self.means[i].column.next =
-                self.busy.q.val() & self.is_update[i].val() & (self.beat.q.val() == 0);
-            self.means[i].word_at.next = self.book_at.val();
-            self.means[i].start.next = self.update_end_e[i].q.val();
-            self.means[i].centroid.next = bit_cast(self.place.column[0].val(), self._vector_bits);
-        }
-        for i in 0..self._tailed {
-            self.used_less_1[i].clock.next = self.clock.val();
-            self.used_less_1[i].d.next = self.used_less_1[i].q.val();
-            if self.col_valid.val() {
-                self.used_less_1[i].d.next = self.col_beats.val();
+            for g in 0..self._groups_of_members {
+                self.cluster[e].group[g].next =
+                    bit_cast(self.bank.val() >> self.member_bits.val(), self._group_bits);
             }
-            self.means[i].col_beats[i].next = self.used_less_1[i].q.val();
+            for i in 0..self._tailed {
+                self.cluster[e].col_valid[i].next = self.col_valid.val();
+                self.cluster[e].col_beats[i].next = self.col_beats.val();
+            }
+            self.cluster[e].busy.next = self.busy.q.val();
+            self.cluster[e].begins.next = self.busy.q.val() & (self.beat.q.val() == 0);
+            self.cluster[e].ends.next = self.last_beat.val();
+            self.cluster[e].word_at.next = self.book_at.val();
+            self.cluster[e].word.next = self.word_e.q.val();
+            self.cluster[e].beat.next = self.beat_e.q.val();
+            for i in 0..self._sliced {
+                self.cluster[e].slice[i].next = self.slice_e[i].q.val();
+            }
+            self.cluster[e].encode_valid.next = self.encode_e.q.val();
+            self.cluster[e].first.next = self.first_e.q.val();
+            for i in 0..self._padded {
+                self.cluster[e].tail[i].next = self.tail_e[i].q.val();
+            }
+            for i in 0..self._book {
+                self.cluster[e].book_word[i].next = self.book_word_e[i].q.val();
+            }
+            self.cluster[e].capture.next = self.capture_e[0].q.val();
+            self.cluster[e].put_code.next = self.insert_code_e.q.val();
+            for i in 0..self._exact {
+                self.cluster[e].put_token[i].next = self.insert_token_e[i].q.val();
+                self.cluster[e].token[i].next = self.queries.shown[0].val();
+            }
+            for i in 0..self._take {
+                self.cluster[e].take[i].next = self.stream_start.val() & self.is_take[i].val();
+                for s in 0..self._slices {
+                    self.cluster[e].new_token[s].next = self.queries.token[s].val();
+                }
+            }
+            for x in 0..self._x_ports {
+                self.cluster[e].x_in[x].next = self.x_in[x].val();
+                self.x_out[x].next = self.cluster[e].x_out[x].val();
+            }
+            for b in 0..self._beats {
+                self.wr_data[b].next = self.cluster[e].column[b].val();
+            }
         }
     }
 }
