@@ -142,7 +142,10 @@ fn bank_memory(shape: &ChannelShape) -> f64 {
     let bank = &shape.bank;
     let tables: f64 = bank.lookups.iter().map(table_bits).sum();
     let planes = bank.gated.map_or(0.0, |g| bits(g.planes, g.groups) * f64::from(shape.beat_bits));
-    let attention = bank.attention.as_ref().map_or(0.0, |a| a.memory_bits(shape) as f64);
+    let attention = bank
+        .attention
+        .as_ref()
+        .map_or(0.0, |a| (a.memory_bits(shape) + a.mean_memory_bits(shape.beat_bits)) as f64);
     MEMORY * (tables + planes + attention + bits(bank.byte_words, 64))
 }
 

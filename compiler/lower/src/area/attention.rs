@@ -1,7 +1,7 @@
 //! Attention units and the softmax unit, by what they are made of.
 
 use super::{accumulator, adder, choice, kept, multiplier, register, tree, Part};
-use pimc_rtl::attention::{AttentionShape, PROB_BITS};
+use pimc_rtl::attention::{AttentionShape, ClusterShape, PROB_BITS};
 use pimc_rtl::shape::ChannelShape;
 
 /// Everything of an attention unit but its memories.
@@ -27,7 +27,7 @@ pub(super) fn attention_unit(a: &AttentionShape, shape: &ChannelShape) -> Vec<Pa
     let distance = each(chunk * a.sub, square) + each(chunk, 2.0 * adder(20) + register(20));
     let encode = distance + kept(a.slices * (a.sub * 8 + 20 + a.code_bits()));
     let place = kept(beat * shape.beats) + choice(beat, 2);
-    vec![
+    let mut parts = vec![
         ("column", column),
         ("queries", queries),
         ("products with centroids", dots),
@@ -36,7 +36,26 @@ pub(super) fn attention_unit(a: &AttentionShape, shape: &ChannelShape) -> Vec<Pa
         ("outputs", outputs),
         ("nearest centroid", encode),
         ("columns that are written", place),
-    ]
+    ];
+    if let Some(cluster) = &a.cluster {
+        // An encoder more; synthesis finds nothing in a square that a product would not have.
+        let more = encode + each(chunk * a.sub, multiplier(9, 9) / 2.0);
+        let taken = choice(a.sub_bits(), chunk) + register(a.sub_bits());
+        let chosen = choice(a.sub_bits() + a.code_bits(), cluster.encoders);
+        parts.push(("encoders", each(cluster.encoders - 1, more + taken) + chosen));
+        parts.push(("means", means(a, cluster) + choice(beat * shape.beats, 2)));
+    }
+    parts
+}
+
+/// Sums of tokens and the means of them, but for the memory of the sums.
+fn means(a: &AttentionShape, cluster: &ClusterShape) -> f64 {
+    let (weight, total, sum) = (cluster.weight_bits, cluster.total_bits(), cluster.sum_bits());
+    let add = multiplier(8, weight) + register(weight + 8) + adder(sum);
+    // What is left of the dividend, and a divisor that fits into it or not.
+    let divide = adder(sum) + kept(sum + 2) + choice(sum + 2, 2) + adder(total) + choice(total, 2);
+    let element = add + divide + choice(8, 2);
+    f64::from(a.sub) * element + adder(total) + adder(sum) + kept(weight + total)
 }
 
 /// The softmax unit but its memory of scores.
