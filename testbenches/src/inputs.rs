@@ -132,7 +132,6 @@ fn random_vector(func: &Func, vector: usize, words: &mut Noise) -> Vec<Vec<i64>>
 mod tests {
     use super::*;
     use pimc_ir::generated_cache::ClusterModel;
-    use pimc_ir::generated_cache::ClusterModel;
     use pimc_ir::testing::ModelBuilder;
     use pimc_ir::CacheType;
 

@@ -11,9 +11,9 @@ use pimc_cosim::{check_wave, cosim, export_testbench, Error, Inputs, Level, Quie
 use pimc_golden::{run_step, State};
 use pimc_ir::generated_cache::{ClusterModel, Prompt};
 use pimc_ir::testing::ModelBuilder;
-use pimc_ir::CacheType;
+use pimc_ir::{CacheId, CacheType, Model, Side};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Compiles golden's model of that name into `tree`; its vectors.
@@ -111,17 +111,16 @@ fn without_the_libraries_of_fst_the_message_says_what_to_install() {
 }
 
 /// What is wrong with the runs of a tree in Icarus Verilog, by the project's own testbench; what it
-/// printed, and what its waveform shows, if nothing is.
-fn icarus_runs(tree: &Path, inputs: &Inputs) -> Result<(String, WaveCounts), String> {
-    let dir = tempfile::tempdir().unwrap();
-    let bench = export_testbench(tree, inputs, &dir.path().join("bench")).unwrap();
+/// printed, and what its waveform shows, if nothing is. The testbench and the waveform are in `out` then.
+fn icarus_runs(tree: &Path, inputs: &Inputs, out: &Path) -> Result<(String, WaveCounts), String> {
+    let bench = export_testbench(tree, inputs, out).unwrap();
     let run = |mut command: Command| {
         let shown = format!("{command:?}");
         let out = command.output().unwrap_or_else(|e| panic!("{shown}: {e}"));
         let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
         out.status.success().then_some(said.clone()).ok_or(format!("{shown}\n{said}"))
     };
-    let object = dir.path().join("run.vvp");
+    let object = out.join("run.vvp");
     let mut compiler = Command::new(tool("PIMC_IVERILOG"));
     compiler.args(["-g2012", "-s", "pimc_run", "-o"]).arg(&object).args(&bench.sources);
     let mut simulator = Command::new(tool("PIMC_VVP"));
@@ -131,12 +130,12 @@ fn icarus_runs(tree: &Path, inputs: &Inputs) -> Result<(String, WaveCounts), Str
         return Err(said);
     }
     // What the script says, with the file that it names.
-    let steps = dir.path().join("bench/steps.safetensors");
-    let script = fs::read_to_string(dir.path().join("bench/run.sh")).unwrap();
+    let steps = out.join("steps.safetensors");
+    let script = fs::read_to_string(out.join("run.sh")).unwrap();
     assert_eq!(script.contains("--inputs"), steps.is_file());
     let given = steps.is_file().then_some(Inputs::File(steps));
-    let wave: PathBuf = dir.path().join("bench/wave.vcd");
-    let report = check_wave(tree, &wave, given.as_ref()).map_err(|e| e.to_string())?;
+    let report =
+        check_wave(tree, &out.join("wave.vcd"), given.as_ref()).map_err(|e| e.to_string())?;
     match report.divergence {
         Some(d) => Err(d.to_string()),
         None => Ok((said, report.counts)),
@@ -149,7 +148,7 @@ fn icarus_flaw(name: &str, case: &Path) -> Option<String> {
     let tree = dir.path().join("out");
     compile(&pimc_ir::load(&case.join("model.ir")).unwrap(), &tree);
     let inputs = Inputs::File(case.join("vectors.safetensors"));
-    match icarus_runs(&tree, &inputs) {
+    match icarus_runs(&tree, &inputs, &dir.path().join("bench")) {
         Err(why) => Some(format!("{name}: {why}")),
         Ok((_, counts)) if counts.runs == 1 && counts.columns >= 16 => None,
         Ok(shown) => Some(format!("{name}: not everything was shown: {shown:?}")),
@@ -157,18 +156,16 @@ fn icarus_flaw(name: &str, case: &Path) -> Option<String> {
 }
 
 /// Runs steps on a cache in Icarus Verilog: their arguments and columns, and results that are golden's; how
-/// many runs they took.
-fn cache_in_icarus(model: ModelBuilder, vectors: &[Vec<Vec<i64>>]) -> u64 {
-    let (dir, target) = (tempfile::tempdir().unwrap(), few_banks());
-    let tree = dir.path().join("out");
-    let model = pimc_ir::load(&model.write(dir.path(), "model.ir").unwrap()).unwrap();
-    compile_for(&model, &target, &tree);
-    let (said, counts) = icarus_runs(&tree, &Inputs::Given(vectors.to_vec())).unwrap();
+/// many runs they took. The tree is in `out` of the folder, the testbench in `bench`.
+fn cache_in_icarus(model: &Model, vectors: &[Vec<Vec<i64>>], folder: &Path) -> u64 {
+    let (target, tree, bench) = (few_banks(), folder.join("out"), folder.join("bench"));
+    compile_for(model, &target, &tree);
+    let (said, counts) = icarus_runs(&tree, &Inputs::Given(vectors.to_vec()), &bench).unwrap();
     assert!(counts.commands > 0 && counts.writes > 0, "{counts:?}");
-    let plan = pimc_lower::lower(&model, &target).unwrap();
-    let (mut state, mut expected) = (State::initial(&model), vec![]);
+    let plan = pimc_lower::lower(model, &target).unwrap();
+    let (mut state, mut expected) = (State::initial(model), vec![]);
     for (i, inputs) in vectors.iter().enumerate() {
-        let golden = run_step(&model, &mut state, inputs).unwrap();
+        let golden = run_step(model, &mut state, inputs).unwrap();
         expected.extend((vectors.len() > 1).then(|| format!("vector {i}")));
         let mut words = vec![0; plan.result.len as usize];
         for (at, word) in golden.result().iter().enumerate() {
@@ -182,20 +179,48 @@ fn cache_in_icarus(model: ModelBuilder, vectors: &[Vec<Vec<i64>>]) -> u64 {
     counts.runs
 }
 
-#[test]
-fn steps_on_a_cache_run_in_icarus() {
-    let f = small_cache();
-    let vectors = [f.step(1, 1, &[10]), f.step(2, 0, &[7]), f.step(3, 1, &[11])];
-    assert_eq!(cache_in_icarus(f.builder("hbm3-pim", 7), &vectors), 3);
+fn written(model: ModelBuilder, folder: &Path) -> Model {
+    pimc_ir::load(&model.write(folder, "model.ir").unwrap()).unwrap()
 }
 
-/// What waits to be clustered comes into the banks by the host's hand, and there are several runs to a step.
+#[test]
+fn steps_on_a_cache_run_in_icarus() {
+    let (dir, f) = (tempfile::tempdir().unwrap(), small_cache());
+    let model = written(f.builder("hbm3-pim", 7), dir.path());
+    let vectors = [f.step(1, 1, &[10]), f.step(2, 0, &[7]), f.step(3, 1, &[11])];
+    assert_eq!(cache_in_icarus(&model, &vectors, dir.path()), 3);
+}
+
+/// What waits to be clustered comes into the banks by the host's hand, and there are several runs to a step;
+/// one weight that was another would show.
 #[test]
 fn a_prompt_is_clustered_in_icarus() {
+    let dir = tempfile::tempdir().unwrap();
     let ty = CacheType { heads: 1, dim: 8, k: 3, ..small_cache().ty };
     let f = ClusterModel { ty, tokens: 12, queries: 1, iterations: 1, weight_bits: 9 };
-    let runs = cache_in_icarus(f.builder("hbm3-pim", 7), &[f.step(1, Prompt::Noise, 12)]);
+    let model = written(f.builder("hbm3-pim", 7), dir.path());
+    let step = f.step(1, Prompt::Noise, 12);
+    let runs = cache_in_icarus(&model, std::slice::from_ref(&step), dir.path());
     assert!(runs >= 2, "{runs}");
+
+    let codebook = |step: &[Vec<i64>]| {
+        let mut state = State::initial(&model);
+        run_step(&model, &mut state, step).unwrap();
+        state.cache(CacheId(0)).codebook(Side::Key).to_vec()
+    };
+    let other = |token: usize| {
+        let mut step = step.clone();
+        step[3][token] = if step[3][token] > 100 { 1 } else { 255 };
+        step
+    };
+    let right = codebook(&step);
+    let differs = |step: &Vec<Vec<i64>>| codebook(step) != right;
+    let wrong = (0..12).map(other).find(differs).expect("a weight that matters");
+    let wave = dir.path().join("bench/wave.vcd");
+    let report = check_wave(&dir.path().join("out"), &wave, Some(&Inputs::Given(vec![wrong])));
+    let d = report.unwrap().divergence.expect("a difference");
+    assert!(d.vector == Some(0) && d.launch.is_some(), "{d}");
+    assert!(d.signal.ends_with("rd_data_i") || d.signal.ends_with("score_o"), "{d}");
 }
 
 /// Runs those of golden's models in Icarus Verilog, where what nothing has written is unknown.
