@@ -121,8 +121,8 @@ pub(super) fn section(part: &PaperPart, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "<p class=\"sub\">AQPIM (arXiv 2604.18137): tables in DRAM rows, a column access a lookup, sums of products \
-         unreduced to the buffer die; `attention = \"indirect\"` of a target writes it out. A legal schedule executed \
-         against golden, and no hardware. A full cache appends nothing; its clocks in the resident mapping are the \
+         unreduced to the buffer die. With `attention = \"indirect\"` under [mapping] of the target it is written out, \
+         and `pimc cosim` executes it against golden; it ends at the schedule, without hardware. A full cache appends nothing; its clocks in the resident mapping are the \
          cost model's.</p>"
     )?;
     if let Some(why) = &part.refused {

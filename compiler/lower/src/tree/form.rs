@@ -104,12 +104,12 @@ impl Follow for Lines<'_> {
 
 /// The commands of the first step.
 fn commands(plan: &FormPlan, to: &mut dyn Write) -> io::Result<()> {
-    write_head(&plan.target, to)?;
     writeln!(
         to,
         "# Attention in the form of AQPIM. The column of a lookup is every bank's own, counted"
     )?;
     writeln!(to, "# from the one here; accesses.csv says what is done with a column.")?;
+    write_head(&plan.target, to)?;
     let mut lines = Lines {
         to,
         failed: Ok(()),
