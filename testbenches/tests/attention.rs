@@ -76,16 +76,7 @@ impl Case {
         let &Case { sub, k, sink, recent, start, queries, .. } = self;
         let tokens = (start + 40).next_power_of_two();
         let ty = CacheType { heads, kv_heads, dim, tokens, sub, k, sink, recent, start };
-        CacheModel {
-            ty,
-            queries,
-            append: true,
-            mul: 3000,
-            shift: 12,
-            frac: 8,
-            bits: 16,
-            state: None,
-        }
+        CacheModel { queries, ..CacheModel::new(ty) }
     }
 }
 

@@ -23,7 +23,7 @@ fn indirect(gather: &str, channels: &str) -> Target {
 }
 
 fn function(ty: CacheType, queries: usize) -> CacheModel {
-    CacheModel { ty, queries, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    CacheModel { queries, ..CacheModel::new(ty) }
 }
 
 fn small() -> CacheModel {

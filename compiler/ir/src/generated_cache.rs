@@ -30,6 +30,13 @@ pub struct CacheModel {
 }
 
 impl CacheModel {
+    /// A function that takes in a token a step and attends to all with one query, at a scale that suits
+    /// generated contents.
+    pub fn new(ty: CacheType) -> CacheModel {
+        let (mul, shift, frac, bits) = (3000, 12, 8, 16);
+        CacheModel { ty, queries: 1, append: true, mul, shift, frac, bits, state: None }
+    }
+
     /// Every combination of the sizes that attention is asked for (heads of 32 to 128 elements, sub-vectors
     /// of 2 to 8, 16 to 512 centroids, 1, 4 and 8 query heads to a key/value head), which takes a token in and
     /// attends. Contexts from 0 to 4,093 tokens, and four kinds of windows, are spread over them.
@@ -44,17 +51,7 @@ impl CacheModel {
                 let (sink, recent) = [(8, 32), (0, 0), (4, 0), (0, 7)][i % 4];
                 let tokens = 4096;
                 let ty = CacheType { heads, kv_heads: 1, dim, tokens, sub, k, sink, recent, start };
-                let (append, queries) = (true, 1);
-                all.push(CacheModel {
-                    ty,
-                    queries,
-                    append,
-                    mul: 3000,
-                    shift: 12,
-                    frac: 8,
-                    bits: 16,
-                    state: None,
-                });
+                all.push(CacheModel::new(ty));
             }
         }
         all

@@ -14,16 +14,7 @@ fn cache(heads: usize, kv_heads: usize, dim: usize, sub: usize, k: usize) -> Cac
 }
 
 fn function(ty: CacheType) -> CacheModel {
-    CacheModel {
-        ty,
-        queries: 1,
-        append: true,
-        mul: 3000,
-        shift: 12,
-        frac: 8,
-        bits: 16,
-        state: None,
-    }
+    CacheModel::new(ty)
 }
 
 fn plan(model: &Model, target: &Target) -> Plan {

@@ -31,7 +31,7 @@ fn function(k: usize, start: usize) -> CacheModel {
         recent: 8,
         start,
     };
-    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    CacheModel::new(ty)
 }
 
 /// A function written into a folder, since trees hold copies of tensor files.

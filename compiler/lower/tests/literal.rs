@@ -24,7 +24,7 @@ fn cache(heads: usize, kv_heads: usize, dim: usize, sub: usize, k: usize) -> Cac
 }
 
 fn function(ty: CacheType) -> CacheModel {
-    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    CacheModel::new(ty)
 }
 
 fn model(f: &CacheModel, target: &Target) -> Model {

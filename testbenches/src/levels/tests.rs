@@ -25,7 +25,7 @@ fn function() -> CacheModel {
         recent: 4,
         start: 20,
     };
-    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    CacheModel::new(ty)
 }
 
 /// The function compiled into `dir`, its bank images emptied.

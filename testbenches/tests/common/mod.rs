@@ -42,7 +42,7 @@ pub fn small_cache() -> CacheModel {
         recent: 3,
         start: 9,
     };
-    CacheModel { ty, queries: 1, append: true, mul: 3000, shift: 12, frac: 8, bits: 16 }
+    CacheModel::new(ty)
 }
 
 /// The tool that a variable set by `scripts/setup --tests` names.

@@ -62,7 +62,7 @@ pub fn function(group: u32, context: u32, append: bool) -> CacheModel {
         recent: 32,
         start,
     };
-    CacheModel { ty, queries: 1, append, mul: 3000, shift: 12, frac: 8, bits: 16, state: None }
+    CacheModel { append, ..CacheModel::new(ty) }
 }
 
 /// The part of a stack that works on one key/value head: of 64 pseudo-channels two for every query head.
