@@ -30,6 +30,36 @@ pub struct CacheModel {
 }
 
 impl CacheModel {
+    /// Every combination of the sizes that attention is asked for (heads of 32 to 128 elements, sub-vectors
+    /// of 2 to 8, 16 to 512 centroids, 1, 4 and 8 query heads to a key/value head), which takes a token in and
+    /// attends. Contexts from 0 to 4,093 tokens, and four kinds of windows, are spread over them.
+    pub fn sizes() -> Vec<CacheModel> {
+        let mut all = Vec::new();
+        for (dim, sub) in [32, 64, 128].into_iter().flat_map(|dim| [2, 4, 8].map(|sub| (dim, sub)))
+        {
+            for (k, heads) in [16, 64, 256, 512].into_iter().flat_map(|k| [1, 4, 8].map(|g| (k, g)))
+            {
+                let i = all.len();
+                let start = (i * 4093 / 107).saturating_sub(i % 2);
+                let (sink, recent) = [(8, 32), (0, 0), (4, 0), (0, 7)][i % 4];
+                let tokens = 4096;
+                let ty = CacheType { heads, kv_heads: 1, dim, tokens, sub, k, sink, recent, start };
+                let (append, queries) = (true, 1);
+                all.push(CacheModel {
+                    ty,
+                    queries,
+                    append,
+                    mul: 3000,
+                    shift: 12,
+                    frac: 8,
+                    bits: 16,
+                    state: None,
+                });
+            }
+        }
+        all
+    }
+
     /// The module.
     pub fn text(&self, target: &str) -> String {
         let (ty, t) = (&self.ty, self.queries);

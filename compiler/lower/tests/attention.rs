@@ -124,6 +124,17 @@ fn every_shape_agrees() {
 }
 
 #[test]
+fn sizes_in_every_combination_agree() {
+    let all = CacheModel::sizes();
+    assert_eq!(all.len(), 108);
+    for f in all {
+        let start = f.ty.start;
+        let steps: Vec<_> = (start + 1..=start + 3).map(|n| (1, vec![n as i64])).collect();
+        agree(&f, &hbm(), &steps);
+    }
+}
+
+#[test]
 fn every_target_with_writes_agrees() {
     for target in Target::built_in() {
         let ty =
