@@ -195,7 +195,8 @@ fn states_of_a_shared_prefix_agree_on_every_level() {
         queries: 2,
         target: few_banks(),
     };
-    let grouped = Case { heads: (2, 2, 16), sub: 8, k: 16, queries: 1, target: few_banks(), ..base };
+    let grouped =
+        Case { heads: (2, 2, 16), sub: 8, k: 16, queries: 1, target: few_banks(), ..base };
     for (case, merges) in [(base, 2), (grouped, 1)] {
         let f = CacheModel { bits: 32, state: Some(merges), ..case.function() };
         agree(&f, &case.target, 3);

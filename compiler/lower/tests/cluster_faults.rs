@@ -67,7 +67,7 @@ fn functions_without_a_program_are_refused_where_they_stand() {
     // An attend comes last, and is what is returned.
     let attend = "%o = attend @kv, %q, %limit, mul=3000, shift=12, frac=8 : i16<128>\n";
     let after = refused(&[(cluster, ""), (attend, &format!("{attend}  {cluster}"))]);
-    assert!(after[0].1.contains("only an append or a cluster and then an attend"), "{after:?}");
+    assert!(after[0].1.contains("only an append or a cluster, then an attend"), "{after:?}");
     let alone = refused(&[(attend, ""), ("return %o", "return %len"), ("i16<128>", "i32<1>")]);
     assert!(alone[0].1.contains("a cache that nothing attends to"), "{alone:?}");
 }
