@@ -2,6 +2,7 @@
 
 use pimc_lower::area::{bank_parts, buffer_parts, Area};
 use pimc_lower::{lower, Target};
+use pimc_rtl::testing;
 use std::path::Path;
 
 /// Gate equivalents of the units of `digits.ir` on `hbm3-pim` after synthesis, memories left out:
@@ -41,6 +42,23 @@ fn parts_are_near_what_synthesis_makes_of_them() {
     {
         let ratio = ours as f64 / gates;
         assert!((0.85..1.15).contains(&ratio), "{ours}: {ratio:.2} of {gates}");
+    }
+}
+
+/// What clusters tokens, as `docs/area.md` has it.
+#[test]
+fn clustering_is_near_what_synthesis_makes_of_it() {
+    let parts = |encoders| {
+        let cache = testing::attention(16, (16, 4, 512), (1, 4), (8, 32, 4096));
+        let cache = testing::clustering(cache, encoders, 18);
+        let parts = bank_parts(&testing::attention_channel(16, cache, 64));
+        let of = |name| parts.iter().find(|part| part.0 == name).unwrap().1;
+        (of("means"), of("encoders"))
+    };
+    let ((means, one), (same, more)) = (parts(1), parts(8));
+    assert_eq!((same, one), (means, 0.0));
+    for (ours, gates) in [(means, 12_245.0), (more, 47_024.0)] {
+        assert!((0.9..1.1).contains(&(ours / gates)), "{ours:.0} of {gates}");
     }
 }
 

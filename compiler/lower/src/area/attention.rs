@@ -1,7 +1,7 @@
 //! Attention units and the softmax unit, by what they are made of.
 
 use super::{accumulator, adder, choice, kept, multiplier, register, tree, Part};
-use pimc_rtl::attention::{AttentionShape, PROB_BITS};
+use pimc_rtl::attention::{AttentionShape, ClusterShape, PROB_BITS};
 use pimc_rtl::shape::ChannelShape;
 
 /// Bits of the memories of an attention unit: tables, buckets, and the sums of what is clustered.
@@ -30,18 +30,8 @@ pub(super) fn attention_unit(a: &AttentionShape, shape: &ChannelShape) -> Vec<Pa
     let outputs = weights + each(chunk * a.sub * rows, product) + held;
     let square = adder(9) + multiplier(9, 9) / 2.0;
     let distance = each(chunk * a.sub, square) + each(chunk, 2.0 * adder(20) + register(20));
-    let encoder = distance + kept(a.slices * (a.sub * 8 + 20 + a.code_bits()));
-    // All of them see the same centroids.
-    let encode = each(a.encoders(), encoder);
+    let encode = distance + kept(a.slices * (a.sub * 8 + 20 + a.code_bits()));
     let place = kept(beat * shape.beats) + choice(beat, 2);
-    let means = a.cluster.map(|c| {
-        let word = a.sub * c.sum_bits() + c.total_bits();
-        // A token is chosen and weighed, a word read, added to and kept; a mean is divided a bit a clock.
-        let token = choice(a.sub_bits(), a.encoders()) + kept(word);
-        let sum = multiplier(8, c.weight_bits) + adder(c.sum_bits());
-        let divide = adder(c.total_bits() + 1) + kept(c.sum_bits() + 1);
-        ("means", token + adder(c.total_bits()) + each(a.sub, sum + divide))
-    });
     let mut parts = vec![
         ("column", column),
         ("queries", queries),
@@ -52,8 +42,25 @@ pub(super) fn attention_unit(a: &AttentionShape, shape: &ChannelShape) -> Vec<Pa
         ("nearest centroid", encode),
         ("columns that are written", place),
     ];
-    parts.extend(means);
+    if let Some(cluster) = &a.cluster {
+        // An encoder more; synthesis finds nothing in a square that a product would not have.
+        let more = encode + each(chunk * a.sub, multiplier(9, 9) / 2.0);
+        let taken = choice(a.sub_bits(), chunk) + register(a.sub_bits());
+        let chosen = choice(a.sub_bits() + a.code_bits(), cluster.encoders);
+        parts.push(("encoders", each(cluster.encoders - 1, more + taken) + chosen));
+        parts.push(("means", means(a, cluster) + choice(beat * shape.beats, 2)));
+    }
     parts
+}
+
+/// Sums of tokens and the means of them, but for the memory of the sums.
+fn means(a: &AttentionShape, cluster: &ClusterShape) -> f64 {
+    let (weight, total, sum) = (cluster.weight_bits, cluster.total_bits(), cluster.sum_bits());
+    let add = multiplier(8, weight) + register(weight + 8) + adder(sum);
+    // What is left of the dividend, and a divisor that fits into it or not.
+    let divide = adder(sum) + kept(sum + 2) + choice(sum + 2, 2) + adder(total) + choice(total, 2);
+    let element = add + divide + choice(8, 2);
+    f64::from(a.sub) * element + adder(total) + adder(sum) + kept(weight + total)
 }
 
 /// The softmax unit but its memory of scores.
