@@ -297,7 +297,7 @@ impl<'a> PlanReference<'a> {
         let func = &self.compiled.model.module.func;
         if self.compiled.plan.cache.is_some() {
             return Err("is of a function with a cache, whose lengths it does not show: give the \
-                        inputs of its steps"
+                        inputs of its steps (`pimc check --inputs`)"
                 .into());
         }
         let mut inputs = Vec::new();

@@ -56,7 +56,6 @@ pub fn testbench(
     ];
     let mut defines = "";
     if shape.write_latency.is_some() {
-        numbers.push(("ArgWords", shape.arg_words.into()));
         numbers.push(("ArgAddrBits", index_bits(shape.arg_words).into()));
         defines = "`define PIMC_TB_WRITES\n";
     }

@@ -203,6 +203,17 @@ fn rtl_agrees_and_its_waveform_can_be_checked_again() {
         let value = object(&check);
         assert_eq!(exit(&check), 0, "{value}");
         assert!(value["report"]["counts"]["commands"].as_u64().unwrap() > 0, "{value}");
+
+        // With the inputs given: those of the first random vector, and others.
+        for (x, status) in [(0x80, 0), (0, 1)] {
+            let data = [x; 4];
+            let view = TensorView::new(Dtype::I8, vec![1, 4], &data).unwrap();
+            let bytes = safetensors::serialize([("x", view)], None).unwrap();
+            let file = write(made.folder.path(), "x.safetensors", bytes);
+            let given = ["--wave", text(&wave), "--inputs", text(&file)];
+            let check = run(&[&["check", text(&made.tree)][..], &given].concat());
+            assert_eq!(exit(&check), status, "{}{}", out(&check), err(&check));
+        }
     }
 
     // One bit of a value that was written to vector memory.
