@@ -199,13 +199,8 @@ impl Run<'_> {
             what: "schedule".into(),
             vector,
             op: self.attend(),
-            bank: broken.bank.map(|bank| bank as usize),
             command,
-            cycle: Some(broken.cycle as i64),
-            signal: broken.rule.into(),
-            expected: broken.why.clone(),
-            got: broken.to_string(),
-            ..Divergence::default()
+            ..Divergence::of_rule(broken)
         }
     }
 

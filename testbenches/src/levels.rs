@@ -221,13 +221,8 @@ impl Run<'_> {
         Some(Divergence {
             what: "schedule".into(),
             op: op.and_then(|o| compiled.place(o)),
-            bank: broken.bank.map(|b| b as usize),
             command,
-            cycle: Some(broken.cycle as i64),
-            signal: broken.rule.into(),
-            expected: broken.why.clone(),
-            got: broken.to_string(),
-            ..Divergence::default()
+            ..Divergence::of_rule(&broken)
         })
     }
 

@@ -293,14 +293,7 @@ impl<'a> Native<'a> {
         let mut checker = legality::Checker::new(&self.tree.compiled.plan.target);
         commands.iter().for_each(|c| checker.command(c));
         let broken = checker.end(end).into_iter().next()?;
-        Some(Divergence {
-            bank: broken.bank.map(|b| b as usize),
-            cycle: Some(broken.cycle as i64),
-            signal: broken.rule.into(),
-            expected: broken.why.clone(),
-            got: broken.to_string(),
-            ..Divergence::default()
-        })
+        Some(Divergence::of_rule(&broken))
     }
 }
 

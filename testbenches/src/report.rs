@@ -2,6 +2,7 @@
 
 use crate::steps::{RunAt, StepRun};
 use pimc_ir::Model;
+use pimc_lower::legality::Violation;
 use pimc_lower::Plan;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -91,6 +92,18 @@ pub struct Divergence {
 }
 
 impl Divergence {
+    /// A broken rule of the DRAM.
+    pub(crate) fn of_rule(broken: &Violation) -> Divergence {
+        Divergence {
+            bank: broken.bank.map(|bank| bank as usize),
+            cycle: Some(broken.cycle as i64),
+            signal: broken.rule.into(),
+            expected: broken.why.clone(),
+            got: broken.to_string(),
+            ..Divergence::default()
+        }
+    }
+
     /// The same, as what was found in that run.
     pub(crate) fn in_run(self, at: RunAt) -> Divergence {
         Divergence { vector: Some(at.vector), launch: at.launch, ..self }

@@ -1,6 +1,9 @@
 //! Steps on a key/value cache: the interpreter's run of the program against golden, results and
 //! what the banks hold, and every run's commands against the DRAM's rules.
 
+mod common;
+
+use common::some_steps;
 use pimc_golden::{run_step, State};
 use pimc_ir::generated_cache::CacheModel;
 use pimc_ir::{CacheId, CacheType, Model, Side};
@@ -69,24 +72,6 @@ fn hbm() -> Target {
     // Room for the tables of many rows of queries.
     let target = Target::named("hbm3-pim").expect("a target");
     target.with(&[("unit", "table_bytes", "1000000")]).expect("a target")
-}
-
-/// Steps of the sizes that the cache is for: lengths and limits in a row.
-fn some_steps(f: &CacheModel, count: usize) -> Vec<(usize, Vec<i64>)> {
-    let mut length = f.ty.start as i64;
-    let step = |i: usize| {
-        let new = if f.append { i % (f.queries + 1) } else { 0 };
-        length += new as i64;
-        // All of them, causal ones, none, and more than there are.
-        let limit = |q: usize| match (i + q) % 4 {
-            0 => length,
-            1 => (length - q as i64).max(0),
-            2 => i64::from(i as u32) % (length + 1),
-            _ => length + 7,
-        };
-        (new, (0..f.queries).map(limit).collect())
-    };
-    (0..count).map(step).collect()
 }
 
 #[test]

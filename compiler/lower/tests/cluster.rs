@@ -23,17 +23,26 @@ fn plan(model: &Model, target: &Target) -> Plan {
 
 /// Runs steps and compares everything; the runs of each.
 fn agree(f: &ClusterModel, target: &Target, steps: &[(Prompt, usize)]) -> Vec<usize> {
-    let model = model(f, target);
-    let plan = plan(&model, target);
+    agree_as(&model(f, target), f, target, steps)
+}
+
+/// The same of a model that takes the inputs of `f`.
+fn agree_as(
+    model: &Model,
+    f: &ClusterModel,
+    target: &Target,
+    steps: &[(Prompt, usize)],
+) -> Vec<usize> {
+    let plan = plan(model, target);
     let cache = plan.cache.as_ref().expect("a cache");
-    let images = Images::new(&model, &plan);
+    let images = Images::new(model, &plan);
     let mut machine = plan.machine(&images).expect("a machine");
     let mut driver = cache.driver();
-    let mut state = State::initial(&model);
+    let mut state = State::initial(model);
     let mut counts = Vec::new();
     for (i, (kind, n)) in steps.iter().enumerate() {
         let inputs = f.step(100 + i as u64, *kind, *n);
-        let golden = run_step(&model, &mut state, &inputs).expect("golden");
+        let golden = run_step(model, &mut state, &inputs).expect("golden");
         let name = format!("{f:?} on {}, step {i} {kind:?} {n}", target.name);
         let launches = plan.launches(&mut driver, &inputs).expect("runs");
         counts.push(launches.len());
@@ -240,4 +249,21 @@ fn a_tree_tells_of_all_runs() {
     let mut written = Vec::new();
     file.write(&mut written).expect("memory");
     assert_eq!(written, csv);
+}
+
+/// The attend of a prompt may leave its log-sum-exp, and be merged, in the run in which it attends.
+#[test]
+fn what_is_attended_after_a_prompt_is_merged() {
+    let (f, target) = (ClusterModel { queries: 2, ..fill(cache(4, 2, 32, 4, 16)) }, hbm(1));
+    let text = f.text(&target.name);
+    let (types, merge) =
+        ("i32<264>", "  %m = merge %o, %o, dim=32, frac=8 : i32<264>\n  return %m");
+    let (before, attend) = text.split_once("frac=8 : ").expect("an attend");
+    let (_, after) = attend.split_once('\n').expect("a line");
+    let text = format!("{before}frac=8, state : {types}\n{}", after.replace("  return %o", merge));
+    let text = text.replace("-> i16<256>", &format!("-> {types}"));
+    let built = f.builder_of(&text, 7).build();
+    let model = built.unwrap_or_else(|found| panic!("{}", found.render(false)));
+    let runs = agree_as(&model, &f, &target, &counts(&f));
+    assert!(runs.iter().any(|n| *n > 4) && runs.contains(&1), "{runs:?}");
 }

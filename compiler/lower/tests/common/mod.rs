@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+use pimc_ir::generated_cache::CacheModel;
 use pimc_ir::testing::{BqqArrays, ModelBuilder};
 use pimc_ir::types::bqq_inner;
 use pimc_ir::Model;
@@ -10,6 +11,24 @@ use pimc_lower::images::Images;
 use pimc_lower::interp::Ignore;
 use pimc_lower::legality;
 use pimc_lower::{lower, Plan, Target};
+
+/// Steps of the sizes that the cache is for: lengths and limits in a row.
+pub fn some_steps(f: &CacheModel, count: usize) -> Vec<(usize, Vec<i64>)> {
+    let mut length = f.ty.start as i64;
+    let step = |i: usize| {
+        let new = if f.append { i % (f.queries + 1) } else { 0 };
+        length += new as i64;
+        // All of them, causal ones, none, and more than there are.
+        let limit = |q: usize| match (i + q) % 4 {
+            0 => length,
+            1 => (length - q as i64).max(0),
+            2 => i64::from(i as u32) % (length + 1),
+            _ => length + 7,
+        };
+        (new, (0..f.queries).map(limit).collect())
+    };
+    (0..count).map(step).collect()
+}
 
 /// A small generator with a seed, so that a failure names its model.
 pub struct Rng(u64);
