@@ -47,7 +47,7 @@ struct Clocks<'a> {
     parts: Estimate,
 }
 
-/// The estimate of a step; behind it the clocks of the append, of the attend and of every merge.
+/// The estimate of a run; behind it the clocks of the cluster, of the append, of the attend and of every merge.
 pub(crate) fn estimate(
     target: &Target,
     shape: &ChannelShape,
@@ -61,7 +61,13 @@ pub(crate) fn estimate(
     let parts = Estimate { refresh: rfc, ..Estimate::default() };
     let mut c = Clocks { target, shape, layout, now: rfc, refreshed: 0, hides: 0, parts };
     let (codebook, block) = (layout.slices * layout.codebook_columns, layout.slices);
-    for _ in 0..2 * layout.slots * size.encoded {
+    let script = size.script.unwrap_or_default();
+    c.script(attention, &script);
+    let clustered = c.now;
+    // What is not clustering belongs to the run that attends.
+    let attends = size.script.is_none() || script.attends;
+    let times = |n: u32| if attends { 2 * layout.slots * n } else { 0 };
+    for _ in 0..times(size.encoded) {
         if attention.recent > 0 {
             c.rows(AttentionMode::Capture, block);
         } else {
@@ -70,14 +76,11 @@ pub(crate) fn estimate(
         c.rows(AttentionMode::Encode, codebook);
         c.replaced(AttentionMode::InsertCode, block);
     }
-    for _ in 0..2 * layout.slots * size.kept {
+    for _ in 0..times(size.kept) {
         c.load(attention.dim);
         c.replaced(AttentionMode::InsertToken, block);
     }
-    let script = size.script.unwrap_or_default();
-    c.script(attention, &script);
-    let append = c.now;
-    let attends = size.script.is_none() || script.attends;
+    let appended = c.now;
     for _ in 0..if attends { layout.slots } else { 0 } {
         for _ in 0..attention.rows() {
             c.load(attention.dim);
@@ -111,8 +114,7 @@ pub(crate) fn estimate(
         c.now += drain;
         c.parts.drains += drain;
     }
-    let mut ops = vec![append, c.now - append];
-    // They stand beside the attend, in its run.
+    let mut ops = vec![clustered, appended - clustered, c.now - appended];
     for merge in plan.merges.iter().filter(|_| attends) {
         let before = c.now;
         for vector in merge.vectors() {

@@ -1,4 +1,4 @@
-//! Lowering of a function on a key/value cache: `append` or `cluster`, then `attend`, then merges of states.
+//! Lowering of a function on a key/value cache: `cluster`, `append`, then `attend`, and merges of states.
 //!
 //! The cache lies in the banks ([`layout`]); a program that is the same for every length takes
 //! tokens in and attends to them; what depends on lengths the driver gives it as arguments
@@ -40,7 +40,7 @@ use pimc_rtl::attention::{AttentionShape, MergeShape};
 use pimc_rtl::isa::{IsaShape, VecOp};
 use pimc_rtl::shape::{BankShape, BufferShape, ChannelShape};
 use pimc_rtl::softmax_log::LOG_BITS;
-use program::Vectors;
+use program::{PartOf, Vectors};
 
 /// Where the function's values of a step go to and come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,20 +90,20 @@ impl CachePlan {
         Driver::new(self.ty, self.layout.clone(), self.arguments, &self.frames, ahead)
     }
 
-    /// Whether the token that leaves next is encoded while the codebooks pass: where a step appends, and
-    /// that token is in the banks before it leaves.
+    /// Whether the token that leaves next is encoded while the codebooks pass: where a step appends, that
+    /// token is in the banks before it leaves, and the next step does not make other codebooks.
     pub(crate) fn encodes_ahead(&self) -> bool {
-        self.values.count.is_some() && self.ty.recent > 0
+        self.values.count.is_some() && self.ty.recent > 0 && self.cluster.is_none()
     }
 
     /// Sets the arguments of the first step.
     fn first_step(&mut self, appends: bool) {
         let mut driver = self.first_driver();
-        let room = self.ty.tokens - self.ty.start;
-        let count = if appends { room.min(self.tokens as usize) } else { 0 };
+        let room = self.ty.tokens as u32 - driver.length();
+        let count = if appends { room.min(self.tokens) } else { 0 };
         let limits = vec![i64::MAX; self.queries as usize];
         // There is room for so many.
-        for (addr, word) in driver.step(count as i64, &limits).unwrap_or_default() {
+        for (addr, word) in driver.step(count.into(), &limits).unwrap_or_default() {
             self.args[addr as usize] = word;
         }
         if let Some(last) = self.runs().last() {
@@ -266,24 +266,26 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         return Err(fit.refused());
     }
     plan.first_step(found.append.is_some());
-    let takes = found.append.map(|a| a.0).or(found.cluster.map(|c| c.0));
+    let (appends, clusters) = (found.append.map(|a| a.0), found.cluster.map(|c| c.0));
+    // The first refresh belongs to what comes first.
+    let first = clusters.or(appends).unwrap_or(found.attend);
     let mut estimate = Estimate { ops: vec![0; func.ops.len()], ..Estimate::default() };
     for args in plan.runs() {
         let size = plan.size_of(&args);
         let (run, ops) = estimate::estimate(target, &shape, &plan, size);
         estimate.add(&run);
-        estimate.ops[found.attend] += ops[1];
-        for (merge, clocks) in plan.merges.iter().zip(&ops[2..]) {
-            estimate.ops[merge.op] += clocks;
+        let of = [Some(first), appends, Some(found.attend)].into_iter();
+        let of = of.chain(plan.merges.iter().map(|merge| Some(merge.op)));
+        for (op, clocks) in of.zip(ops) {
+            estimate.ops[op.unwrap_or(found.attend)] += clocks;
         }
-        // The first refresh belongs to what comes first.
-        estimate.ops[takes.unwrap_or(found.attend)] += ops[0];
     }
     let steps = parts.into_iter().map(|part| Step {
-        op: match part.merge {
-            Some(merge) => Some(merge),
-            None if part.append => takes,
-            None => Some(found.attend),
+        op: match part.of {
+            PartOf::Cluster => clusters,
+            PartOf::Append => appends,
+            PartOf::Attend => Some(found.attend),
+            PartOf::Merge(op) => Some(op),
         },
         first: part.first,
         cycle: 0,
@@ -349,19 +351,21 @@ fn channel(
 /// What the function does with its cache. Reports what is not lowered.
 fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
     let func = &model.module.func;
-    let (mut append, mut attend, mut cluster) = (None, None, None);
+    let (mut append, mut attend) = (None, None);
+    let mut cluster: Option<(usize, CacheId, ClusterValues)> = None;
     let refuse = |fit: &mut Fit<'_>, i: usize, what: &str, help: &str| {
         fit.report(i, Code::P0607, format!("no program is made of {what}"), "this op".into(), help);
     };
     let input = |id: &ValueId| id.0 < func.inputs;
     for (i, op) in func.ops.iter().enumerate() {
         match &op.kind {
-            OpKind::Append { cache, k, v, n }
-                if append.is_none() && attend.is_none() && cluster.is_none() =>
-            {
+            OpKind::Append { cache, k, v, n } if append.is_none() && attend.is_none() => {
                 if ![k, v, n].into_iter().all(input) {
                     let what = "an append of values that are computed";
                     refuse(fit, i, what, "give keys, values and count as inputs of the function");
+                }
+                if cluster.is_some_and(|c| c.1 != *cache) {
+                    refuse(fit, i, "two caches", "use one cache in a function");
                 }
                 append = Some((i, *cache, [*k, *v, *n]));
             }
@@ -380,8 +384,8 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
             OpKind::Append { .. } | OpKind::Cluster { .. }
                 if attend.is_none() && (append.is_some() || cluster.is_some()) =>
             {
-                let what = "two ops that take tokens in: one append or one cluster, then an attend";
-                refuse(fit, i, what, "put them into functions of their own");
+                let what = "this op behind an append, or a second one of its kind";
+                refuse(fit, i, what, "put it into a function of its own");
             }
             OpKind::Attend { cache, q, limit, mul, shift, frac, state } if attend.is_none() => {
                 if ![q, limit].into_iter().all(input) {
@@ -409,7 +413,8 @@ fn find(model: &Model, fit: &mut Fit<'_>) -> Option<Found> {
                 }
             }
             _ => {
-                let what = "this op beside a cache: only an append or a cluster, then an attend, and merges";
+                let what =
+                    "this op beside a cache: only a cluster, an append, then an attend, and merges";
                 refuse(fit, i, what, "put other ops into a function of their own");
             }
         }

@@ -32,15 +32,26 @@ pub(crate) struct Vectors {
     pub(crate) result: u32,
 }
 
+/// Which op of the function a part of the program belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartOf {
+    /// The one that fills the cache anew.
+    Cluster,
+    /// The one that appends.
+    Append,
+    /// The one that attends.
+    Attend,
+    /// The merge of that number.
+    Merge(usize),
+}
+
 /// A part of the program, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     /// Its first instruction.
     pub(crate) first: usize,
-    /// Whether it belongs to the taking in of tokens, by `append` or by `cluster`.
-    pub(crate) append: bool,
-    /// The op of the merge that it is.
-    pub(crate) merge: Option<usize>,
+    /// The op that it belongs to.
+    pub(crate) of: PartOf,
     /// Whether it reads codebooks, for the most part.
     pub(crate) codebook: bool,
     /// What it does.
@@ -69,6 +80,9 @@ pub(crate) fn program(
         w.cluster(&cluster.map);
         w.b.set(SetTo::Pointer, None, 0);
         w.b.begin(cluster.map.attends());
+        if vectors.k.is_some() && attention.encoders() > 1 {
+            w.b.set(SetTo::Param(AttentionParam::Encoder.index()), None, 0);
+        }
     }
     before.iter().for_each(|merge| w.merge(merge));
     if let (Some(k), Some(v)) = (vectors.k, vectors.v) {
@@ -106,13 +120,13 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn part(&mut self, append: bool, what: String) {
-        self.parts.push(Part { first: self.b.len(), append, merge: None, codebook: false, what });
+    pub(super) fn part(&mut self, of: PartOf, what: String) {
+        self.parts.push(Part { first: self.b.len(), of, codebook: false, what });
     }
 
     /// A part that reads a codebook.
-    pub(super) fn codebook_part(&mut self, append: bool, what: String) {
-        self.parts.push(Part { first: self.b.len(), append, merge: None, codebook: true, what });
+    pub(super) fn codebook_part(&mut self, of: PartOf, what: String) {
+        self.parts.push(Part { first: self.b.len(), of, codebook: true, what });
     }
 
     /// Clocks from a read to the end of what its data do in `mode`.
@@ -255,7 +269,10 @@ impl<'a> Writer<'a> {
         let code = [TokenWord::CodeRow, TokenWord::CodeColumn, TokenWord::CodePlace].map(arg);
         let keep = [TokenWord::KeepRow, TokenWord::KeepColumn, TokenWord::KeepPlace].map(arg);
         let leave = [TokenWord::LeaveRow, TokenWord::LeaveColumn, TokenWord::LeavePlace].map(arg);
-        self.codebook_part(true, format!("token {i}, head {slot}: encode the token that leaves"));
+        self.codebook_part(
+            PartOf::Append,
+            format!("token {i}, head {slot}: encode the token that leaves"),
+        );
         self.b.begin(leaves);
         for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
             if recent > 0 {
@@ -272,7 +289,7 @@ impl<'a> Writer<'a> {
         }
         self.b.end();
         if self.layout.exact_places > 0 {
-            self.part(true, format!("token {i}, head {slot}: keep the new token"));
+            self.part(PartOf::Append, format!("token {i}, head {slot}: keep the new token"));
             self.b.begin(keeps);
             for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
                 self.load(0, from + word);
@@ -325,9 +342,7 @@ impl<'a> Writer<'a> {
 
     /// Merges two states, row by row; refreshes come while the buffer unit works.
     fn merge(&mut self, merge: &Merge) {
-        let (first, what) = (self.b.len(), format!("merge {} rows", merge.rows.len()));
-        let op = Some(merge.op);
-        self.parts.push(Part { first, append: false, merge: op, codebook: false, what });
+        self.part(PartOf::Merge(merge.op), format!("merge {} rows", merge.rows.len()));
         for vector in merge.vectors() {
             self.b.refresh_due();
             let clocks = vec_clocks(&vector, self.shape).into();
@@ -337,7 +352,7 @@ impl<'a> Writer<'a> {
 
     /// Gives the units what depends on the length.
     fn parameters(&mut self, queries: u32) {
-        self.part(false, "lengths and limits".into());
+        self.part(PartOf::Attend, "lengths and limits".into());
         let limits = (0..queries).map(|i| (AttentionParam::Limit(i), self.map.limit(i)));
         let lengths = [
             (AttentionParam::Compressed, ArgumentMap::COMPRESSED),
@@ -354,26 +369,26 @@ impl<'a> Writer<'a> {
         let attention = self.attention;
         let (dim, rows) = (attention.dim, attention.rows());
         let heads = self.layout.slots * attention.query_heads;
-        self.part(false, format!("head {slot}: load queries"));
+        self.part(PartOf::Attend, format!("head {slot}: load queries"));
         for row in 0..rows {
             let (query, head) = (row / attention.query_heads, row % attention.query_heads);
             let at = (query * heads + slot * attention.query_heads + head) * dim;
             self.load(row, self.vectors.q + at);
         }
         self.loaded();
-        self.codebook_part(false, format!("head {slot}: build tables"));
+        self.codebook_part(PartOf::Attend, format!("head {slot}: build tables"));
         self.encoding(ahead, slot, Side::Key, AttentionMode::Table);
-        self.part(false, format!("head {slot}: scores of exact keys"));
+        self.part(PartOf::Attend, format!("head {slot}: scores of exact keys"));
         self.exact(AttentionMode::ExactScores, slot, Side::Key);
-        self.part(false, format!("head {slot}: scores of key codes"));
+        self.part(PartOf::Attend, format!("head {slot}: scores of key codes"));
         self.codes(AttentionMode::Scores, slot, Side::Key);
-        self.part(false, format!("head {slot}: weigh exact values"));
+        self.part(PartOf::Attend, format!("head {slot}: weigh exact values"));
         self.exact(AttentionMode::ExactValues, slot, Side::Value);
-        self.part(false, format!("head {slot}: bucket weights by value codes"));
+        self.part(PartOf::Attend, format!("head {slot}: bucket weights by value codes"));
         self.codes(AttentionMode::Buckets, slot, Side::Value);
-        self.codebook_part(false, format!("head {slot}: combine buckets with centroids"));
+        self.codebook_part(PartOf::Attend, format!("head {slot}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
-        self.part(false, format!("head {slot}: divide and collect"));
+        self.part(PartOf::Attend, format!("head {slot}: divide and collect"));
         self.normalise(slot, attention.row_results() * rows);
     }
 

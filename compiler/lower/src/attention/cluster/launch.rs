@@ -32,7 +32,9 @@ impl CachePlan {
                 return Err(StepError::Weight { index, got });
             }
         }
-        let last = self.step(&mut filled, inputs)?;
+        // What is appended in the same step comes behind the tokens that are clustered.
+        let mut after = filled.clone();
+        let last = self.step(&mut after, inputs)?;
         let work = Work { plan, layout: &self.layout, driver: &filled };
         let mut scripts = Vec::new();
         for slot in 0..self.layout.slots {
@@ -55,7 +57,7 @@ impl CachePlan {
         if let Some(launch) = launches.last_mut() {
             launch.args.extend(last);
         }
-        *driver = filled;
+        *driver = after;
         Ok(launches)
     }
 

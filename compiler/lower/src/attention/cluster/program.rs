@@ -1,7 +1,7 @@
 //! The part of the program that clusters. It goes through a script ([`super::script`]) and knows no row.
 
 use super::script::ClusterMap;
-use crate::attention::program::Writer;
+use crate::attention::program::{PartOf, Writer};
 use pimc_rtl::attention::{AttentionMode, AttentionParam};
 use pimc_rtl::isa::SetTo;
 use pimc_rtl::timing::{accumulate_clocks, clear_clocks};
@@ -18,7 +18,7 @@ fn param(of: AttentionParam) -> SetTo {
 impl Writer<'_> {
     /// What the script says.
     pub(in crate::attention) fn cluster(&mut self, map: &ClusterMap) {
-        self.part(true, "first centroids".into());
+        self.part(PartOf::Cluster, "first centroids".into());
         self.b.set(SetTo::Pointer, None, map.script());
         self.b.set(param(AttentionParam::Encoder), None, 0);
         self.b.begin_again(0);
@@ -27,7 +27,7 @@ impl Writer<'_> {
         self.b.end();
         self.advance(1);
 
-        self.part(true, "clear sums".into());
+        self.part(PartOf::Cluster, "clear sums".into());
         self.b.begin(0);
         let at = self.stream(AttentionMode::Clear, 1, 1);
         let clocks = clear_clocks(self.attention, self.target.beat_bits);
@@ -36,19 +36,19 @@ impl Writer<'_> {
         self.b.end();
         self.advance(1);
 
-        self.codebook_part(true, "encode tokens and add them up".into());
+        self.codebook_part(PartOf::Cluster, "encode tokens and add them up".into());
         self.b.begin(0);
         self.added_up();
         self.b.end();
         self.advance(1);
 
-        self.codebook_part(true, "centroids become means".into());
+        self.codebook_part(PartOf::Cluster, "centroids become means".into());
         self.b.begin(0);
         self.update(map);
         self.b.end();
         self.advance(1);
 
-        self.codebook_part(true, "encode tokens and keep their codes".into());
+        self.codebook_part(PartOf::Cluster, "encode tokens and keep their codes".into());
         self.b.begin_again(0);
         self.capture(TOKEN, 0);
         self.codebook_from(AttentionMode::Encode, Some(FOURTH), 0);
