@@ -3,6 +3,7 @@
 pub mod area;
 pub mod assembly;
 pub mod attention;
+mod column;
 pub mod commands;
 mod diag;
 mod estimate;

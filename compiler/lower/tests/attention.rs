@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::some_steps;
+use common::{same_state, some_steps};
 use pimc_golden::{run_step, State};
 use pimc_ir::generated_cache::CacheModel;
-use pimc_ir::{CacheId, CacheType, Model, Side};
-use pimc_lower::attention::Driver;
+use pimc_ir::{CacheType, Model};
 use pimc_lower::images::Images;
 use pimc_lower::interp::Ignore;
 use pimc_lower::{lower, Plan, Target};
@@ -40,31 +39,10 @@ fn agree(f: &CacheModel, target: &Target, steps: &[(usize, Vec<i64>)]) {
             .run_step(&mut machine, &mut driver, &inputs, &mut Ignore)
             .unwrap_or_else(|fault| panic!("{f:?}, step {i}: {fault}"));
         assert_eq!(result, golden.result(), "{f:?}, step {i}");
-        same_state(&plan, &driver, &state, |b, r, c| machine.column(b, r, c));
+        let read = |b, r, c| machine.column(b, r, c);
+        same_state(&plan, &driver, &state, &read, &format!("{f:?}, step {i}"));
         let broken = plan.violation_with(machine.args()).expect("a program that runs");
         assert!(broken.is_none(), "{f:?}, step {i}: {}", broken.expect("a violation"));
-    }
-}
-
-fn same_state(
-    plan: &Plan,
-    driver: &Driver,
-    state: &State,
-    read: impl Fn(u32, u32, u32) -> Option<[u64; 4]>,
-) {
-    let (cache, held) = (plan.cache.as_ref().expect("a cache"), state.cache(CacheId(0)));
-    assert_eq!(driver.length() as usize, held.tokens());
-    for side in Side::BOTH {
-        assert_eq!(cache.codes(driver, side, &read).as_deref(), Some(held.codes(side)), "{side:?}");
-        for group in 0..cache.layout.groups {
-            let book = cache.codebook(side, group, &read);
-            assert_eq!(book.as_deref(), Some(held.codebook(side)), "{side:?}, group {group}");
-        }
-        for position in 0..driver.length() {
-            let exact = cache.exact(driver, side, position, &read);
-            let token = held.exact(position as usize).map(|t| t.side(side).to_vec());
-            assert_eq!(exact, token, "{side:?} of position {position}");
-        }
     }
 }
 

@@ -3,9 +3,10 @@
 
 mod common;
 
+use common::same_state;
 use pimc_golden::{run_step, State};
 use pimc_ir::generated_cache::{ClusterModel, Prompt};
-use pimc_ir::{CacheId, CacheType, Model, Side};
+use pimc_ir::{CacheType, Model};
 use pimc_lower::commands::{read_csv, write_timed, Command};
 use pimc_lower::images::Images;
 use pimc_lower::interp::Ignore;
@@ -59,21 +60,8 @@ fn agree_as(
             let broken = plan.violation_with(machine.args()).expect("a program that runs");
             assert!(broken.is_none(), "{name}: {}", broken.expect("a violation"));
         }
-        let (held, read) = (state.cache(CacheId(0)), |b, r, c| machine.column(b, r, c));
-        assert_eq!(driver.length() as usize, held.tokens());
-        for side in Side::BOTH {
-            for group in 0..cache.layout.groups {
-                let book = cache.codebook(side, group, &read);
-                assert!(book.as_deref() == Some(held.codebook(side)), "{name}: codebook {group}");
-            }
-            let codes = cache.codes(&driver, side, &read);
-            assert!(codes.as_deref() == Some(held.codes(side)), "{name}: codes");
-            for position in 0..driver.length() {
-                let exact = cache.exact(&driver, side, position, &read);
-                let token = held.exact(position as usize).map(|t| t.side(side).to_vec());
-                assert_eq!(exact, token, "{name}: {side:?} of position {position}");
-            }
-        }
+        let read = |b, r, c| machine.column(b, r, c);
+        same_state(&plan, &driver, &state, &read, &name);
         assert_eq!(result, golden.result(), "{name}");
     }
     counts

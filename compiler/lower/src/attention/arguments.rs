@@ -145,6 +145,21 @@ pub(super) fn exact_at(cache: &CacheType, length: u32, position: u32) -> Option<
     (position < length && exact).then(|| exact_index(cache, position))
 }
 
+/// How many tokens a step appends to a cache that holds `length`, of at most `most`.
+pub(super) fn appended(
+    cache: &CacheType,
+    length: u32,
+    (count, most): (i64, u32),
+) -> Result<u32, StepError> {
+    let wrong = StepError::Count { most, got: count };
+    let count = u32::try_from(count).ok().filter(|n| *n <= most).ok_or(wrong)?;
+    let (length, tokens) = (length + count, cache.tokens as u32);
+    if length > tokens {
+        return Err(StepError::Full { tokens, length: length.into() });
+    }
+    Ok(count)
+}
+
 /// The driver of a cache: how many tokens it holds, and which frame each page lies in. Pages are
 /// put into frames when their first token comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,12 +268,7 @@ impl Driver {
     /// If it appends more than it has or than there is room for.
     pub fn step(&mut self, count: i64, limits: &[i64]) -> Result<Vec<(u32, u32)>, StepError> {
         let most = self.map.tokens;
-        let wrong = StepError::Count { most, got: count };
-        let count = u32::try_from(count).ok().filter(|n| *n <= most).ok_or(wrong)?;
-        let (length, tokens) = (self.length + count, self.cache.tokens as u32);
-        if length > tokens {
-            return Err(StepError::Full { tokens, length: length.into() });
-        }
+        let count = appended(&self.cache, self.length, (count, most))?;
         let mut words = Vec::new();
         for i in 0..most {
             let token = if i < count { self.append() } else { [0; TOKEN_WORDS as usize] };

@@ -1,6 +1,7 @@
 //! What the banks hold of a cache, read back: for comparing with golden's state.
 
 use super::{CachePlan, Driver};
+use crate::column::{byte, code};
 use crate::images::Column;
 use itertools::Itertools;
 use pimc_ir::Side;
@@ -17,13 +18,13 @@ impl CachePlan {
             let place = l.code_place(t);
             let (page, column) = l.code_at(place.block);
             let row = l.frame_row(driver.pages()[page as usize]);
-            let bit = l.code_bit(place) as usize;
+            let bit = l.code_bit(place);
             for slot in 0..l.slots {
                 let row = row + l.row_in_page(slot, side);
                 for part in 0..l.members * l.slices {
                     let bank = place.group * l.members + part / l.slices;
                     let column = read(bank, row, column + part % l.slices)?;
-                    codes.push((column[bit / 64] >> (bit % 64)) as u16 & mask(l.code_bits));
+                    codes.push(code(&column, bit, l.code_bits) as u16);
                 }
             }
         }
@@ -73,14 +74,4 @@ impl CachePlan {
         }
         Some(token)
     }
-}
-
-/// A byte of a column.
-fn byte(column: &Column, i: usize) -> i8 {
-    (column[i / 8] >> (i % 8 * 8)) as i8
-}
-
-/// The low bits of a code.
-fn mask(bits: u32) -> u16 {
-    (u32::from(u16::MAX) >> (16 - bits.min(16))) as u16
 }

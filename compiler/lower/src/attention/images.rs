@@ -1,6 +1,7 @@
 //! What the banks hold of a cache before the first step: codebooks, exact tokens and codes.
 
 use super::CachePlan;
+use crate::column::{put_bytes, put_code};
 use crate::images::Column;
 use pimc_ir::{CacheView, Side};
 
@@ -23,8 +24,27 @@ pub(crate) struct CacheImages<'a> {
     view: CacheView<'a>,
     /// The page that lies in a frame.
     pages: Vec<Option<u32>>,
+    /// The exact token, as the tensors number them, of every place.
+    exact: Vec<Option<usize>>,
     /// Compressed tokens that there are codes of.
     encoded: u32,
+}
+
+/// The exact token, as the tensors number them, of each of so many places: places follow the positions around
+/// the ring, the tensors the positions themselves.
+pub(super) fn exact_tokens(
+    view: &CacheView<'_>,
+    places: u32,
+    place: impl Fn(u32) -> Option<u32>,
+) -> Vec<Option<usize>> {
+    let mut tokens = vec![None; places as usize];
+    for i in 0..view.exact() {
+        let place = place(view.exact_position(i) as u32);
+        if let Some(token) = place.and_then(|place| tokens.get_mut(place as usize)) {
+            *token = Some(i);
+        }
+    }
+    tokens
 }
 
 impl<'a> CacheImages<'a> {
@@ -35,7 +55,8 @@ impl<'a> CacheImages<'a> {
         for (page, frame) in driver.pages().iter().enumerate() {
             pages[*frame as usize] = Some(page as u32);
         }
-        CacheImages { plan, view, pages, encoded: driver.encoded() }
+        let exact = exact_tokens(&view, plan.layout.exact_places, |p| driver.exact_at(p));
+        CacheImages { plan, view, pages, exact, encoded: driver.encoded() }
     }
 
     /// The column at (row, col) of a bank; none past the last row.
@@ -66,7 +87,9 @@ impl<'a> CacheImages<'a> {
                 let head = slot as usize * self.view.ty().dim;
                 for i in 0..per_column {
                     let e = (block * l.groups + group) * per_column + i;
-                    let Some(token) = self.exact_token(e) else { continue };
+                    let Some(token) = self.exact.get(e as usize).copied().flatten() else {
+                        continue;
+                    };
                     let bytes = &self.view.exact_bytes(side, token)[head + from..];
                     put_bytes(&mut column, (i * l.sub) as usize, &bytes[..l.sub as usize]);
                 }
@@ -86,9 +109,8 @@ impl<'a> CacheImages<'a> {
                     if t >= self.encoded {
                         break;
                     }
-                    let code = self.code(side, t as usize, slot as usize, part) as u64;
-                    let bit = l.code_bit(l.code_place(t));
-                    column[bit as usize / 64] |= code << (bit % 64);
+                    let code = self.code(side, t as usize, slot as usize, part) as u32;
+                    put_code(&mut column, l.code_bit(l.code_place(t)), l.code_bits, code);
                 }
             }
         }
@@ -110,14 +132,6 @@ impl<'a> CacheImages<'a> {
         };
         // The first of those that are nearest.
         (0..ty.k).min_by_key(|&c| distance(c)).unwrap_or(0)
-    }
-
-    /// The exact token at place `e`, as the tensors number them.
-    fn exact_token(&self, e: u32) -> Option<usize> {
-        let driver = self.plan.driver();
-        // Places follow the positions around the ring, the tensors the positions themselves.
-        (0..self.view.exact())
-            .find(|&i| driver.exact_at(self.view.exact_position(i) as u32) == Some(e))
     }
 
     fn region(&self, row: u32) -> Option<Region> {
@@ -146,12 +160,5 @@ impl<'a> CacheImages<'a> {
             }
         }
         None
-    }
-}
-
-/// Puts bytes into a column that holds 0 there.
-pub(super) fn put_bytes(column: &mut Column, at: usize, bytes: &[u8]) {
-    for (i, &byte) in bytes.iter().enumerate() {
-        column[(at + i) / 8] |= u64::from(byte) << ((at + i) % 8 * 8);
     }
 }

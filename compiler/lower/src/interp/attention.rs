@@ -4,6 +4,7 @@
 use super::means::Means;
 use super::softmax::Softmax;
 use super::At;
+use crate::column::byte;
 use crate::images::Column;
 use pimc_rtl::attention::{AttentionMode, AttentionParam, AttentionShape, NORMALISE_LATENCY};
 use pimc_rtl::isa::Stream;
@@ -546,9 +547,4 @@ impl Units {
         }
         Ok(results)
     }
-}
-
-/// Byte `at` of a column.
-fn byte(column: &Column, at: usize) -> i8 {
-    (column[at / 8] >> (at % 8 * 8)) as i8
 }

@@ -2,10 +2,12 @@
 
 #![allow(dead_code)]
 
+use pimc_golden::State;
 use pimc_ir::generated_cache::CacheModel;
 use pimc_ir::testing::{BqqArrays, ModelBuilder};
 use pimc_ir::types::bqq_inner;
-use pimc_ir::Model;
+use pimc_ir::{CacheId, Model, Side};
+use pimc_lower::attention::{Driver, ReadColumn};
 use pimc_lower::commands::{expand, Expanded};
 use pimc_lower::images::Images;
 use pimc_lower::interp::Ignore;
@@ -28,6 +30,25 @@ pub fn some_steps(f: &CacheModel, count: usize) -> Vec<(usize, Vec<i64>)> {
         (new, (0..f.queries).map(limit).collect())
     };
     (0..count).map(step).collect()
+}
+
+/// What the banks hold of the cache is golden's: codebooks in every token group, codes, exact tokens.
+pub fn same_state(plan: &Plan, driver: &Driver, state: &State, read: &ReadColumn<'_>, name: &str) {
+    let (cache, held) = (plan.cache.as_ref().expect("a cache"), state.cache(CacheId(0)));
+    assert_eq!(driver.length() as usize, held.tokens(), "{name}");
+    for side in Side::BOTH {
+        for group in 0..cache.layout.groups {
+            let book = cache.codebook(side, group, read);
+            assert!(book.as_deref() == Some(held.codebook(side)), "{name}: codebook {group}");
+        }
+        let codes = cache.codes(driver, side, read);
+        assert_eq!(codes.as_deref(), Some(held.codes(side)), "{name}: {side:?}");
+        for position in 0..driver.length() {
+            let exact = cache.exact(driver, side, position, read);
+            let token = held.exact(position as usize).map(|t| t.side(side).to_vec());
+            assert_eq!(exact, token, "{name}: {side:?} of position {position}");
+        }
+    }
 }
 
 /// A small generator with a seed, so that a failure names its model.

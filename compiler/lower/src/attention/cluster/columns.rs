@@ -1,8 +1,8 @@
 //! The tokens of a prompt as the columns that the host writes.
 
-use crate::attention::images::put_bytes;
 use crate::attention::layout::CacheLayout;
 use crate::attention::{Driver, HostColumn};
+use crate::column::put_bytes;
 use crate::images::Column;
 use pimc_ir::Side;
 

@@ -1,7 +1,7 @@
 //! Lengths: what a step appends, what leaves the window by that, and how many tokens are attended to.
 
 use super::writer::{Appended, FormStep, Leaves};
-use crate::attention::arguments::{exact_at, exact_index};
+use crate::attention::arguments::{appended, exact_at, exact_index};
 use crate::attention::StepError;
 use pimc_ir::CacheType;
 
@@ -43,12 +43,7 @@ impl FormDriver {
     /// # Errors
     /// If it appends more than it has or than there is room for.
     pub fn step(&mut self, count: i64, most: u32, queries: u32) -> Result<FormStep, StepError> {
-        let wrong = StepError::Count { most, got: count };
-        let count = u32::try_from(count).ok().filter(|n| *n <= most).ok_or(wrong)?;
-        let (length, tokens) = (self.length + count, self.cache.tokens as u32);
-        if length > tokens {
-            return Err(StepError::Full { tokens, length: length.into() });
-        }
+        let count = appended(&self.cache, self.length, (count, most))?;
         let appends = (0..count).map(|_| self.append()).collect();
         Ok(self.attends(appends, queries))
     }

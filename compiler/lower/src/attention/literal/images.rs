@@ -2,8 +2,10 @@
 
 use super::driver::FormDriver;
 use super::layout::{FormLayout, Region};
-use super::memory::{code, put_code, put_value, value};
+use super::memory::{put_value, value};
+use crate::attention::images::exact_tokens;
 use crate::attention::ReadColumn;
+use crate::column::{code, put_code};
 use crate::images::{Banks, Column};
 use pimc_ir::{CacheView, Side};
 
@@ -19,13 +21,7 @@ impl<'a> FormImages<'a> {
     /// The columns of a cache that lies as `layout` says.
     pub fn new(layout: &'a FormLayout, view: CacheView<'a>) -> FormImages<'a> {
         let driver = FormDriver::new(view.ty());
-        let mut exact = vec![None; (layout.exact * layout.groups) as usize];
-        for i in 0..view.exact() {
-            let place = driver.exact_at(view.exact_position(i) as u32);
-            if let Some(slot) = place.and_then(|place| exact.get_mut(place as usize)) {
-                *slot = Some(i);
-            }
-        }
+        let exact = exact_tokens(&view, layout.exact * layout.groups, |p| driver.exact_at(p));
         FormImages { layout, view, exact }
     }
 

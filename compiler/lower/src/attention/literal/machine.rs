@@ -8,9 +8,10 @@
 use super::die::Die;
 use super::driver::FormDriver;
 use super::layout::FormLayout;
-use super::memory::{code, put_code, put_value, value, Memory};
+use super::memory::{put_value, value, Memory};
 use super::work::{Follow, Work};
 use super::{BUFFER_BYTES, VALUE_BYTES};
+use crate::column::{code, put_code};
 use crate::commands::{Command, Timed};
 use crate::images::{Banks, Column};
 use pimc_ir::{softmax_tables, CacheType};

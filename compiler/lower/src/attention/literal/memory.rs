@@ -72,18 +72,3 @@ pub(super) fn put_value(column: &mut Column, slot: u32, value: i64) {
     let (word, shift) = (slot as usize / 4, slot % 4 * 16);
     column[word] = column[word] & !(0xffff << shift) | u64::from(value as i16 as u16) << shift;
 }
-
-/// The code at a bit of a column; it straddles no word.
-pub(super) fn code(column: &Column, bit: u32, bits: u32) -> u32 {
-    (column[bit as usize / 64] >> (bit % 64)) as u32 & mask(bits) as u32
-}
-
-/// Puts a code at a bit of a column.
-pub(super) fn put_code(column: &mut Column, bit: u32, bits: u32, code: u32) {
-    let (word, shift) = (bit as usize / 64, bit % 64);
-    column[word] = column[word] & !(mask(bits) << shift) | u64::from(code) << shift;
-}
-
-fn mask(bits: u32) -> u64 {
-    (1 << bits) - 1
-}
