@@ -30,10 +30,9 @@ fn examples() -> Vec<PathBuf> {
     found
 }
 
-/// Whether no program is made of a function: of clusters, of two caches, and of odd sizes.
+/// Whether no program is made of a function: of two caches, and of odd sizes.
 fn refused(name: &str, text: &str) -> bool {
-    let two = text.matches("\ncache @").count() > 1;
-    two || text.contains("cluster ") || name.contains("attend_odd_sizes")
+    text.matches("\ncache @").count() > 1 || name.contains("attend_odd_sizes")
 }
 
 /// Every example on every built-in target: its name, model and plan.

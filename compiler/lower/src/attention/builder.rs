@@ -235,6 +235,13 @@ impl<'a> Builder<'a> {
         self.wait_until(self.ready.read.max(self.ready.pre));
     }
 
+    /// Waits until the row that was opened can be read by an instruction `steps` behind this one, before a loop
+    /// in every round of which it is read and written.
+    pub(super) fn settle_read(&mut self, steps: u64) {
+        // The loop's own instruction comes between as well.
+        self.wait_until(self.ready.read.saturating_sub((steps + 1) * STEP));
+    }
+
     /// Reads a column, not before `from`; `data` clocks from the read to the end of what its data do.
     pub(super) fn read(&mut self, from: u64, data: u64) -> u64 {
         let at = self.put(Action::Read, self.ready.read.max(from));

@@ -208,8 +208,17 @@ impl Clocks<'_> {
     fn script(&mut self, a: &AttentionShape, s: &ScriptSize) {
         let (t, l, step) = (&self.target.timing, self.layout, u64::from(MIN_DELAY));
         let codebook = l.slices * l.codebook_columns;
+        let closed = u64::from(t.rtp + t.rp) + step;
+        let captured = u64::from(attention_clocks(AttentionMode::Capture, self.shape));
+        // From the last column's read to the next activate.
+        let read = t.rcd + (l.slices - 1) * self.interval(AttentionMode::Capture);
+        let reopened = closed.max(u64::from(t.ras.saturating_sub(read) + t.rp) + step);
         for _ in 0..s.seeds {
             self.rows(AttentionMode::Capture, l.slices);
+            // The token is taken before the column is opened that it becomes.
+            let waits = (captured + 6 * step).saturating_sub(reopened);
+            self.now += waits;
+            self.parts.drains += waits;
             self.replaced(AttentionMode::InsertCentroid, l.slices);
         }
         let mut clear = s.clears * clear_clocks(a, self.target.beat_bits);
@@ -222,7 +231,6 @@ impl Clocks<'_> {
         // The next token's row is opened, and what was encoded added up; then that token is taken.
         let (encoders, each) = (u64::from(a.encoders()), u64::from(accumulate_clocks(a)));
         let data = u64::from(attention_clocks(AttentionMode::Encode, self.shape));
-        let closed = u64::from(t.rtp + t.rp) + step;
         let begun = (3 * step).max(data.saturating_sub(closed));
         // The last one is not waited for longer than the round's end takes.
         let added = begun + (encoders - 1) * (each + 2 * step) + each.max(3 * step);

@@ -70,6 +70,7 @@ impl Writer<'_> {
         self.b.begin_again(0);
         self.open_row(1);
         self.advance(2);
+        self.b.settle_read(1);
         self.b.begin_again(0);
         self.b.set(SetTo::Col, Some(1), 0);
         let read = self.b.read(0, data);
@@ -176,6 +177,7 @@ impl Writer<'_> {
         self.b.begin_again(0);
         self.open_row(1);
         self.advance(2);
+        self.b.settle_read(4);
         self.b.begin_again(0);
         self.b.set(param(AttentionParam::Encoder), Some(1), 0);
         self.stream(mode, l.slices, l.beats);
