@@ -2,7 +2,8 @@
 //!
 //! What makes it fast (each measured): one C++ file that includes all generated ones; the runtime
 //! compiled once per Verilator version and option set and kept, with a precompiled header; bank
-//! units kept as modules of their own instead of inlined 16 times; `-O1`. A design whose text was
+//! units kept as modules of their own instead of inlined 16 times; `-O1` for what runs every clock, nothing
+//! for what runs once. A design whose text was
 //! built before is not built again: the shared object is kept under the hash of all that made it.
 
 use super::toolchain::Toolchain;
@@ -172,16 +173,25 @@ fn verilate(tools: &Toolchain, design: &Design, work: &Path) -> Result<(), Error
     run("verilator", &mut cmd)
 }
 
+/// What runs once, before the first clock: optimising it takes longer than it could save.
+const SLOW_BEGINS: &str = "#ifdef __clang__\n#pragma clang optimize off\n#else\n\
+    #pragma GCC push_options\n#pragma GCC optimize(\"O0\")\n#endif\n";
+const SLOW_ENDS: &str =
+    "#ifdef __clang__\n#pragma clang optimize on\n#else\n#pragma GCC pop_options\n#endif\n";
+
 /// Every generated C++ file in one, then the shim.
 fn unity_text(design: &Design, work: &Path) -> Result<String, Error> {
     let list = work.join("obj/Vpimc_classes.mk");
     let text = fs::read_to_string(&list).map_err(Error::io(&list))?;
     let mut unity = String::from("#include \"obj/Vpimc.h\"\n");
-    for group in ["VM_CLASSES_FAST", "VM_CLASSES_SLOW", "VM_SUPPORT_FAST", "VM_SUPPORT_SLOW"] {
-        for name in make_list(&text, group) {
-            let _ = writeln!(unity, "#include \"obj/{name}.cpp\"");
-        }
-    }
+    let includes = |groups: [&str; 2]| -> String {
+        let names = groups.iter().flat_map(|group| make_list(&text, group));
+        names.map(|name| format!("#include \"obj/{name}.cpp\"\n")).collect()
+    };
+    unity.push_str(&includes(["VM_CLASSES_FAST", "VM_SUPPORT_FAST"]));
+    unity.push_str(SLOW_BEGINS);
+    unity.push_str(&includes(["VM_CLASSES_SLOW", "VM_SUPPORT_SLOW"]));
+    unity.push_str(SLOW_ENDS);
     let trace = match design.waves {
         WaveFormat::Vcd => "VerilatedVcdC",
         WaveFormat::Fst => "VerilatedFstC",
