@@ -62,12 +62,13 @@ fn rtl(
     Ok((report.cycles, clocks))
 }
 
-/// Co-simulates every combination of sizes, or each `of`-th from `first` on, on four banks.
+/// Co-simulates every combination of sizes, or each `of`-th from `first` on, on four banks that have room for the
+/// tables of one row of queries of each.
 fn sizes(target: &Target, first: usize, of: usize) -> Result<(), Box<dyn Error>> {
     let target = target.with(&[
         ("pseudo_channel", "banks", "4"),
         ("pseudo_channel", "bank_groups", "1"),
-        ("unit", "table_bytes", "1000000"),
+        ("unit", "table_bytes", "400000"),
     ])?;
     for f in CacheModel::sizes().into_iter().skip(first).step_by(of.max(1)) {
         let started = Instant::now();

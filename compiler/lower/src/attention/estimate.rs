@@ -5,6 +5,7 @@ use super::bus::{interval, open_columns, replace_interval};
 use super::cluster::script::ScriptSize;
 use super::cluster::Held;
 use super::layout::CacheLayout;
+use super::passes::Pass;
 use super::CachePlan;
 use crate::estimate::Estimate;
 use crate::target::Target;
@@ -81,10 +82,12 @@ pub(crate) fn estimate(
         c.replaced(AttentionMode::InsertToken, block);
     }
     let appended = c.now;
-    for _ in 0..if attends { layout.slots } else { 0 } {
+    let slots = if attends { layout.slots } else { 0 };
+    for pass in (0..slots).flat_map(|_| Pass::all(plan.rows(), attention)) {
         for _ in 0..attention.rows() {
             c.load(attention.dim);
         }
+        let ahead = size.ahead && pass.index == 0;
         let exact = layout.slices * layout.exact_blocks;
         let per_block = layout.lanes * layout.beats * layout.groups;
         let codes = size.compressed.div_ceil(per_block) * layout.slices;
@@ -97,14 +100,14 @@ pub(crate) fn estimate(
             (AttentionMode::Combine, codebook),
         ] {
             let encodes = matches!(mode, AttentionMode::Table | AttentionMode::Combine);
-            if encodes && size.ahead {
+            if encodes && ahead {
                 c.rows(AttentionMode::Capture, block);
             }
             if matches!(mode, AttentionMode::Scores | AttentionMode::Buckets) {
                 c.begins(exact > 0, mode);
             }
             c.rows(mode, columns);
-            if encodes && size.ahead {
+            if encodes && ahead {
                 c.replaced(AttentionMode::InsertCode, block);
             }
         }

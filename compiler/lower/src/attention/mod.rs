@@ -15,6 +15,7 @@ mod images;
 mod layout;
 pub mod literal;
 mod merges;
+mod passes;
 mod program;
 mod run;
 
@@ -35,6 +36,7 @@ use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
 use crate::target::{Attention, Target};
 use merges::merged_values;
+use passes::Rows;
 use pimc_ir::{softmax_tables, CacheId, CacheType, Code, Model, OpKind, ValueId};
 use pimc_rtl::attention::{AttentionShape, MergeShape};
 use pimc_rtl::isa::{IsaShape, VecOp};
@@ -94,6 +96,12 @@ impl CachePlan {
     /// token is in the banks before it leaves, and the next step does not make other codebooks.
     pub(crate) fn encodes_ahead(&self) -> bool {
         self.values.count.is_some() && self.ty.recent > 0 && self.cluster.is_none()
+    }
+
+    /// Rows of queries of a key/value head.
+    fn rows(&self) -> Rows {
+        let heads = self.ty.heads / self.ty.kv_heads;
+        Rows { queries: self.queries, heads: heads as u32 }
     }
 
     /// Sets the arguments of the first step.
@@ -221,7 +229,17 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let word_bits = attention.result_bits.max(8).max(log_bits);
     let bytes = (u128::from(depth) * u128::from(word_bits)).div_ceil(8);
     fit.memory(found.attend, VECTORS, bytes, target.vector_bytes.into());
-    let mut shape = channel(target, attention, (depth, word_bits, merge), map.words());
+    let memory = |shape: &ChannelShape| {
+        shape.bank.attention.as_ref().map_or(0, |a| unit_memory_bits(a, shape).div_ceil(8))
+    };
+    let rows = Rows { queries, heads: attention.query_heads };
+    let shape_of = |rows: Rows| {
+        channel(target, rows.of(&attention), (depth, word_bits, merge.clone()), map.words())
+    };
+    let shapes: Vec<ChannelShape> = rows.together().map(shape_of).collect();
+    let fitting = shapes.iter().find(|s| memory(s) <= target.table_bytes);
+    let Some(shape) = fitting.or(shapes.last()) else { return Err(fit.refused()) };
+    let mut shape = shape.clone();
     let held = cluster::Held::new(&layout, &shape, target);
     let cluster = found.cluster.map(|(_, values)| ClusterPlan {
         values,
@@ -230,8 +248,7 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         map: ClusterMap::new(map.words(), &layout, encoders, held),
     });
     shape.arg_words = cluster.map_or(map.words(), |c| c.map.words());
-    let tables = shape.bank.attention.as_ref().map_or(0, |a| unit_memory_bits(a, &shape));
-    fit.memory(found.attend, TABLES, tables.div_ceil(8).into(), target.table_bytes.into());
+    fit.memory(found.attend, TABLES, memory(&shape).into(), target.table_bytes.into());
     if !fit.found.is_empty() {
         return Err(fit.refused());
     }

@@ -6,8 +6,10 @@ use super::builder::Builder;
 use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
 use super::merges::Merge;
+use super::passes::Pass;
 use super::CachePlan;
 use crate::target::Target;
+use itertools::Itertools;
 use pimc_ir::Side;
 use pimc_rtl::attention::{
     AttentionMode, AttentionParam, AttentionShape, LOADED_LATENCY, NORMALISE_LATENCY,
@@ -71,7 +73,7 @@ pub(crate) fn program(
     let (layout, map, merges) = (&plan.layout, &plan.arguments, plan.merges.as_slice());
     let b = Builder::new(target);
     let mut w = Writer { target, shape, attention, layout, map, vectors, b, parts: Vec::new() };
-    let (queries, slots) = (attention.queries, layout.slots);
+    let slots = layout.slots;
     w.b.set(SetTo::Pointer, None, 0);
     // What is skipped shall not have waited for the first refresh.
     w.b.refreshed_wait();
@@ -92,10 +94,18 @@ pub(crate) fn program(
             }
         }
     }
-    w.parameters(queries);
-    let ahead = vectors.k.is_some() && attention.recent > 0;
+    w.parameters();
+    // The units are told which tokens a query sees when they serve another one.
+    let mut told = None;
     for slot in 0..slots {
-        w.attend(slot, ahead);
+        for pass in Pass::all(plan.rows(), attention) {
+            let query = pass.row(0, attention).0;
+            let limits = (told != Some(query)).then_some(query);
+            told = Some(query);
+            // The codebooks pass for the queries in every pass, and for the token once.
+            let ahead = vectors.k.is_some() && attention.recent > 0 && pass.index == 0;
+            w.attend(slot, pass, limits, ahead);
+        }
     }
     behind.iter().for_each(|merge| w.merge(merge));
     if plan.cluster.is_some() {
@@ -351,45 +361,48 @@ impl<'a> Writer<'a> {
     }
 
     /// Gives the units what depends on the length.
-    fn parameters(&mut self, queries: u32) {
-        self.part(PartOf::Attend, "lengths and limits".into());
-        let limits = (0..queries).map(|i| (AttentionParam::Limit(i), self.map.limit(i)));
-        let lengths = [
+    fn parameters(&mut self) {
+        self.part(PartOf::Attend, "lengths".into());
+        for (param, arg) in [
             (AttentionParam::Compressed, ArgumentMap::COMPRESSED),
             (AttentionParam::Length, ArgumentMap::LENGTH),
             (AttentionParam::Ring, ArgumentMap::RING),
-        ];
-        for (param, arg) in lengths.into_iter().chain(limits) {
+        ] {
             self.b.set(SetTo::Param(param.index()), Some(arg), 0);
         }
     }
 
-    /// Attends in one head.
-    fn attend(&mut self, slot: u32, ahead: bool) {
+    /// Attends in one pass over a key/value head, of which the units are given the limits if there are others from a
+    /// query on.
+    fn attend(&mut self, slot: u32, pass: Pass, limits: Option<u32>, ahead: bool) {
         let attention = self.attention;
         let (dim, rows) = (attention.dim, attention.rows());
-        let heads = self.layout.slots * attention.query_heads;
-        self.part(PartOf::Attend, format!("head {slot}: load queries"));
+        let name = format!("head {slot}{}", pass.name());
+        self.part(PartOf::Attend, format!("{name}: load queries"));
         for row in 0..rows {
-            let (query, head) = (row / attention.query_heads, row % attention.query_heads);
-            let at = (query * heads + slot * attention.query_heads + head) * dim;
+            let (query, head) = pass.row(row, attention);
+            let at = ((query * self.layout.slots + slot) * pass.heads + head) * dim;
             self.load(row, self.vectors.q + at);
         }
+        for (from, i) in limits.into_iter().cartesian_product(0..attention.queries) {
+            let limit = SetTo::Param(AttentionParam::Limit(i).index());
+            self.b.set(limit, Some(self.map.limit(from + i)), 0);
+        }
         self.loaded();
-        self.codebook_part(PartOf::Attend, format!("head {slot}: build tables"));
+        self.codebook_part(PartOf::Attend, format!("{name}: build tables"));
         self.encoding(ahead, slot, Side::Key, AttentionMode::Table);
-        self.part(PartOf::Attend, format!("head {slot}: scores of exact keys"));
+        self.part(PartOf::Attend, format!("{name}: scores of exact keys"));
         self.exact(AttentionMode::ExactScores, slot, Side::Key);
-        self.part(PartOf::Attend, format!("head {slot}: scores of key codes"));
+        self.part(PartOf::Attend, format!("{name}: scores of key codes"));
         self.codes(AttentionMode::Scores, slot, Side::Key);
-        self.part(PartOf::Attend, format!("head {slot}: weigh exact values"));
+        self.part(PartOf::Attend, format!("{name}: weigh exact values"));
         self.exact(AttentionMode::ExactValues, slot, Side::Value);
-        self.part(PartOf::Attend, format!("head {slot}: bucket weights by value codes"));
+        self.part(PartOf::Attend, format!("{name}: bucket weights by value codes"));
         self.codes(AttentionMode::Buckets, slot, Side::Value);
-        self.codebook_part(PartOf::Attend, format!("head {slot}: combine buckets with centroids"));
+        self.codebook_part(PartOf::Attend, format!("{name}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
-        self.part(PartOf::Attend, format!("head {slot}: divide and collect"));
-        self.normalise(slot, attention.row_results() * rows);
+        self.part(PartOf::Attend, format!("{name}: divide and collect"));
+        self.normalise(slot * pass.of + pass.index, attention.row_results() * rows);
     }
 
     /// A codebook for `mode`; on the way it encodes the token that leaves the window next.
@@ -408,14 +421,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn normalise(&mut self, slot: u32, results: u32) {
+    /// Divides, and collects the results of so many passes behind those of the ones before.
+    fn normalise(&mut self, before: u32, results: u32) {
         let vector = Vector {
             op: VecOp::CollectSum,
             a: results,
             a_step: 1,
             b: 1,
             b_step: 1,
-            d: self.vectors.result + slot * results,
+            d: self.vectors.result + before * results,
             len: results,
             bank: 0,
             last: 0,

@@ -175,9 +175,10 @@ fn speed(p: &mut Page, steps: &Steps, uncapped: &Target) -> Result<(), CompareEr
         .map(|group| Ok(n(steps.get(group, 4096, true)?.table_bytes)))
         .collect::<Result<_, CompareError>>()?;
     p.text(&format!(
-        "What it costs: tables and buckets of {} bytes beside every bank (MHA, GQA 4, GQA 8; `table_bytes` of the target is 65,536 unless it is raised, as it is here), where an AttAcc unit has two buffers of 512 bytes (S). \
+        "What it costs: tables and buckets of {} bytes beside every bank (MHA, GQA 4, GQA 8; `table_bytes` of the target is {} unless it is raised, as it is here, and with less than is asked for rows of queries are served in several passes), where an AttAcc unit has two buffers of 512 bytes (S). \
          Scores are added up over the 16 banks of a pseudo-channel before its bus carries them (A: an adder tree there).",
         tables.join(" / "),
+        n(uncapped.table_bytes),
     ));
     Ok(())
 }
