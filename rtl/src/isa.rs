@@ -91,6 +91,13 @@ pub enum SetTo {
     Col,
     /// A parameter of the attention units, by its number.
     Param(u32),
+    /// What is added to the address in vector memory from which bytes are loaded, or to which results are
+    /// collected. It is 0 before the first run, and keeps its value from run to run.
+    Base,
+    /// The pointer that is kept: what the pointer is now, and the sum.
+    Keep,
+    /// The pointer: the one that is kept, and the sum.
+    Return,
 }
 
 impl SetTo {
@@ -105,6 +112,9 @@ impl SetTo {
             SetTo::Row => 2,
             SetTo::Col => 3,
             SetTo::Param(_) => 4,
+            SetTo::Base => 5,
+            SetTo::Keep => 6,
+            SetTo::Return => 7,
         }
     }
 
@@ -113,6 +123,17 @@ impl SetTo {
         match self {
             SetTo::Param(index) => index,
             _ => 0,
+        }
+    }
+}
+
+impl Vector {
+    /// What it does where [`SetTo::Base`] has this value.
+    pub fn based(self, base: u32) -> Vector {
+        match self.op {
+            VecOp::LoadBytes => Vector { a: self.a.wrapping_add(base), ..self },
+            op if op.collects() => Vector { d: self.d.wrapping_add(base), ..self },
+            _ => self,
         }
     }
 }

@@ -399,7 +399,10 @@ pub fn decode_instr(index: usize, word: u128, isa: &IsaShape) -> Result<Instr, P
                 (2, 0) => SetTo::Row,
                 (3, 0) => SetTo::Col,
                 (4, _) => SetTo::Param(param),
-                (0..=3, _) => return Err(ProgramError::Stray { index, opcode }),
+                (5, 0) => SetTo::Base,
+                (6, 0) => SetTo::Keep,
+                (7, 0) => SetTo::Return,
+                (0..=7, _) => return Err(ProgramError::Stray { index, opcode }),
                 _ => {
                     let field = "destination";
                     return Err(ProgramError::Unknown { index, field, value: to });

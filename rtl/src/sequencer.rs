@@ -412,6 +412,9 @@ impl Logic for Sequencer {
         self.vec_b.next = self.vectors.b.val();
         self.vec_d.next = self.vectors.d.val();
         self.vec_len_less_1.next = self.vectors.len_less_1.val();
+        for i in 0..self._dynamic {
+            self.vectors.base[i].next = self.arguments[i].base.val();
+        }
         for i in 0..self._bank_loads {
             self.vec_bank[i].next = self.vectors.bank[i].val();
             self.vec_last[i].next = self.vectors.last[i].val();

@@ -41,9 +41,13 @@ pub struct Arguments {
     pub param_index: Wire<Out>,
     /// Its value.
     pub param_value: Wire<Out>,
+    /// Base of vector memory.
+    pub base: Wire<Out>,
 
     memory: Ram,
     pointer: Reg,
+    kept: Reg,
+    base_addr: Reg,
     setting: Flop<Bit>,
     offset: Wire<Local>,
     takes: Wire<Local>,
@@ -56,6 +60,9 @@ pub struct Arguments {
     to_row: Const,
     to_col: Const,
     to_param: Const,
+    to_base: Const,
+    to_keep: Const,
+    to_return: Const,
     takes_at: Const,
     to_at: Const,
     param_at: Const,
@@ -65,6 +72,7 @@ pub struct Arguments {
     _param_bits: u32,
     _add_bits: u32,
     _addr_bits: u32,
+    _base_bits: u32,
     _row_bits: u32,
     _col_bits: u32,
 }
@@ -72,7 +80,7 @@ pub struct Arguments {
 impl Logic for Arguments {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, pointer, setting);
+        dff_setup!(self, clock, pointer, kept, base_addr, setting);
         self.memory.clock.next = self.clock.val();
 
         comment!("---- operands ----");
@@ -103,6 +111,16 @@ impl Logic for Arguments {
         if self.setting.q.val() & (self.to.val() == self.to_advance.val()) {
             self.pointer.d.next = self.pointer.q.val() + self.place.val();
         }
+        if self.setting.q.val() & (self.to.val() == self.to_keep.val()) {
+            self.kept.d.next = self.pointer.q.val() + self.place.val();
+        }
+        if self.setting.q.val() & (self.to.val() == self.to_return.val()) {
+            self.pointer.d.next = self.kept.q.val() + self.place.val();
+        }
+        if self.setting.q.val() & (self.to.val() == self.to_base.val()) {
+            self.base_addr.d.next = bit_cast(self.value.val(), self._base_bits);
+        }
+        self.base.next = self.base_addr.q.val();
         self.set_row.next = self.setting.q.val() & (self.to.val() == self.to_row.val());
         self.row.next = bit_cast(self.value.val(), self._row_bits);
         self.set_col.next = self.setting.q.val() & (self.to.val() == self.to_col.val());
@@ -117,6 +135,7 @@ impl Arguments {
     pub fn new(shape: &ChannelShape) -> Self {
         let (isa, dynamic) = (&shape.isa, &shape.isa.dynamic);
         let (addr, word) = (u(index_bits(shape.arg_words)), u(ARG_BITS));
+        let base = u(isa.addr_bits);
         let (row, col) = (u(index_bits(shape.dram_rows)), u(index_bits(shape.dram_cols)));
         let fields = isa.set_fields();
         let end = fields.last().map_or(0, |f| f.at + f.bits);
@@ -132,8 +151,11 @@ impl Arguments {
             col: Wire::new(col),
             param_index: Wire::new(u(dynamic.param_bits)),
             param_value: Wire::new(word),
+            base: Wire::new(base),
             memory: Ram::with_depth(shape.arg_words as usize, addr.width, word),
             pointer: Reg::new(addr),
+            kept: Reg::new(addr),
+            base_addr: Reg::new(base),
             offset: Wire::new(u(dynamic.arg_bits)),
             takes: Wire::new(u(1)),
             to: Wire::new(u(SetTo::BITS)),
@@ -145,6 +167,9 @@ impl Arguments {
             to_row: to(SetTo::Row),
             to_col: to(SetTo::Col),
             to_param: to(SetTo::Param(0)),
+            to_base: to(SetTo::Base),
+            to_keep: to(SetTo::Keep),
+            to_return: to(SetTo::Return),
             takes_at: at(1),
             to_at: at(2),
             param_at: at(3),
@@ -154,6 +179,7 @@ impl Arguments {
             _param_bits: dynamic.param_bits,
             _add_bits: dynamic.add_bits,
             _addr_bits: addr.width,
+            _base_bits: base.width,
             _row_bits: row.width,
             _col_bits: col.width,
             ..Arguments::default()
@@ -175,19 +201,23 @@ impl Unit for Arguments {
             formula:
                 "arg_o is the word at the pointer plus the offset. A Set takes it, or 0, adds \
                       its constant, and sets the pointer, moves it on, or sets the row counter, \
-                      the column counter or a parameter to the sum."
+                      the column counter, a parameter or the base of vector memory to the sum. Keep \
+                      keeps the pointer plus the sum, return makes that plus the sum the pointer."
                     .into(),
             latency: "1 clock from set_i and operands_i to what is set, and to arg_o.".into(),
             throughput: "One Set in two clocks.".into(),
             layout: format!(
                 "operands_i, lowest first: offset, whether an argument is taken, destination \
-                 (3 bits: {} pointer, {} advance, {} row, {} column, {} parameter), parameter, \
-                 constant.",
+                 (3 bits: {} pointer, {} advance, {} row, {} column, {} parameter, {} base, \
+                 {} keep, {} return), parameter, constant.",
                 SetTo::Pointer.code(),
                 SetTo::Advance.code(),
                 SetTo::Row.code(),
                 SetTo::Col.code(),
-                SetTo::Param(0).code()
+                SetTo::Param(0).code(),
+                SetTo::Base.code(),
+                SetTo::Keep.code(),
+                SetTo::Return.code()
             ),
             preconditions: "operands_i stay for the clock after set_i. No address is past the \
                             memory's end."
@@ -202,6 +232,7 @@ impl Unit for Arguments {
             ("arg", "count of a loop"),
             ("set_row", "to the DRAM commands"),
             ("param_we", "to the attention units"),
+            ("base", "to the vector operations"),
         ]
     }
 

@@ -1,6 +1,7 @@
 //! The operands of a vector operation, held for the buffer unit.
 
 use crate::hdl::prelude::*;
+use crate::isa::VecOp;
 use crate::shape::ChannelShape;
 
 /// Takes the operands of `Vec` apart and holds them until the next.
@@ -13,6 +14,8 @@ pub struct VectorIssue {
     pub issue: Signal<In, Bit>,
     /// Its operands.
     pub operands: Wire<In>,
+    /// Base of vector memory; only where programs set it.
+    pub base: Vec<Wire<In>>,
 
     /// It starts; one clock after `issue`.
     pub start: Signal<Out, Bit>,
@@ -37,6 +40,12 @@ pub struct VectorIssue {
 
     started: Flop<Bit>,
     held: Reg,
+    based: Vec<Reg>,
+    loads: Vec<Signal<Local, Bit>>,
+    collects: Vec<Signal<Local, Bit>>,
+    op_load_bytes: Const,
+    op_collect: Const,
+    op_collect_sum: Const,
     a_step_at: Const,
     b_step_at: Const,
     a_at: Const,
@@ -45,6 +54,7 @@ pub struct VectorIssue {
     len_at: Const,
     bank_at: Const,
     last_at: Const,
+    _dynamic: usize,
     _banks: usize,
     _bank_bits: u32,
     _op_bits: u32,
@@ -67,6 +77,23 @@ impl Logic for VectorIssue {
         self.b.next = bit_cast(self.held.q.val() >> self.b_at.val(), self._addr_bits);
         self.d.next = bit_cast(self.held.q.val() >> self.d_at.val(), self._addr_bits);
         self.len_less_1.next = bit_cast(self.held.q.val() >> self.len_at.val(), self._addr_bits);
+        for i in 0..self._dynamic {
+            self.based[i].clock.next = self.clock.val();
+            if self.issue.val() {
+                self.based[i].d.next = self.base[i].val();
+            }
+            self.loads[i].next = self.op.val() == self.op_load_bytes.val();
+            self.collects[i].next = (self.op.val() == self.op_collect.val())
+                | (self.op.val() == self.op_collect_sum.val());
+            if self.loads[i].val() {
+                self.a.next = bit_cast(self.held.q.val() >> self.a_at.val(), self._addr_bits)
+                    + self.based[i].q.val();
+            }
+            if self.collects[i].val() {
+                self.d.next = bit_cast(self.held.q.val() >> self.d_at.val(), self._addr_bits)
+                    + self.based[i].q.val();
+            }
+        }
         for i in 0..self._banks {
             self.bank[i].next = bit_cast(self.held.q.val() >> self.bank_at.val(), self._bank_bits);
             self.last[i].next = bit_cast(self.held.q.val() >> self.last_at.val(), self._bank_bits);
@@ -85,6 +112,8 @@ impl VectorIssue {
             |i: usize| Const::new(fields.get(i).map_or(0, |f| f.at - isa.operands_at()) as usize);
         let operands = u(end - isa.operands_at());
         let banks = (isa.bank_bits > 0) as usize;
+        let dynamic = shape.bank.attention.is_some() as usize;
+        let code = |op: VecOp| Const::named(VecOp::bits(), op.code() as usize);
         let addr = || Wire::new(u(isa.addr_bits));
         VectorIssue {
             operands: Wire::new(operands),
@@ -98,6 +127,13 @@ impl VectorIssue {
             bank: vec![Wire::new(u(isa.bank_bits)); banks],
             last: vec![Wire::new(u(isa.bank_bits)); banks],
             held: Reg::new(operands),
+            base: vec![Wire::new(u(isa.addr_bits)); dynamic],
+            based: vec![Reg::new(u(isa.addr_bits)); dynamic],
+            loads: vec![Signal::default(); dynamic],
+            collects: vec![Signal::default(); dynamic],
+            op_load_bytes: code(VecOp::LoadBytes),
+            op_collect: code(VecOp::Collect),
+            op_collect_sum: code(VecOp::CollectSum),
             a_step_at: at(1),
             b_step_at: at(2),
             a_at: at(3),
@@ -106,6 +142,7 @@ impl VectorIssue {
             len_at: at(6),
             bank_at: at(7),
             last_at: at(8),
+            _dynamic: dynamic,
             _banks: banks,
             _bank_bits: isa.bank_bits,
             _op_bits: op_bits,
@@ -122,7 +159,11 @@ impl Unit for VectorIssue {
 
     fn contract(&self) -> Contract {
         let bank = if self._banks > 0 { ", first and last bank of a load" } else { "" };
+        let base = "The base is added to the address of A of a load of bytes, and to that of the result of a \
+                    collection.";
+        let formula = if self._dynamic > 0 { base.into() } else { String::new() };
         Contract {
+            formula,
             summary: "Vector issue: holds the operands of a vector operation for the buffer unit."
                 .into(),
             latency: "1 clock from issue_i to start_o and the operands.".into(),

@@ -102,6 +102,7 @@ pub struct Walk<'a> {
     /// The last refresh.
     refreshed: Option<u64>,
     pointer: u32,
+    kept: u32,
     index: usize,
     cycle: u64,
     /// Per open loop: the first instruction of its body, and how often it still runs.
@@ -124,6 +125,7 @@ impl<'a> Walk<'a> {
             interval: u64::from(refi.saturating_sub(IDLE_CLOCKS)),
             refreshed: None,
             pointer: 0,
+            kept: 0,
             index: 0,
             cycle: 0,
             loops: Vec::new(),
@@ -195,7 +197,9 @@ impl<'a> Walk<'a> {
                 match to {
                     SetTo::Pointer => self.pointer = issue.value,
                     SetTo::Advance => self.pointer = self.pointer.wrapping_add(issue.value),
-                    SetTo::Row | SetTo::Col | SetTo::Param(_) => {}
+                    SetTo::Keep => self.kept = self.pointer.wrapping_add(issue.value),
+                    SetTo::Return => self.pointer = self.kept.wrapping_add(issue.value),
+                    SetTo::Row | SetTo::Col | SetTo::Param(_) | SetTo::Base => {}
                 }
             }
             Action::RefreshDue { within } => {

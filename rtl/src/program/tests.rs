@@ -36,13 +36,16 @@ fn action() -> impl Strategy<Value = Action> {
         Just(Action::Write),
         (0u32..1 << 15, 0u32..64).prop_map(|(row, col)| Action::Row { row, col }),
         (0u32..200_000).prop_map(|within| Action::RefreshDue { within }),
-        (0u32..5, 0u32..20, prop::option::of(0u32..70), any::<u32>()).prop_map(
+        (0u32..8, 0u32..20, prop::option::of(0u32..70), any::<u32>()).prop_map(
             |(to, param, from, add)| {
                 let to = match to {
                     0 => SetTo::Pointer,
                     1 => SetTo::Advance,
                     2 => SetTo::Row,
                     3 => SetTo::Col,
+                    5 => SetTo::Base,
+                    6 => SetTo::Keep,
+                    7 => SetTo::Return,
                     _ => SetTo::Param(param),
                 };
                 Action::Set { to, from, add: add >> (param + 5) }
@@ -202,18 +205,17 @@ fn fields_of_arguments_are_there_where_they_are_used() {
     assert!(encode(&deeper, &isa)
         .unwrap_err()
         .contains(&ProgramError::Depth { index: LOOP_DEPTH }));
-    // A parameter that is none, an argument that is not taken, a destination that is none.
+    // A parameter that is none, an argument that is not taken.
     let (_, isa) = fields(&[set(SetTo::Param(3), Some(3), 3)]);
     let f = isa.set_fields();
     let word = |bits: &[(usize, u128)]| {
         bits.iter().fold(11 | 2 << OPCODE_BITS, |w, &(i, value)| w | value << f[i].at)
     };
     assert_eq!(
-        decode(&[word(&[(3, 1)]), word(&[(0, 1), (2, 2)]), word(&[(2, 5)])], &isa).unwrap_err(),
+        decode(&[word(&[(3, 1)]), word(&[(0, 1), (2, 2)])], &isa).unwrap_err(),
         [
             ProgramError::Stray { index: 0, opcode: 11 },
             ProgramError::Stray { index: 1, opcode: 11 },
-            ProgramError::Unknown { index: 2, field: "destination", value: 5 },
         ]
     );
     let bare = fields(&[]).1;

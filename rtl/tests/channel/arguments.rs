@@ -9,11 +9,14 @@ use pimc_rtl::timing::IDLE_CLOCKS;
 
 /// A random `Set`. Arguments are small; row and column counters also take what wraps.
 pub fn set(rng: &mut Rng) -> Action {
-    let to = match rng.below(6) {
+    let to = match rng.below(9) {
         0 => SetTo::Pointer,
         1 => SetTo::Advance,
         2 => SetTo::Row,
         3 => SetTo::Col,
+        4 => SetTo::Base,
+        5 => SetTo::Keep,
+        6 => SetTo::Return,
         _ => SetTo::Param(rng.below(10)),
     };
     let from = (rng.below(3) > 0).then(|| rng.below(8));
@@ -38,8 +41,10 @@ fn begun() -> Vec<Instr> {
 }
 
 fn pointed(program: &mut Vec<Instr>) {
-    // The pointer keeps its value from run to run; a program sets it before it uses it.
-    program.push(at(Action::Set { to: SetTo::Pointer, from: None, add: 3 }, 2));
+    // These keep their values from run to run; a program sets them before it uses them.
+    for (to, add) in [(SetTo::Pointer, 3), (SetTo::Keep, 1), (SetTo::Base, 40)] {
+        program.push(at(Action::Set { to, from: None, add }, 2));
+    }
 }
 
 fn fitted(program: &[Instr]) -> ChannelShape {

@@ -99,7 +99,7 @@ pub fn expand(program: &[Instr], args: &[u32], shape: &ChannelShape) -> BTreeMap
     }
     let mut clocks: BTreeMap<u64, Ports> = BTreeMap::new();
     let (mut now, mut row, mut col, mut column) = (0u64, 0u32, 0u32, 0u32);
-    let (mut pointer, mut refreshed) = (0u32, None);
+    let (mut pointer, mut kept, mut base, mut refreshed) = (0u32, 0u32, 0u32, None);
     let interval = u64::from(shape.refi - IDLE_CLOCKS);
     let mut stream = Stream {
         mode: 0,
@@ -149,6 +149,9 @@ pub fn expand(program: &[Instr], args: &[u32], shape: &ChannelShape) -> BTreeMap
                         SetTo::Advance => pointer = pointer.wrapping_add(value),
                         SetTo::Row => (row, col) = (value % shape.dram_rows, 0),
                         SetTo::Col => col = value % shape.dram_cols,
+                        SetTo::Base => base = value,
+                        SetTo::Keep => kept = pointer.wrapping_add(value),
+                        SetTo::Return => pointer = kept.wrapping_add(value),
                         SetTo::Param(n) => {
                             clocks.entry(now).or_default().param = Some((n.into(), value.into()));
                         }
@@ -183,8 +186,11 @@ pub fn expand(program: &[Instr], args: &[u32], shape: &ChannelShape) -> BTreeMap
                     clocks.entry(now).or_default().stream = Some(vec![mode, block, coats, key]);
                 }
                 Action::Vec(v) => {
+                    let based = |at: u32| at.wrapping_add(base) % (1 << shape.isa.addr_bits);
+                    let a = if v.op == VecOp::LoadBytes { based(v.a) } else { v.a };
+                    let d = if v.op.collects() { based(v.d) } else { v.d };
                     let operands =
-                        [v.op.code(), v.a, v.a_step, v.b, v.b_step, v.d, v.len - 1, v.bank, v.last];
+                        [v.op.code(), a, v.a_step, v.b, v.b_step, d, v.len - 1, v.bank, v.last];
                     clocks.entry(now).or_default().vector = Some(operands.map(i128::from).to_vec());
                 }
                 Action::End => clocks.entry(now).or_default().done = true,

@@ -66,6 +66,9 @@ pub fn instruction(instr: &Instr) -> String {
                 SetTo::Row => "row".to_string(),
                 SetTo::Col => "col".to_string(),
                 SetTo::Param(index) => format!("param {index}"),
+                SetTo::Base => "base".to_string(),
+                SetTo::Keep => "kept".to_string(),
+                SetTo::Return => "back".to_string(),
             };
             format!("set {what} = {}", value(from, add))
         }
@@ -126,6 +129,15 @@ fn comment(instr: &Instr, shape: &ChannelShape) -> Option<String> {
         Action::Set { to: SetTo::Param(index), .. } => param_name(index),
         Action::Set { to: SetTo::Pointer, .. } => "arguments count from there".into(),
         Action::Set { to: SetTo::Advance, .. } => "arguments count from so much further on".into(),
+        Action::Set { to: SetTo::Keep, .. } => {
+            "kept for later: where arguments count from, and this".into()
+        }
+        Action::Set { to: SetTo::Return, .. } => {
+            "arguments count from what was kept, and this".into()
+        }
+        Action::Set { to: SetTo::Base, .. } => {
+            "vector memory: loads of bytes and collections count from there".into()
+        }
         Action::Set { to: SetTo::Row, .. } => "row of the next activate; column 0".into(),
         Action::Set { to: SetTo::Col, .. } => "column of the next read or write".into(),
         Action::LoopArg { arg, end } => {

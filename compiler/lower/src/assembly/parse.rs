@@ -221,7 +221,13 @@ fn destination(line: &mut Line<'_, '_>) -> Result<SetTo, Diagnostic> {
         "row" => SetTo::Row,
         "col" => SetTo::Col,
         "param" => SetTo::Param(line.number("parameter")?),
-        _ => return Err(token.wrong("expected `pointer`, `row`, `col` or `param N`")),
+        "base" => SetTo::Base,
+        "kept" => SetTo::Keep,
+        "back" => SetTo::Return,
+        _ => {
+            let what = "expected `pointer`, `row`, `col`, `param N`, `base`, `kept` or `back`";
+            return Err(token.wrong(what));
+        }
     };
     match line.next("`=`")? {
         token if token.text == "=" => Ok(to),

@@ -2,11 +2,12 @@
 //! tokens go, and the page table. The program reads nothing else that depends on a length.
 
 use super::layout::CacheLayout;
+use super::passes::PassMap;
 use pimc_ir::CacheType;
 use thiserror::Error;
 
 /// Words about a token that is appended.
-pub(crate) const TOKEN_WORDS: u32 = 11;
+pub(crate) const TOKEN_WORDS: u32 = 12;
 
 /// A word about a token that is appended, by its place among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) enum TokenWord {
     KeepColumn,
     /// Its place in the block.
     KeepPlace,
+    /// Where its elements begin among those of the step's tokens; for programs with a loop over tokens.
+    Source,
 }
 
 /// Where in argument memory what lies.
@@ -40,8 +43,9 @@ pub(crate) enum TokenWord {
 pub struct ArgumentMap {
     /// Most tokens that a step appends.
     tokens: u32,
-    /// Its queries.
-    queries: u32,
+    /// Elements of one.
+    token_len: u32,
+    passes: PassMap,
     pages: u32,
 }
 
@@ -66,19 +70,36 @@ impl ArgumentMap {
     pub(crate) const AHEAD_CODE: [u32; 3] = [10, 11, 12];
     const LIMITS: u32 = 13;
 
-    /// The map of a program.
-    pub(crate) fn new(layout: &CacheLayout, tokens: u32, queries: u32) -> ArgumentMap {
-        ArgumentMap { tokens, queries, pages: layout.pages() }
+    /// The map of a program for steps of up to `tokens` new tokens.
+    pub(crate) fn new(
+        layout: &CacheLayout,
+        cache: &CacheType,
+        tokens: u32,
+        passes: PassMap,
+    ) -> ArgumentMap {
+        let token_len = cache.token_len() as u32;
+        ArgumentMap { tokens, token_len, passes, pages: layout.pages() }
     }
 
-    /// Tokens that query `i` sees.
-    pub(crate) fn limit(&self, i: u32) -> u32 {
-        ArgumentMap::LIMITS + i
+    /// The passes.
+    pub(super) fn passes(&self) -> PassMap {
+        self.passes
+    }
+
+    /// The words of pass `i`.
+    pub(crate) fn pass(&self, i: u32) -> u32 {
+        ArgumentMap::LIMITS + i * self.passes.words()
+    }
+
+    /// The number of new tokens, if the program has a loop over them: the words of the first one follow.
+    pub(crate) fn count(&self) -> Option<u32> {
+        (self.tokens > 1).then(|| self.pass(self.passes.count()))
     }
 
     /// A word about token `i` of the step.
     pub(crate) fn token(&self, i: u32, word: TokenWord) -> u32 {
-        ArgumentMap::LIMITS + self.queries + i * TOKEN_WORDS + word as u32
+        let first = self.pass(self.passes.count()) + u32::from(self.tokens > 1);
+        first + i * TOKEN_WORDS + word as u32
     }
 
     /// How many pages are full; the page table follows.
@@ -269,11 +290,13 @@ impl Driver {
     pub fn step(&mut self, count: i64, limits: &[i64]) -> Result<Vec<(u32, u32)>, StepError> {
         let most = self.map.tokens;
         let count = appended(&self.cache, self.length, (count, most))?;
-        let mut words = Vec::new();
+        let mut words: Vec<(u32, u32)> =
+            self.map.count().map(|at| (at, count)).into_iter().collect();
         for i in 0..most {
             let token = if i < count { self.append() } else { [0; TOKEN_WORDS as usize] };
             let at = self.map.token(i, TokenWord::Leaves);
             words.extend((at..).zip(token));
+            words.push((self.map.token(i, TokenWord::Source), i * self.map.token_len));
         }
         words.extend(self.lengths(limits));
         words.extend(self.encode_ahead());
@@ -367,8 +390,13 @@ impl Driver {
             (ArgumentMap::TAIL_COLUMNS, tail),
             (ArgumentMap::TAIL_ROW, if rest > 0 { self.page_row(full) } else { 0 }),
         ];
-        for (i, limit) in limits.iter().enumerate() {
-            words.push((self.map.limit(i as u32), (*limit).clamp(0, self.length.into()) as u32));
+        let limit = |query: u32| {
+            let limit = limits.get(query as usize).copied().unwrap_or_default();
+            limit.clamp(0, self.length.into()) as u32
+        };
+        for pass in self.map.passes.all() {
+            let of = self.map.passes.words_of(pass, limit);
+            words.extend((self.map.pass(pass.index)..).zip(of));
         }
         words.push((self.map.full_pages(), full));
         let rows = (0..full).map(|page| self.page_row(page));

@@ -154,6 +154,14 @@ impl<'a> Builder<'a> {
         self.wait_until(self.ready.refresh);
     }
 
+    /// The same if there was none for long; all banks are closed.
+    pub(super) fn refresh_between(&mut self) {
+        let last = self.dues.iter().map(|due| due.at).max().unwrap_or(0);
+        if self.program.next() > last + u64::from(self.target.timing.refi / 4) {
+            self.refresh_due();
+        }
+    }
+
     /// A refresh here if one will be due before the next of these; all banks are closed.
     pub(super) fn refresh_due(&mut self) -> u64 {
         let instr = Action::RefreshDue { within: 0 };
@@ -235,6 +243,13 @@ impl<'a> Builder<'a> {
         self.wait_until(self.ready.read.max(self.ready.pre));
     }
 
+    /// Waits until anything can begin: the round of a loop, of whose parts some may be left out.
+    pub(super) fn settle_all(&mut self) {
+        let r = self.ready;
+        let ready = [r.act, r.refresh, r.read, r.write, r.pre, r.stream, r.vec];
+        self.wait_until(ready.into_iter().fold(0, u64::max));
+    }
+
     /// Waits until the row that was opened can be read by an instruction `steps` behind this one, before a loop
     /// in every round of which it is read and written.
     pub(super) fn settle_read(&mut self, steps: u64) {
@@ -271,8 +286,10 @@ impl<'a> Builder<'a> {
         let first = self.put(Action::Read, 0);
         self.note(|kinds| &mut kinds.read, first);
         self.put(Action::Next, first + interval - STEP);
+        // Behind it there may be a wait, if it is a long one.
+        let behind = self.program.len() as u32;
         if let Some(Action::LoopArg { end, .. }) = self.program.action(start) {
-            *end = (start + 3) as u32;
+            *end = behind;
         }
         // The other rounds. The loop's end keeps its delay.
         let last = first + u64::from(most - 1) * interval;

@@ -27,6 +27,14 @@ pub(crate) fn interval(mode: AttentionMode, a: &AttentionShape, target: &Target)
     least.max(moved.div_ceil(target.bus_bits().into()) as u32)
 }
 
+/// Whether the columns of a block follow one another so closely that refreshes can come when they are due.
+pub(crate) fn is_quick(a: &AttentionShape, target: &Target) -> bool {
+    let slowest =
+        [AttentionMode::Scores, AttentionMode::Buckets].map(|mode| interval(mode, a, target));
+    let block = u64::from(a.slices) * u64::from(slowest[0].max(slowest[1]));
+    block <= u64::from(target.timing.refi / 4)
+}
+
 /// Columns that are read while a row is open, in blocks of `block`: no more than a quarter of the time
 /// between two refreshes allows, so that refreshes come about when they are due.
 pub(crate) fn open_columns(interval: u32, block: u32, target: &Target) -> u32 {

@@ -5,7 +5,6 @@ use super::bus::{interval, open_columns, replace_interval};
 use super::cluster::script::ScriptSize;
 use super::cluster::Held;
 use super::layout::CacheLayout;
-use super::passes::Pass;
 use super::CachePlan;
 use crate::estimate::Estimate;
 use crate::target::Target;
@@ -83,7 +82,7 @@ pub(crate) fn estimate(
     }
     let appended = c.now;
     let slots = if attends { layout.slots } else { 0 };
-    for pass in (0..slots).flat_map(|_| Pass::all(plan.rows(), attention)) {
+    for pass in (0..slots).flat_map(|_| plan.arguments.passes().all()) {
         for _ in 0..attention.rows() {
             c.load(attention.dim);
         }

@@ -36,7 +36,7 @@ use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
 use crate::target::{Attention, Target};
 use merges::merged_values;
-use passes::Rows;
+use passes::{PassMap, Rows};
 use pimc_ir::{softmax_tables, CacheId, CacheType, Code, Model, OpKind, ValueId};
 use pimc_rtl::attention::{AttentionShape, MergeShape};
 use pimc_rtl::isa::{IsaShape, VecOp};
@@ -96,12 +96,6 @@ impl CachePlan {
     /// token is in the banks before it leaves, and the next step does not make other codebooks.
     pub(crate) fn encodes_ahead(&self) -> bool {
         self.values.count.is_some() && self.ty.recent > 0 && self.cluster.is_none()
-    }
-
-    /// Rows of queries of a key/value head.
-    fn rows(&self) -> Rows {
-        let heads = self.ty.heads / self.ty.kv_heads;
-        Rows { queries: self.queries, heads: heads as u32 }
     }
 
     /// Sets the arguments of the first step.
@@ -203,12 +197,10 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         cluster: found.cluster.map(|(_, c)| c.shape(func, &cache, &units, target)),
         ..units
     };
-    let layout = CacheLayout::new(&cache, &attention, target);
     let tokens = found
         .append
         .as_ref()
         .map_or(0, |(_, [k, ..])| (func.values[k.0].ty.len / cache.token_len()) as u32);
-    let map = ArgumentMap::new(&layout, tokens, queries);
     let encoders = attention.encoders();
 
     // Vector memory: the vectors of append and attend among the inputs, the results, states.
@@ -223,7 +215,6 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         regions[id.0] = Region { addr: depth, len };
         depth += len;
     }
-    fit.memory(found.attend, ROWS, layout.rows().into(), target.rows.into());
     let merge = mapping::merge_shape(model);
     let log_bits = if merge.is_some() { LOG_BITS } else { 0 };
     let word_bits = attention.result_bits.max(8).max(log_bits);
@@ -233,13 +224,18 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
         shape.bank.attention.as_ref().map_or(0, |a| unit_memory_bits(a, shape).div_ceil(8))
     };
     let rows = Rows { queries, heads: attention.query_heads };
-    let shape_of = |rows: Rows| {
-        channel(target, rows.of(&attention), (depth, word_bits, merge.clone()), map.words())
-    };
+    let shape_of =
+        |rows: Rows| channel(target, rows.of(&attention), (depth, word_bits, merge.clone()));
     let shapes: Vec<ChannelShape> = rows.together().map(shape_of).collect();
-    let fitting = shapes.iter().find(|s| memory(s) <= target.table_bytes);
+    let quick = |s: &ChannelShape| s.bank.attention.iter().all(|a| bus::is_quick(a, target));
+    let fitting = shapes.iter().find(|s| memory(s) <= target.table_bytes && quick(s));
     let Some(shape) = fitting.or(shapes.last()) else { return Err(fit.refused()) };
     let mut shape = shape.clone();
+    let units = shape.bank.attention.as_ref().unwrap_or(&attention);
+    let layout = CacheLayout::new(&cache, units, target);
+    fit.memory(found.attend, ROWS, layout.rows().into(), target.rows.into());
+    let passes = PassMap::new(rows, units, &layout);
+    let map = ArgumentMap::new(&layout, &cache, tokens, passes);
     let held = cluster::Held::new(&layout, &shape, target);
     let cluster = found.cluster.map(|(_, values)| ClusterPlan {
         values,
@@ -331,12 +327,12 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     Ok(plan)
 }
 
-/// The channel of a cache. The widths of the program's fields follow from the program.
+/// The channel of a cache. The widths of the program's fields follow from the program, and the size of argument
+/// memory from what the program is told.
 fn channel(
     target: &Target,
     attention: AttentionShape,
     (depth, word_bits, merge): (u32, u32, Option<MergeShape>),
-    arg_words: u32,
 ) -> ChannelShape {
     let bank = BankShape {
         lookups: Vec::new(),
@@ -360,7 +356,6 @@ fn channel(
     };
     ChannelShape {
         write_latency: target.timing.extra.cwl,
-        arg_words,
         ..mapping::channel(target, bank, buffer)
     }
 }

@@ -2,13 +2,14 @@
 //! where there is no room for those of all rows, a key/value head's codes are read once for each of several
 //! passes.
 
+use super::layout::CacheLayout;
 use pimc_rtl::attention::AttentionShape;
 
 /// Rows of queries, of which every query has one for each query head of its key/value head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rows {
-    pub(super) queries: u32,
-    pub(super) heads: u32,
+pub(crate) struct Rows {
+    pub(crate) queries: u32,
+    pub(crate) heads: u32,
 }
 
 impl Rows {
@@ -25,39 +26,96 @@ impl Rows {
     pub(super) fn of(self, units: &AttentionShape) -> AttentionShape {
         AttentionShape { queries: self.queries, query_heads: self.heads, ..units.clone() }
     }
+
+    fn count(self) -> u32 {
+        self.queries * self.heads
+    }
 }
 
 /// One pass over the tokens of a key/value head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pass {
+pub(crate) struct Pass {
     /// Which one.
-    pub(super) index: u32,
-    /// How many there are.
-    pub(super) of: u32,
-    /// Query heads of a key/value head.
-    pub(super) heads: u32,
+    pub(crate) index: u32,
+    /// Its first query.
+    pub(crate) query: u32,
+    /// The first query head of it.
+    pub(crate) head: u32,
 }
 
-impl Pass {
-    /// The passes of a plan with `rows` in all, on units of a shape.
-    pub(super) fn all(rows: Rows, units: &AttentionShape) -> impl Iterator<Item = Pass> {
-        let of = rows.queries * rows.heads / units.rows();
-        (0..of).map(move |index| Pass { index, of, heads: rows.heads })
-    }
+/// The passes of a plan, and what of argument memory is about each: the limits of its queries and, if there are
+/// several, where its queries and its results begin, counted from the first pass's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PassMap {
+    /// All rows, and those of a pass.
+    pub(super) all: Rows,
+    pub(super) each: Rows,
+    /// Elements of a query, from one query to the next one, and of a row of results.
+    dim: u32,
+    query_len: u32,
+    row_results: u32,
+}
 
-    /// Query and query head of a row that units of a shape serve in this pass.
-    pub(super) fn row(self, row: u32, units: &AttentionShape) -> (u32, u32) {
-        let row = self.index * units.rows() + row;
-        (row / self.heads, row % self.heads)
-    }
-
-    /// How reports name it behind its head; nothing if there is no other.
-    pub(super) fn name(self) -> String {
-        if self.of == 1 {
-            String::new()
-        } else {
-            format!(", pass {} of {}", self.index + 1, self.of)
+impl PassMap {
+    /// The passes of `rows` on units of a shape.
+    pub(super) fn new(all: Rows, units: &AttentionShape, layout: &CacheLayout) -> PassMap {
+        PassMap {
+            all,
+            each: Rows { queries: units.queries, heads: units.query_heads },
+            dim: units.dim,
+            query_len: layout.slots * all.heads * units.dim,
+            row_results: units.row_results(),
         }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u32 {
+        self.all.count() / self.each.count()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = Pass> {
+        let (each, heads) = (self.each.count(), self.all.heads);
+        (0..self.count()).map(move |index| {
+            let row = index * each;
+            Pass { index, query: row / heads, head: row % heads }
+        })
+    }
+
+    /// Words about a pass.
+    pub(super) fn words(&self) -> u32 {
+        self.each.queries + if self.count() > 1 { 2 } else { 0 }
+    }
+
+    /// Of those of a pass, where its queries begin, and where its results do.
+    pub(super) fn source(&self) -> u32 {
+        self.each.queries
+    }
+
+    pub(super) fn result(&self) -> u32 {
+        self.each.queries + 1
+    }
+
+    /// The words about a pass, of queries with these limits.
+    pub(super) fn words_of(&self, pass: Pass, limit: impl Fn(u32) -> u32) -> Vec<u32> {
+        let mut words: Vec<u32> =
+            (pass.query..).take(self.each.queries as usize).map(limit).collect();
+        if self.count() > 1 {
+            words.push(pass.query * self.query_len + pass.head * self.dim);
+            words.push(pass.index * self.results());
+        }
+        words
+    }
+
+    /// Where in a pass's queries row `row` of a key/value head begins.
+    pub(super) fn query_at(&self, slot: u32, row: u32) -> u32 {
+        let (query, head) = (row / self.each.heads, row % self.each.heads);
+        query * self.query_len + (slot * self.all.heads + head) * self.dim
+    }
+
+    /// Results of a pass.
+    pub(super) fn results(&self) -> u32 {
+        self.each.count() * self.row_results
     }
 }
 
@@ -73,5 +131,24 @@ mod tests {
         assert_eq!(together(1, 1), [(1, 1)]);
         assert_eq!(together(1, 8), [(1, 8), (1, 4), (1, 2), (1, 1)]);
         assert_eq!(together(6, 3), [(6, 3), (3, 3), (2, 3), (1, 3), (1, 1)]);
+    }
+
+    #[test]
+    fn words_of_passes() {
+        let each = |queries, heads| PassMap {
+            all: Rows { queries: 2, heads: 4 },
+            each: Rows { queries, heads },
+            dim: 8,
+            query_len: 3 * 4 * 8,
+            row_results: 9,
+        };
+        let words = |map: PassMap| -> Vec<Vec<u32>> {
+            map.all().map(|pass| map.words_of(pass, |query| 70 + query)).collect()
+        };
+        assert_eq!(words(each(2, 4)), [vec![70, 71]]);
+        assert_eq!(words(each(1, 4)), [[70, 0, 0], [71, 96, 36]]);
+        assert_eq!(words(each(1, 2)), [[70, 0, 0], [70, 16, 18], [71, 96, 36], [71, 112, 54]]);
+        assert_eq!(each(2, 4).query_at(2, 5), 96 + (2 * 4 + 1) * 8);
+        assert_eq!(each(1, 2).query_at(2, 1), (2 * 4 + 1) * 8);
     }
 }

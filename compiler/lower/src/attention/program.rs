@@ -1,15 +1,13 @@
 //! The program of a step on a cache: tokens are taken in, then attended to, one key/value head after
 //! the other. It is the same for every context length.
 
-use super::arguments::{ArgumentMap, TokenWord};
+use super::arguments::{ArgumentMap, TokenWord, TOKEN_WORDS};
 use super::builder::Builder;
 use super::bus::{interval, open_columns};
 use super::layout::CacheLayout;
 use super::merges::Merge;
-use super::passes::Pass;
 use super::CachePlan;
 use crate::target::Target;
-use itertools::Itertools;
 use pimc_ir::Side;
 use pimc_rtl::attention::{
     AttentionMode, AttentionParam, AttentionShape, LOADED_LATENCY, NORMALISE_LATENCY,
@@ -88,24 +86,12 @@ pub(crate) fn program(
     }
     before.iter().for_each(|merge| w.merge(merge));
     if let (Some(k), Some(v)) = (vectors.k, vectors.v) {
-        for i in 0..plan.tokens {
-            for slot in 0..slots {
-                w.append(i, slot, k, v);
-            }
-        }
+        w.appends(k, v);
     }
     w.parameters();
-    // The units are told which tokens a query sees when they serve another one.
-    let mut told = None;
+    let ahead = vectors.k.is_some() && attention.recent > 0;
     for slot in 0..slots {
-        for pass in Pass::all(plan.rows(), attention) {
-            let query = pass.row(0, attention).0;
-            let limits = (told != Some(query)).then_some(query);
-            told = Some(query);
-            // The codebooks pass for the queries in every pass, and for the token once.
-            let ahead = vectors.k.is_some() && attention.recent > 0 && pass.index == 0;
-            w.attend(slot, pass, limits, ahead);
-        }
+        w.attends(slot, ahead);
     }
     behind.iter().for_each(|merge| w.merge(merge));
     if plan.cluster.is_some() {
@@ -217,12 +203,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A stream over the codes of a side: the full pages, then what is used of the last one.
-    fn codes(&mut self, mode: AttentionMode, slot: u32, side: Side) {
+    /// A stream over the codes of a side: the full pages, then what is used of the last one. The pointer ends at 0,
+    /// or where it was.
+    fn codes(&mut self, mode: AttentionMode, slot: u32, side: Side, keeps: bool) {
         let (l, data, interval) = (self.layout, self.data(mode), self.interval(mode));
         let in_page = l.row_in_page(slot, side);
         let used = l.page_blocks * l.slices;
         self.stream(mode, l.slices, l.beats);
+        if keeps {
+            self.b.set(SetTo::Keep, None, 0);
+        }
         // The count stands before the page table.
         self.b.set(SetTo::Pointer, None, self.map.full_pages());
         self.b.begin_again(0);
@@ -241,12 +231,21 @@ impl<'a> Writer<'a> {
         self.b.reads(used, Some(ArgumentMap::TAIL_COLUMNS), interval, data);
         self.b.pre();
         self.b.end();
+        if keeps {
+            self.b.set(SetTo::Return, None, 0);
+        }
+    }
+
+    /// Waits until neither units nor buffer unit have anything to do; all banks are closed.
+    fn idle(&mut self) {
+        self.b.wait_closed(self.b.vec_ready().max(self.b.stream_ready()));
     }
 
     fn load(&mut self, row: u32, a: u32) {
         let attention = self.attention;
         let (dim, sub) = (attention.dim, attention.sub);
-        self.b.wait_until(self.b.vec_ready().max(self.b.stream_ready()));
+        self.idle();
+        self.b.refresh_between();
         self.b.set(SetTo::Param(AttentionParam::LoadRow.index()), None, row);
         let vector = Vector {
             op: VecOp::LoadBytes,
@@ -269,19 +268,38 @@ impl<'a> Writer<'a> {
         self.b.busy(at, 0);
     }
 
-    /// Takes token `i` of the step in, in one head.
-    fn append(&mut self, i: u32, slot: u32, k: u32, v: u32) {
+    /// Takes the step's tokens in.
+    fn appends(&mut self, k: u32, v: u32) {
+        let slots = self.layout.slots;
+        let Some(count) = self.map.count() else {
+            let first = self.map.token(0, TokenWord::Leaves);
+            (0..slots).for_each(|slot| self.append("token 0", first, slot, k, v));
+            return;
+        };
+        self.b.set(SetTo::Pointer, None, count);
+        self.b.begin_again(0);
+        self.b.set(SetTo::Base, Some(1 + TokenWord::Source as u32), 0);
+        (0..slots).for_each(|slot| self.append("every token", 1, slot, k, v));
+        self.b.set(SetTo::Advance, None, TOKEN_WORDS);
+        self.b.settle_all();
+        self.b.end();
+        self.b.set(SetTo::Pointer, None, 0);
+        self.b.set(SetTo::Base, None, 0);
+    }
+
+    /// Takes the token in whose words are `first` behind the pointer, in one head.
+    fn append(&mut self, name: &str, first: u32, slot: u32, k: u32, v: u32) {
         let attention = self.attention;
         let (dim, recent) = (attention.dim, attention.recent);
-        let arg = |word| self.map.token(i, word);
-        let word = (i * self.layout.slots + slot) * dim;
+        let arg = |word| first + word as u32;
+        let word = slot * dim;
         let (leaves, keeps) = (arg(TokenWord::Leaves), arg(TokenWord::Keeps));
         let code = [TokenWord::CodeRow, TokenWord::CodeColumn, TokenWord::CodePlace].map(arg);
         let keep = [TokenWord::KeepRow, TokenWord::KeepColumn, TokenWord::KeepPlace].map(arg);
         let leave = [TokenWord::LeaveRow, TokenWord::LeaveColumn, TokenWord::LeavePlace].map(arg);
         self.codebook_part(
             PartOf::Append,
-            format!("token {i}, head {slot}: encode the token that leaves"),
+            format!("{name}, head {slot}: encode the token that leaves"),
         );
         self.b.begin(leaves);
         for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
@@ -299,7 +317,7 @@ impl<'a> Writer<'a> {
         }
         self.b.end();
         if self.layout.exact_places > 0 {
-            self.part(PartOf::Append, format!("token {i}, head {slot}: keep the new token"));
+            self.part(PartOf::Append, format!("{name}, head {slot}: keep the new token"));
             self.b.begin(keeps);
             for (side, from) in Side::BOTH.into_iter().zip([k, v]) {
                 self.load(0, from + word);
@@ -372,21 +390,47 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Attends in one pass over a key/value head, of which the units are given the limits if there are others from a
-    /// query on.
-    fn attend(&mut self, slot: u32, pass: Pass, limits: Option<u32>, ahead: bool) {
-        let attention = self.attention;
-        let (dim, rows) = (attention.dim, attention.rows());
-        let name = format!("head {slot}{}", pass.name());
-        self.part(PartOf::Attend, format!("{name}: load queries"));
-        for row in 0..rows {
-            let (query, head) = pass.row(row, attention);
-            let at = ((query * self.layout.slots + slot) * pass.heads + head) * dim;
-            self.load(row, self.vectors.q + at);
+    /// Attends in one head, in as many passes as it takes. The codebooks pass for the queries in every one of
+    /// them, and for the token that leaves next in the first.
+    fn attends(&mut self, slot: u32, ahead: bool) {
+        let count = self.map.passes().count();
+        let name = |which: &str| format!("head {slot}{which}");
+        if count == 1 {
+            self.attend(&name(""), slot, ahead, None);
+            return;
         }
-        for (from, i) in limits.into_iter().cartesian_product(0..attention.queries) {
-            let limit = SetTo::Param(AttentionParam::Limit(i).index());
-            self.b.set(limit, Some(self.map.limit(from + i)), 0);
+        self.attend(&name(", pass 1"), slot, ahead, None);
+        self.b.set(SetTo::Pointer, None, self.map.pass(1));
+        // Waited for here, and not in every round.
+        self.idle();
+        self.b.begin_rounds(count - 1);
+        self.attend(&name(&format!(", passes 2 to {count}")), slot, false, Some(0));
+        self.b.set(SetTo::Advance, None, self.map.passes().words());
+        // The next pass's queries come into memories that this one's may still be in.
+        self.idle();
+        self.b.end();
+        self.b.set(SetTo::Pointer, None, 0);
+        self.b.set(SetTo::Base, None, 0);
+    }
+
+    /// Attends in one pass over a head: the first, or the one whose words are so far behind the pointer.
+    fn attend(&mut self, name: &str, slot: u32, ahead: bool, pass: Option<u32>) {
+        let (attention, passes) = (self.attention, self.map.passes());
+        let again = pass.is_some();
+        self.part(PartOf::Attend, format!("{name}: load queries"));
+        if let Some(at) = pass {
+            self.b.set(SetTo::Base, Some(at + passes.source()), 0);
+        }
+        for row in 0..attention.rows() {
+            self.load(row, self.vectors.q + passes.query_at(slot, row));
+        }
+        // The units are told which tokens a query sees when they have served others.
+        if slot == 0 || passes.count() > 1 {
+            let first = pass.unwrap_or(self.map.pass(0));
+            for i in 0..attention.queries {
+                let limit = SetTo::Param(AttentionParam::Limit(i).index());
+                self.b.set(limit, Some(first + i), 0);
+            }
         }
         self.loaded();
         self.codebook_part(PartOf::Attend, format!("{name}: build tables"));
@@ -394,15 +438,18 @@ impl<'a> Writer<'a> {
         self.part(PartOf::Attend, format!("{name}: scores of exact keys"));
         self.exact(AttentionMode::ExactScores, slot, Side::Key);
         self.part(PartOf::Attend, format!("{name}: scores of key codes"));
-        self.codes(AttentionMode::Scores, slot, Side::Key);
+        self.codes(AttentionMode::Scores, slot, Side::Key, again);
         self.part(PartOf::Attend, format!("{name}: weigh exact values"));
         self.exact(AttentionMode::ExactValues, slot, Side::Value);
         self.part(PartOf::Attend, format!("{name}: bucket weights by value codes"));
-        self.codes(AttentionMode::Buckets, slot, Side::Value);
+        self.codes(AttentionMode::Buckets, slot, Side::Value, again);
         self.codebook_part(PartOf::Attend, format!("{name}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
         self.part(PartOf::Attend, format!("{name}: divide and collect"));
-        self.normalise(slot * pass.of + pass.index, attention.row_results() * rows);
+        if let Some(at) = pass {
+            self.b.set(SetTo::Base, Some(at + passes.result()), 0);
+        }
+        self.normalise(slot * passes.count() * passes.results(), passes.results());
     }
 
     /// A codebook for `mode`; on the way it encodes the token that leaves the window next.
@@ -421,7 +468,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Divides, and collects the results of so many passes behind those of the ones before.
+    /// Divides, and collects so many results behind those `before`.
     fn normalise(&mut self, before: u32, results: u32) {
         let vector = Vector {
             op: VecOp::CollectSum,
@@ -429,7 +476,7 @@ impl<'a> Writer<'a> {
             a_step: 1,
             b: 1,
             b_step: 1,
-            d: self.vectors.result + before * results,
+            d: self.vectors.result + before,
             len: results,
             bank: 0,
             last: 0,

@@ -128,6 +128,8 @@ pub struct Machine<'a> {
     attention: Option<Units>,
     /// Columns that were written, by bank, row and column: they hide what `banks` hold.
     written: BTreeMap<(u32, u32, u32), Column>,
+    /// Base of vector memory.
+    base: u32,
 }
 
 /// Clocks that rules about time need.
@@ -158,6 +160,7 @@ impl<'a> Machine<'a> {
             args: vec![0; shape.arg_words as usize],
             attention,
             written: BTreeMap::new(),
+            base: 0,
         }
     }
 
@@ -262,8 +265,9 @@ impl<'a> Machine<'a> {
                         let units = self.attention().map_err(fault)?;
                         units.param(index, issue.value, at).map_err(fault)?;
                     }
-                    // The walk keeps the pointer.
-                    SetTo::Pointer | SetTo::Advance => {}
+                    SetTo::Base => self.base = issue.value,
+                    // The walk keeps the pointers.
+                    SetTo::Pointer | SetTo::Advance | SetTo::Keep | SetTo::Return => {}
                 },
                 Action::Act => {
                     command(Command::Act { row });
@@ -362,6 +366,7 @@ impl<'a> Machine<'a> {
                     self.units.iter_mut().for_each(BankUnit::begin);
                 }
                 Action::Vec(v) => {
+                    let v = v.based(self.base);
                     let loads = v.op.loads();
                     if at.cycle < clocks.buffer || collecting.is_some() {
                         return Err(fault("the buffer unit is still busy".into()));

@@ -154,6 +154,24 @@ fn log_sum_exps_stand_behind_their_rows() {
     }
 }
 
+/// A prompt is taken in and attended to in one step, by the program that serves any number of its tokens.
+#[test]
+fn prompts_agree() {
+    let ty = CacheType { tokens: 600, ..cache(4, 2, 32, 4, 16) };
+    let of = |queries| CacheModel { queries, ..function(ty) };
+    let target = Target::named("hbm3-pim").expect("a target");
+    let length =
+        |f: &CacheModel| plan(&f.model(&target.name, 7).expect("a model"), &target).program.len();
+    // As many rows in a pass, twice as many passes.
+    assert_eq!(length(&of(64)), length(&of(128)));
+    for queries in [64, 128] {
+        let f = of(queries);
+        let causal = |from: usize| (from + 1..=from + queries).map(|n| n as i64).collect();
+        let half = (0..queries).map(|i| 128.min(i) as i64).collect();
+        agree(&f, &target, &[(queries, causal(0)), (queries / 2, causal(queries)), (0, half)]);
+    }
+}
+
 /// States of a shared prefix, of so many heads that refreshes come while they are merged.
 #[test]
 fn long_merges_keep_the_refresh() {

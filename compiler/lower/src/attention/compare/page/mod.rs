@@ -206,10 +206,10 @@ fn parts(p: &mut Page, steps: &Steps) -> Result<(), CompareError> {
         Ok::<(), CompareError>(())
     };
     let part = |what: &'static str| move |g, c| Ok(steps.get(g, c, true)?.part(what));
-    line("start, lengths and limits", &|g, c| {
+    line("start, lengths", &|g, c| {
         let m = steps.get(g, c, true)?;
         let encoded = "encode the token that leaves";
-        Ok(m.part("start") + m.part("lengths and limits") + m.part(encoded))
+        Ok(m.part("start") + m.part("lengths") + m.part(encoded))
     })?;
     line("append: new token kept", &part("keep the new token"))?;
     line("append: a token encoded ahead", &|g, c| Ok(ahead(g, c)?.iter().sum()))?;
