@@ -79,6 +79,7 @@ impl Logic for VectorIssue {
         self.len_less_1.next = bit_cast(self.held.q.val() >> self.len_at.val(), self._addr_bits);
         for i in 0..self._dynamic {
             self.based[i].clock.next = self.clock.val();
+            self.based[i].d.next = self.based[i].q.val();
             if self.issue.val() {
                 self.based[i].d.next = self.base[i].val();
             }
