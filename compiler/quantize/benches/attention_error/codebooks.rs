@@ -14,7 +14,7 @@ use super::{DIM, EFFORT, FORMATS, HEADS, LAYERS, NOTHING, UNIFORM};
 use pimc_quantize::cache::basis::{Basis, BasisKind};
 use pimc_quantize::cache::heads::{Deviation, Head};
 use pimc_quantize::cache::measure;
-use pimc_quantize::cache::train::{CacheSettings, Codebooks};
+use pimc_quantize::cache::train::CacheSettings;
 use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::Dtype;
@@ -55,6 +55,13 @@ impl Tensors {
         self.singles(format!("{name}.centroids"), &[HEADS, DIM / sub, k, sub], centroids);
     }
 
+    /// Mean and deviation of the elements of one side of a layer's heads.
+    fn spreads(&mut self, name: &str, all: impl Iterator<Item = (f32, f32)>) {
+        let (mean, deviation): (Vec<f32>, Vec<f32>) = all.unzip();
+        self.singles(format!("{name}.mean"), &[HEADS, DIM], mean.into_iter());
+        self.singles(format!("{name}.deviation"), &[HEADS, DIM], deviation.into_iter());
+    }
+
     /// Writes the file, with the error of every head beside the rest.
     fn write(mut self, file: &Path, all: &[Deviation]) -> Result<(), Failure> {
         let errors = all.iter().map(Deviation::relative);
@@ -74,12 +81,10 @@ fn codes(data: &Data, settings: &CacheSettings, file: &Path) -> Result<(), Failu
     let books = trained(data, settings);
     let (mut tensors, mut error) = (Tensors::default(), Vec::new());
     for (layer, (test, books)) in data.test.iter().zip(&books).enumerate() {
-        let both: [(&str, fn(&Codebooks) -> (&Basis, &[f32])); 2] =
-            [("keys", |b| (&b.key_basis, &b.keys)), ("values", |b| (&b.value_basis, &b.values))];
-        for (what, of) in both {
-            let side: Vec<_> = books.iter().map(of).collect();
-            tensors.side(&format!("layer{layer}.{what}"), settings.sub, &side);
-        }
+        let keys: Vec<_> = books.iter().map(|b| (&b.key_basis, &b.keys[..])).collect();
+        tensors.side(&format!("layer{layer}.keys"), settings.sub, &keys);
+        let values: Vec<_> = books.iter().map(|b| (&b.value_basis, &b.values[..])).collect();
+        tensors.side(&format!("layer{layer}.values"), settings.sub, &values);
         error.extend(measure::real(test, books, &data.view, &NOTHING));
     }
     tensors.write(file, &error)
@@ -88,14 +93,9 @@ fn codes(data: &Data, settings: &CacheSettings, file: &Path) -> Result<(), Failu
 fn uniform(data: &Data, bits: u32, file: &Path) -> Result<(), Failure> {
     let (mut tensors, mut error) = (Tensors::default(), Vec::new());
     for (layer, (train, test)) in data.train.iter().zip(&data.test).enumerate() {
-        let both: [(&str, fn(&Head) -> &[f32]); 2] =
-            [("keys", |head| &head.keys), ("values", |head| &head.values)];
-        for (what, of) in both {
-            let all: Vec<(f32, f32)> = train.iter().flat_map(|h| spread(of(h), DIM)).collect();
-            let name = format!("layer{layer}.{what}");
-            tensors.singles(format!("{name}.mean"), &[HEADS, DIM], all.iter().map(|s| s.0));
-            tensors.singles(format!("{name}.deviation"), &[HEADS, DIM], all.iter().map(|s| s.1));
-        }
+        let spreads = |of: fn(&Head) -> &[f32]| train.iter().flat_map(move |h| spread(of(h), DIM));
+        tensors.spreads(&format!("layer{layer}.keys"), spreads(|h| &h.keys));
+        tensors.spreads(&format!("layer{layer}.values"), spreads(|h| &h.values));
         let heads: Vec<(&Head, &Head)> = train.iter().zip(test).collect();
         let of_head = |(train, test): &(&Head, &Head)| uniform_head(data, train, test, bits);
         error.extend(heads.par_iter().map(of_head).collect::<Vec<_>>());
