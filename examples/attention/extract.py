@@ -67,6 +67,21 @@ def paragraphs(text, seen):
             yield paragraph
 
 
+def texts(unpacked):
+    """The pages of the calibration text and those of the test."""
+    pages = [p for p in sorted((unpacked / PAGES).iterdir()) if p.name not in SKIPPED]
+    test = [p for at, p in enumerate(pages) if at % TEST_PAGE == TEST_PAGE - 1]
+    return [p for p in pages if p not in test], test
+
+
+def load(unpacked):
+    """Tokenizer and model."""
+    files = unpacked / MODEL
+    minilm.check(files / "config.json")
+    weights = tensors.read(files / "model.safetensors")
+    return minilm.Tokenizer(files / "vocab.txt"), minilm.Model(weights)
+
+
 def windows(tokenizer, pages, seen, limit):
     """The text of the pages as numbers, one after another, in full windows."""
     text = [p for page in pages for p in paragraphs(page.read_text("utf-8"), seen)]
@@ -117,14 +132,9 @@ def main():
         raise SystemExit(__doc__)
     unpacked, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
-    model_files, pages = unpacked / MODEL, unpacked / PAGES
-    minilm.check(model_files / "config.json")
-    tokenizer = minilm.Tokenizer(model_files / "vocab.txt")
-    model = minilm.Model(tensors.read(model_files / "model.safetensors"))
+    tokenizer, model = load(unpacked)
     check(tokenizer, model)
-    pages = [p for p in sorted(pages.iterdir()) if p.name not in SKIPPED]
-    test = [p for at, p in enumerate(pages) if at % TEST_PAGE == TEST_PAGE - 1]
-    calibration = [p for p in pages if p not in test]
+    calibration, test = texts(unpacked)
     parts, seen = {}, set()
     for name, of, limit in (
         ("calibration", calibration, CALIBRATION_WINDOWS),

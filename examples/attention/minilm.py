@@ -81,9 +81,10 @@ class Model:
         x = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + EPSILON)
         return x * self.w[f"{name}.weight"] + self.w[f"{name}.bias"]
 
-    def run(self, numbers):
+    def run(self, numbers, cached=None):
         """Of a window: (queries, keys, values) of every layer, [tokens, heads, dim], and the
-        last layer's results [tokens, hidden]."""
+        last layer's results [tokens, hidden]. `cached(layer, keys, values)` gives the keys and
+        values that the layer's attention takes in the place of those computed."""
         n = len(numbers)
         x = (
             self.w["embeddings.word_embeddings.weight"][numbers]
@@ -98,6 +99,8 @@ class Model:
                 self.linear(x, f"{at}.attention.self.{part}").reshape(n, HEADS, DIM)
                 for part in ("query", "key", "value")
             )
+            if cached:
+                k, v = cached(layer, k, v)
             parts.append((q, k, v))
             x = x + self.linear(attention(q, k, v).reshape(n, HIDDEN), f"{at}.attention.output.dense")
             x = self.norm(x, f"{at}.attention.output.LayerNorm")
@@ -106,9 +109,9 @@ class Model:
             x = self.norm(x + self.linear(up, f"{at}.output.dense"), f"{at}.output.LayerNorm")
         return parts, x
 
-    def sentence(self, numbers):
-        """The embedding of a window: the mean over its tokens, of length 1."""
-        mean = self.run(numbers)[1].mean(axis=0)
+    def sentence(self, numbers, cached=None):
+        """The embedding of a window: the mean over its tokens, of length 1; `cached` as for `run`."""
+        mean = self.run(numbers, cached)[1].mean(axis=0)
         return mean / np.linalg.norm(mean)
 
 

@@ -3,6 +3,11 @@
 //! `examples/attention/extract.py` left in FOLDER. `scripts/attention-error` does both.
 //!
 //! HEADS is how many heads of each of the 6 layers are taken: 4 unless told, up to 12.
+//!
+//! With `FOLDER --codebooks` the same codebooks of all heads are trained and written into
+//! FOLDER/codebooks, and nothing else is measured.
+
+mod codebooks;
 
 use pimc_quantize::cache::basis::BasisKind;
 use pimc_quantize::cache::heads::{Deviation, Exact, Head, View};
@@ -14,16 +19,20 @@ use pimc_quantize::random::Rng;
 use pimc_quantize::uniform::{choose_step, Clip};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
+use std::path::Path;
 use std::time::Instant;
 
 type Failure = Box<dyn std::error::Error>;
 
 const LAYERS: usize = 6;
 const HEADS: usize = 12;
+const DIM: usize = 32;
 const WINDOW: usize = 256;
 const EFFORT: Effort = Effort { restarts: 1, iterations: 15 };
 /// Elements of a sub-vector, and centroids.
 const FORMATS: [(usize, usize); 6] = [(4, 16), (2, 16), (4, 256), (4, 512), (2, 64), (2, 256)];
+/// Bits of the uniform formats.
+const UNIFORM: [u32; 3] = [2, 3, 4];
 const NOTHING: Exact = Exact { sink: 0, recent: 0 };
 const SOME: Exact = Exact { sink: 8, recent: 32 };
 
@@ -37,8 +46,8 @@ struct Data {
 fn heads_of(file: &SafeTensors<'_>, layer: usize, heads: usize) -> Result<Vec<Head>, Failure> {
     let part = |what: &str, h: usize| -> Result<(usize, Vec<f32>), Failure> {
         let view = file.tensor(&format!("layer{layer}.{what}"))?;
-        let [all, HEADS, dim] = view.shape()[..] else {
-            return Err("not [tokens, 12, dim]".into());
+        let [all, HEADS, dim @ DIM] = view.shape()[..] else {
+            return Err("not [tokens, 12, 32]".into());
         };
         let row = |t: usize| {
             let bytes = &view.data()[(t * HEADS + h) * dim * 4..][..dim * 4];
@@ -90,6 +99,14 @@ fn trained(data: &Data, settings: &CacheSettings) -> Vec<Vec<Codebooks>> {
     data.train.iter().enumerate().map(of_layer).collect()
 }
 
+fn name_of(basis: BasisKind) -> &'static str {
+    match basis {
+        BasisKind::Model => "model",
+        BasisKind::Metric => "metric",
+        BasisKind::Rotated => "rotated",
+    }
+}
+
 fn bits(sub: usize, k: usize) -> f64 {
     f64::from(usize::BITS - (k - 1).leading_zeros()) / sub as f64
 }
@@ -111,11 +128,7 @@ fn codes(
             let all = measure::integer(test, &cache, &data.view, exact);
             integer.extend(all.map_err(|e| format!("{e:?}"))?);
         }
-        let basis = match basis {
-            BasisKind::Model => "model",
-            BasisKind::Metric => "metric",
-            BasisKind::Rotated => "rotated",
-        };
+        let basis = name_of(basis);
         let note = match *exact {
             NOTHING => basis.to_string(),
             Exact { sink, recent } => format!("{basis}, {sink} first and {recent} last exact"),
@@ -191,16 +204,18 @@ fn uniform(vectors: &[f32], dim: usize, spread: &[(f32, f32)], bits: u32) -> Vec
     vectors.chunks_exact(dim).flat_map(token).collect()
 }
 
+fn uniform_head(data: &Data, train: &Head, test: &Head, bits: u32) -> Deviation {
+    let one = |train: &[f32], test: &[f32]| uniform(test, DIM, &spread(train, DIM), bits);
+    let (keys, values) = (one(&train.keys, &test.keys), one(&train.values, &test.values));
+    let given = test.outputs_of(&data.view, &NOTHING, &keys, &values);
+    measure::against_exact(test, &data.view, &given)[0]
+}
+
 fn uniform_line(data: &Data, bits: u32) {
-    let of_head = |(l, h): &(usize, usize)| {
-        let (train, test) = (&data.train[*l][*h], &data.test[*l][*h]);
-        let one = |train: &[f32], test: &[f32]| uniform(test, 32, &spread(train, 32), bits);
-        let (keys, values) = (one(&train.keys, &test.keys), one(&train.values, &test.values));
-        let given = test.outputs_of(&data.view, &NOTHING, &keys, &values);
-        measure::against_exact(test, &data.view, &given)[0]
-    };
+    let of_head =
+        |(l, h): &(usize, usize)| uniform_head(data, &data.train[*l][*h], &data.test[*l][*h], bits);
     let real: Vec<Deviation> = all_heads(data).par_iter().map(of_head).collect();
-    let bits_of_all = f64::from(bits) + 16.0 / data.train[0][0].dim as f64;
+    let bits_of_all = f64::from(bits) + 16.0 / DIM as f64;
     line(
         &format!("uniform {bits} bit"),
         bits_of_all,
@@ -212,15 +227,25 @@ fn uniform_line(data: &Data, bits: u32) {
 
 fn main() -> Result<(), Failure> {
     // `cargo bench` adds `--bench`.
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let mut args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let to_files = args.iter().any(|a| a == "--codebooks");
+    args.retain(|a| a != "--codebooks");
     let folder =
         args.first().ok_or("name the folder of calibration.safetensors, test.safetensors")?;
-    let heads = args.get(1).map_or(Ok(4), |a| a.parse())?;
+    let heads = args.get(1).map_or(Ok(if to_files { HEADS } else { 4 }), |a| a.parse())?;
+    if to_files && heads != HEADS {
+        return Err("codebooks are written of all 12 heads".into());
+    }
     if heads == 0 || HEADS % heads != 0 {
         return Err("the heads of a layer must divide 12".into());
     }
     let begin = Instant::now();
     let data = load(folder, heads)?;
+    if to_files {
+        codebooks::write(&data, &Path::new(folder).join("codebooks"))?;
+        eprintln!("{:.0} s", begin.elapsed().as_secs_f64());
+        return Ok(());
+    }
     println!(
         "{} heads, trained on {} tokens, tested on {}, in windows of {WINDOW}",
         all_heads(&data).len(),
@@ -237,7 +262,7 @@ fn main() -> Result<(), Failure> {
     codes(&data, (4, 256), BasisKind::Metric, &[NOTHING])?;
     codes(&data, (4, 64), BasisKind::Model, &[NOTHING])?;
     codes_of_the_window(&data, (4, 64));
-    for bits in [2, 3, 4] {
+    for bits in UNIFORM {
         uniform_line(&data, bits);
     }
     eprintln!("{:.0} s", begin.elapsed().as_secs_f64());
