@@ -29,9 +29,9 @@ pub use layout::{CacheLayout, Place};
 pub use merges::Merge;
 pub use run::{HostColumn, Launch};
 
-use crate::area::unit_memory_bits;
+use crate::area::{unit_memory_bits, Area};
 use crate::estimate::Estimate;
-use crate::mapping::{self, softmax_table, Fit, Region, PROGRAM, ROWS, TABLES, VECTORS};
+use crate::mapping::{self, softmax_table, Fit, Region, AREA, PROGRAM, ROWS, TABLES, VECTORS};
 use crate::plan::{Plan, Refused, Step};
 use crate::ranges;
 use crate::target::{Attention, Target};
@@ -227,9 +227,14 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     let shape_of =
         |rows: Rows| channel(target, rows.of(&attention), (depth, word_bits, merge.clone()));
     let shapes: Vec<ChannelShape> = rows.together().map(shape_of).collect();
-    let quick = |s: &ChannelShape| s.bank.attention.iter().all(|a| bus::is_quick(a, target));
-    let fitting = shapes.iter().find(|s| memory(s) <= target.table_bytes && quick(s));
-    let Some(shape) = fitting.or(shapes.last()) else { return Err(fit.refused()) };
+    let gates = |shape: &ChannelShape| Area::of(shape).bank;
+    let fits = |shape: &&ChannelShape| {
+        let few = |a: &AttentionShape| a.rows() <= target.query_rows && bus::is_quick(a, target);
+        shape.bank.attention.iter().all(few)
+            && memory(shape) <= target.table_bytes
+            && target.unit_gates.is_none_or(|most| gates(shape) <= most)
+    };
+    let Some(shape) = shapes.iter().find(fits).or(shapes.last()) else { return Err(fit.refused()) };
     let mut shape = shape.clone();
     let units = shape.bank.attention.as_ref().unwrap_or(&attention);
     let layout = CacheLayout::new(&cache, units, target);
@@ -245,6 +250,9 @@ pub(crate) fn lower(model: &Model, target: &Target) -> Result<Plan, Refused> {
     });
     shape.arg_words = cluster.map_or(map.words(), |c| c.map.words());
     fit.memory(found.attend, TABLES, memory(&shape).into(), target.table_bytes.into());
+    if let Some(most) = target.unit_gates {
+        fit.memory(found.attend, AREA, gates(&shape).into(), most.into());
+    }
     if !fit.found.is_empty() {
         return Err(fit.refused());
     }

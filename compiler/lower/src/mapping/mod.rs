@@ -13,7 +13,8 @@ mod streams;
 pub use alloc::Region;
 pub(crate) use constants::Word;
 pub(crate) use shape::{
-    channel, constant_words, merge_shape, shape, softmax_table, Fit, PROGRAM, ROWS, TABLES, VECTORS,
+    channel, constant_words, merge_shape, shape, softmax_table, Fit, AREA, PROGRAM, ROWS, TABLES,
+    VECTORS,
 };
 pub use split::{Choice, Split, Why};
 pub(crate) use streams::{lookup_blocks, lookup_lanes};

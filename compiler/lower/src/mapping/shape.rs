@@ -48,7 +48,7 @@ pub(crate) const TABLES: Memory =
 const INPUTS: Memory = memory("input memories of a bank unit", "bytes", "unit", "input_bytes");
 pub(crate) const VECTORS: Memory =
     memory("vector memory of the buffer unit", "bytes", "buffer", "vector_bytes");
-const AREA: Memory = memory("area of a bank unit", "gate equivalents", "unit", "gates");
+pub(crate) const AREA: Memory = memory("area of a bank unit", "gate equivalents", "unit", "gates");
 pub(crate) const PROGRAM: Memory = memory("program memory", "words", "sequencer", "program_words");
 
 impl<'a> Fit<'a> {

@@ -46,7 +46,7 @@ pub struct Extra {
 const CLOCKS: Kind = int(1, 10_000);
 
 /// Section, key, what it may be, what it says: as the values that must be there.
-pub(super) const VALUES: [(&str, &str, Kind, &str); 19] = [
+pub(super) const VALUES: [(&str, &str, Kind, &str); 20] = [
     ("pseudo_channel", "bank_groups", int(1, 16), "bank groups"),
     ("timing", "ccd_s", CLOCKS, "column access to column access, another group"),
     ("timing", "ccd_l", CLOCKS, "column access to column access, the same group"),
@@ -65,6 +65,7 @@ pub(super) const VALUES: [(&str, &str, Kind, &str); 19] = [
     ("refresh", "rfm_pb", int(1, 1 << 20), "refresh management of a bank to any command of it"),
     ("refresh", "postpone", int(0, 64), "refreshes that may be postponed"),
     ("unit", "encoders", int(1, 256), "tokens that are encoded while a codebook passes, at most"),
+    ("unit", "query_rows", int(1, 4096), "rows of queries that a bank unit serves at a time"),
     ("unit", "gates", int(1, 1 << 40), "gate equivalents of a bank unit, by the area proxy"),
 ];
 

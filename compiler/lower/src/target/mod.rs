@@ -53,6 +53,8 @@ pub struct Target {
     pub unit_gates: Option<u64>,
     /// Tokens that are encoded while a codebook passes, at most: where a cache is filled by clustering.
     pub encoders: u32,
+    /// Rows of queries that a bank unit serves at a time, at most: where a cache is attended to.
+    pub query_rows: u32,
     /// Bytes of table memory of one bank unit.
     pub table_bytes: u64,
     /// Bytes of input memory of one bank unit.
@@ -122,6 +124,10 @@ impl Timing {
 
 /// Tokens that are encoded at once where a target does not say.
 const ENCODERS: u32 = 8;
+
+/// Rows of queries that are served at once where a target does not say: as many query heads share a key/value head
+/// in most models that share them.
+const QUERY_ROWS: u32 = 8;
 
 /// Largest target file, in bytes.
 const MAX_FILE: u64 = 1 << 20;

@@ -146,6 +146,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<Target, Diagnostics> {
         },
         unit_gates: values.ints.get(&("unit", "gates")).map(|v| v.0),
         encoders: values.given("unit", "encoders").unwrap_or(super::ENCODERS),
+        query_rows: values.given("unit", "query_rows").unwrap_or(super::QUERY_ROWS),
         table_bytes: values.int("unit", "table_bytes"),
         input_bytes: values.int("unit", "input_bytes"),
         vector_bytes: values.int("buffer", "vector_bytes"),

@@ -45,9 +45,16 @@ fn agree(f: &CacheModel, target: &Target, steps: &[(usize, Vec<i64>)]) {
 }
 
 fn hbm() -> Target {
-    // Room for the tables of many rows of queries.
+    // Units for many rows of queries, and room for their tables.
     let target = Target::named("hbm3-pim").expect("a target");
-    target.with(&[("unit", "table_bytes", "1000000")]).expect("a target")
+    let many = [("unit", "query_rows", "64"), ("unit", "table_bytes", "1000000")];
+    target.with(&many).expect("a target")
+}
+
+/// Queries, and heads of each, that the units of a plan serve together.
+fn served(plan: &Plan) -> (u32, u32) {
+    let attention = plan.shape.bank.attention.as_ref().expect("units");
+    (attention.queries, attention.query_heads)
 }
 
 #[test]
@@ -93,9 +100,12 @@ fn sizes_in_every_combination_agree() {
 /// Every combination fits every target as it is, in as many passes as it takes.
 #[test]
 fn sizes_in_every_combination_fit() {
-    for target in Target::built_in() {
-        for f in CacheModel::sizes() {
-            plan(&f.model(&target.name, 7).expect("a model"), &target);
+    for f in CacheModel::sizes() {
+        // What is in the cache makes no difference.
+        let f = function(CacheType { start: 0, ..f.ty });
+        let model = f.model("hbm3-pim", 7).expect("a model");
+        for target in Target::built_in() {
+            plan(&model, &target);
         }
     }
 }
@@ -114,8 +124,7 @@ fn rows_in_passes_agree() {
                 let target = hbm().with(&[("unit", "table_bytes", &bytes)]).expect("a target");
                 let model = f.model(&target.name, 7).expect("a model");
                 let Ok(plan) = lower(&model, &target) else { break };
-                let attention = plan.shape.bank.attention.as_ref().expect("units");
-                let served = (attention.queries, attention.query_heads);
+                let served = served(&plan);
                 if !found.contains(&served) {
                     found.push(served);
                     agree(&f, &target, &some_steps(&f, 5));
@@ -152,6 +161,26 @@ fn log_sum_exps_stand_behind_their_rows() {
             }
         }
     }
+}
+
+/// As many rows are served together as the target says, and as the area of a unit allows.
+#[test]
+fn rows_have_bounds() {
+    let f = CacheModel { queries: 4, ..function(cache(4, 1, 32, 4, 16)) };
+    let model = f.model("hbm3-pim", 7).expect("a model");
+    let with =
+        |key, value: u64| hbm().with(&[("unit", key, &value.to_string())]).expect("a target");
+    let rows = |most| served(&plan(&model, &with("query_rows", most)));
+    assert_eq!([1, 3, 4, 15, 16].map(rows), [(1, 1), (1, 2), (1, 4), (2, 4), (4, 4)]);
+    let named = Target::named("hbm3-pim").expect("a target");
+    assert_eq!(served(&plan(&model, &named)), (2, 4));
+
+    let area = |target: &Target| pimc_lower::area::Area::of(&plan(&model, target).shape).bank;
+    let one = area(&with("query_rows", 1));
+    assert_eq!(served(&plan(&model, &with("gates", one))), (1, 1));
+    assert_eq!(served(&plan(&model, &with("gates", area(&with("query_rows", 4))))), (1, 4));
+    let found = lower(&model, &with("gates", one - 1)).expect_err("no room").to_string();
+    assert!(found.contains("P0606") && found.contains(&format!("`gates = {one}`")), "{found}");
 }
 
 /// A prompt is taken in and attended to in one step, by the program that serves any number of its tokens.
