@@ -10,7 +10,7 @@ use crate::report::{Divergence, Level, LevelRun, Report, WaveSummary};
 use crate::rtl_level::{self, Job, JobRun, JobVector, Outcome};
 use crate::steps::{LaunchRun, RunAt, StepRun, Steps, Stopped};
 use crate::testbench::{self, Simulation, Traced};
-use crate::verilator::{build, cache_dir, Toolchain};
+use crate::verilator::{build, cache_dir, Built, Toolchain};
 use crate::wave::expect::Reference;
 use itertools::Itertools;
 use pimc_golden::{State, Trace};
@@ -49,15 +49,19 @@ impl Run<'_> {
                 return Ok(Some(d));
             }
         }
-        if self.asked(Level::Native) {
-            if let Some(d) = self.native(&golden, report)? {
-                return Ok(Some(d));
+        std::thread::scope(|scope| {
+            // Built on a thread of its own: steps on a cache leave the level native one processor.
+            let building = self.asked(Level::Rtl).then(|| scope.spawn(|| self.built()));
+            if self.asked(Level::Native) {
+                if let Some(d) = self.native(&golden, report)? {
+                    return Ok(Some(d));
+                }
             }
-        }
-        if self.asked(Level::Rtl) {
-            return self.rtl(&golden, report);
-        }
-        Ok(None)
+            let Some(building) = building else { return Ok(None) };
+            self.progress.stage("building the simulation");
+            let built = building.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            self.rtl(&built, &golden, report)
+        })
     }
 
     /// Golden's traces, and what caches hold after each step.
@@ -262,11 +266,10 @@ impl Run<'_> {
         Ok(None)
     }
 
-    fn rtl(&self, golden: &[Trace], report: &mut Report) -> Result<Option<Divergence>, Error> {
+    /// The simulator, and the simulation that it made of the tree's Verilog.
+    fn built(&self) -> Result<(Toolchain, Built), Error> {
         let options = self.options;
         let tools = Toolchain::find(options.verilator.as_deref())?;
-        report.simulator = Some(tools.describe());
-        self.progress.stage(&format!("building the simulation: {}", tools.describe()));
         let plan = &self.tree.compiled.plan;
         let design = testbench::design(
             &plan.shape,
@@ -278,12 +281,24 @@ impl Run<'_> {
         );
         let cache = options.cache.clone().unwrap_or_else(cache_dir);
         let built = build(&tools, &design, &cache)?;
+        Ok((tools, built))
+    }
+
+    fn rtl(
+        &self,
+        (tools, built): &(Toolchain, Built),
+        golden: &[Trace],
+        report: &mut Report,
+    ) -> Result<Option<Divergence>, Error> {
+        let options = self.options;
+        report.simulator = Some(tools.describe());
+        let plan = &self.tree.compiled.plan;
         let folder = tempfile::Builder::new()
             .prefix("pimc-waves-")
             .tempdir()
             .map_err(Error::io(std::env::temp_dir()))?;
         self.progress.stage("rtl");
-        let mut sim = Simulation::new(&built, &plan.shape, &self.tree.dir.join("mem"))?;
+        let mut sim = Simulation::new(built, &plan.shape, &self.tree.dir.join("mem"))?;
         let inputs: Vec<_> =
             self.vectors.iter().map(|v| self.tree.compiled.host_writes(v)).collect();
         let once = [JobRun { args: &[], columns: &[] }];

@@ -2,7 +2,9 @@
 //! activate to their precharge, refreshes, operations of the buffer unit, results on their way.
 
 use crate::plan::Plan;
+use pimc_rtl::attention::{AttentionMode, NORMALISE_LATENCY};
 use pimc_rtl::isa::{Action, SetTo};
+use pimc_rtl::shape::StreamMode;
 use pimc_rtl::timing::{column_clocks, vec_clocks, COLLECT_CLOCKS};
 
 /// A stretch of clocks, the last one not included.
@@ -74,8 +76,12 @@ impl Activity {
     pub(super) fn of(plan: &Plan) -> Activity {
         let mut a = Activity::default();
         let interval = u64::from(plan.target.column_interval());
-        let (mut row, mut collecting) = (0u32, false);
+        let (mut row, mut collecting) = (0u32, None);
         let mut stream: Option<Open> = None;
+        let modes = plan.shape.bank.modes();
+        let divides = |mode: u32| {
+            modes.get(mode as usize) == Some(&StreamMode::Attention(AttentionMode::Normalise))
+        };
         // A program that cannot be run to its end is no plan's.
         for issue in plan.walk().flatten() {
             let (cycle, step) = (issue.cycle, step_of(plan, issue.index));
@@ -105,12 +111,18 @@ impl Activity {
                 Action::Ref | Action::RefreshDue { .. } if issue.refreshes() => {
                     a.refreshes.push((cycle, step));
                 }
-                Action::Stream(_) => {
+                Action::Stream(s) => {
                     a.drain(stream.take(), plan, interval);
-                    let collecting = std::mem::take(&mut collecting);
-                    stream = Some(Open { step, last: None, collecting });
+                    let collecting = collecting.take();
+                    if let Some(results) = collecting.filter(|_| divides(s.mode)) {
+                        // No column brings these: they come out of the softmax unit one by one.
+                        let clocks = u64::from(NORMALISE_LATENCY + results + COLLECT_CLOCKS);
+                        let span = Span { from: cycle, to: cycle + clocks };
+                        a.drains.push(Columns { step, span });
+                    }
+                    stream = Some(Open { step, last: None, collecting: collecting.is_some() });
                 }
-                Action::Vec(v) if v.op.collects() => collecting = true,
+                Action::Vec(v) if v.op.collects() => collecting = Some(v.len),
                 Action::Vec(v) => {
                     let to = cycle + u64::from(vec_clocks(&v, &plan.shape));
                     let span = Span { from: cycle, to };

@@ -85,6 +85,10 @@ fn the_parts_add_up_to_every_clock() {
         assert_eq!(summed(&cycles), plan.cycles, "{name}");
         let interval = u64::from(plan.target.column_interval());
         if plan.cache.is_some() {
+            // Results come one by one while nothing else goes on; in a refresh of it no clock is theirs.
+            let results =
+                u64::from(plan.shape.bank.attention.as_ref().map_or(0, |a| a.row_results()));
+            assert!(cycles.total.drain >= results, "{name}: {:?}", cycles.total);
             let reads = plan
                 .walk()
                 .flatten()
