@@ -103,7 +103,6 @@ fn the_tools_have_nothing_to_say_of_caches() {
 }
 
 #[test]
-#[ignore = "minutes; scripts/slow runs it"]
 fn the_tools_have_nothing_to_say_of_more_clusters() {
     let [_, more] = clusters();
     lint_all("cluster", &cache_designs(more));

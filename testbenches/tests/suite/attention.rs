@@ -221,7 +221,7 @@ fn merging(case: &Case, merges: usize) -> CacheModel {
 }
 
 /// States of a shared prefix, among them of no token, merged with what is attended to, step after step: with
-/// a token and with several queries. In several token groups it is one of the long tests.
+/// a token and with several queries.
 #[test]
 fn states_of_a_shared_prefix_agree_on_every_level() {
     let heads = (2, 1, 32);
@@ -231,7 +231,6 @@ fn states_of_a_shared_prefix_agree_on_every_level() {
 }
 
 #[test]
-#[ignore = "minutes; scripts/slow runs it"]
 fn states_agree_in_several_token_groups() {
     let case = Case { heads: (2, 2, 16), sub: 8, target: few_banks(), ..base() };
     agree(&merging(&case, 1), &case.target, 3);

@@ -192,7 +192,6 @@ fn steps_on_a_cache_run_in_icarus() {
 /// What waits to be clustered comes into the banks by the host's hand, and there are several runs to a step;
 /// one weight that was another would show.
 #[test]
-#[ignore = "minutes; scripts/slow runs it"]
 fn a_prompt_is_clustered_in_icarus() {
     let dir = tempfile::tempdir().unwrap();
     let ty = CacheType { heads: 1, dim: 8, k: 3, ..small_cache().ty };

@@ -396,15 +396,15 @@ impl<'a> Writer<'a> {
         let count = self.map.passes().count();
         let name = |which: &str| format!("head {slot}{which}");
         if count == 1 {
-            self.attend(&name(""), slot, ahead, None);
+            self.attend(&name(""), slot, ahead, false);
             return;
         }
-        self.attend(&name(", pass 1"), slot, ahead, None);
+        self.attend(&name(", pass 1"), slot, ahead, false);
         self.b.set(SetTo::Pointer, None, self.map.pass(1));
         // Waited for here, and not in every round.
         self.idle();
         self.b.begin_rounds(count - 1);
-        self.attend(&name(&format!(", passes 2 to {count}")), slot, false, Some(0));
+        self.attend(&name(&format!(", passes 2 to {count}")), slot, false, true);
         self.b.set(SetTo::Advance, None, self.map.passes().words());
         // The next pass's queries come into memories that this one's may still be in.
         self.idle();
@@ -413,20 +413,19 @@ impl<'a> Writer<'a> {
         self.b.set(SetTo::Base, None, 0);
     }
 
-    /// Attends in one pass over a head: the first, or the one whose words are so far behind the pointer.
-    fn attend(&mut self, name: &str, slot: u32, ahead: bool, pass: Option<u32>) {
+    /// Attends in one pass over a head: the first, or `again` the one whose words the pointer is at.
+    fn attend(&mut self, name: &str, slot: u32, ahead: bool, again: bool) {
         let (attention, passes) = (self.attention, self.map.passes());
-        let again = pass.is_some();
         self.part(PartOf::Attend, format!("{name}: load queries"));
-        if let Some(at) = pass {
-            self.b.set(SetTo::Base, Some(at + passes.source()), 0);
+        if again {
+            self.b.set(SetTo::Base, Some(passes.source()), 0);
         }
         for row in 0..attention.rows() {
             self.load(row, self.vectors.q + passes.query_at(slot, row));
         }
         // The units are told which tokens a query sees when they have served others.
         if slot == 0 || passes.count() > 1 {
-            let first = pass.unwrap_or(self.map.pass(0));
+            let first = if again { 0 } else { self.map.pass(0) };
             for i in 0..attention.queries {
                 let limit = SetTo::Param(AttentionParam::Limit(i).index());
                 self.b.set(limit, Some(first + i), 0);
@@ -446,8 +445,8 @@ impl<'a> Writer<'a> {
         self.codebook_part(PartOf::Attend, format!("{name}: combine buckets with centroids"));
         self.encoding(ahead, slot, Side::Value, AttentionMode::Combine);
         self.part(PartOf::Attend, format!("{name}: divide and collect"));
-        if let Some(at) = pass {
-            self.b.set(SetTo::Base, Some(at + passes.result()), 0);
+        if again {
+            self.b.set(SetTo::Base, Some(passes.result()), 0);
         }
         self.normalise(slot * passes.count() * passes.results(), passes.results());
     }
